@@ -1,0 +1,172 @@
+/**
+ * The contract between the forward pass and whatever computes it. This file imports nothing, and a backend can be
+ * written from it alone; `test/backend/conformance.ts` holds every backend to it.
+ *
+ * Order. Op calls record and return at once. `run()` executes all that was recorded, in recording order, as if one op
+ * ended before the next began, and empties the record. Data enters by `write` and leaves by `read`; both act at once, on
+ * the state after the last `run()`, and must not be called while a `run()` is under way.
+ *
+ * Rows. Every op works on the rows of the current batch (`begin`): row i of a tensor belongs to row i of the batch.
+ * A result row depends on its own inputs only: not on the other rows of its batch, not on their number, not on the
+ * number of threads, bit for bit.
+ *
+ * Memory. Handles are opaque, belong to the backend that made them, live until `close()`, and are made before the first
+ * `begin`; nothing is allocated while running.
+ *
+ * Numbers. Float ops are IEEE float32 or better. The int8 rounding is to nearest, ties to even. Ternary sums are exact
+ * integers.
+ */
+
+/** A float32 matrix of `maxRows` x `width`; of it the rows of the current batch are live. */
+export interface Tensor {
+  readonly maxRows: number;
+  readonly width: number;
+}
+
+/** The result of `normQuantize`: int8 rows of `width` with one scale each, and the float rows they were rounded from. */
+export interface Quantized {
+  readonly width: number;
+  /** (rows, width) normalised rows before rounding; for `read` and `mark` */
+  readonly normed: Tensor;
+}
+
+/** A loaded weight: (rows, columns), `rows` outputs of `columns` inputs; a norm has one row. */
+export interface Weight {
+  readonly name: string;
+  readonly rows: number;
+  readonly columns: number;
+}
+
+/** Keys and values of all layers and slots. */
+export interface Cache {
+  readonly shape: CacheShape;
+}
+
+export interface CacheShape {
+  readonly layers: number;
+  /** timelines held at the same time */
+  readonly slots: number;
+  /** positions of one slot */
+  readonly positions: number;
+  readonly kvHeads: number;
+  /** elements of one head, a multiple of 8 */
+  readonly headDim: number;
+}
+
+export type WeightType = "F32" | "F16" | "BF16" | "Q8_0" | "Q6_K" | "I2_S";
+
+/** Where a weight's bytes lie in a file, as the file has them. */
+export interface WeightSource {
+  readonly name: string;
+  readonly type: WeightType;
+  readonly rows: number;
+  readonly columns: number;
+  readonly path: string;
+  /** bytes from the start of the file */
+  readonly offset: number;
+  readonly byteLength: number;
+}
+
+export interface LoadOptions {
+  /** called as weights arrive, with bytes so far of all bytes of the sources */
+  onProgress?(loaded: number, total: number): void;
+  signal?: AbortSignal | undefined;
+}
+
+/** The rows of one forward pass. All arrays but `outputs` have one element a row. */
+export interface Batch {
+  readonly tokens: Int32Array;
+  readonly slots: Int32Array;
+  readonly positions: Int32Array;
+  /** rows whose logits are wanted, ascending; may be empty */
+  readonly outputs: Int32Array;
+}
+
+/** One matrix of a `ternary` op, and where its result goes. */
+export interface Projection {
+  readonly weight: Weight;
+  readonly out: Tensor;
+}
+
+export interface AttentionShape {
+  readonly heads: number;
+  readonly kvHeads: number;
+  readonly headDim: number;
+}
+
+export type Activation = "relu2" | "silu";
+
+export interface Backend {
+  readonly kind: "reference" | "cpu" | "gpu";
+  /** what runs, for people: "4 threads, relaxed SIMD (int16 dot)" */
+  readonly description: string;
+
+  /** Reads and checks all weights; the handles come back in the order of `sources`. Called once. */
+  load(sources: readonly WeightSource[], options?: LoadOptions): Promise<Weight[]>;
+  tensor(maxRows: number, width: number): Tensor;
+  quantized(maxRows: number, width: number): Quantized;
+  cache(shape: CacheShape): Cache;
+
+  /** Makes `batch` the current one for the ops recorded from here to `run`. The arrays are copied. */
+  begin(batch: Batch): void;
+
+  /** out[row] = table[token of row], as float32. */
+  embed(out: Tensor, table: Weight): void;
+  /** RMSNorm `x / sqrt(mean(x^2) + eps) * weight`, then absmax int8: `round(y * 127 / max(max|y|, 1e-5))`. */
+  normQuantize(out: Quantized, x: Tensor, weight: Weight, eps: number): void;
+  /**
+   * For each projection `out = (q . (code - 1)) * weight scale / activation scale`; with `accumulate`, `out +=` that.
+   * All projections share the quantised input.
+   */
+  ternary(projections: readonly Projection[], x: Quantized, options?: { accumulate?: boolean }): void;
+  /**
+   * Rotary embedding of q and k in place at each row's position (pairs i and i + headDim / 2, angle
+   * position * base^(-2i / headDim)), then stores k and v at (layer, slot, position).
+   */
+  ropeStore(cache: Cache, layer: number, qkv: { q: Tensor; k: Tensor; v: Tensor }, base: number): void;
+  /**
+   * out = softmax(q k^T / sqrt(headDim)) v over positions 0..position of the row's slot; query head h reads key-value
+   * head floor(h / (heads / kvHeads)). Positions that this batch stored are seen.
+   */
+  attend(out: Tensor, q: Tensor, cache: Cache, layer: number): void;
+  /** out = activation(gate) * up, in float32 (relu2 is max(x, 0)^2). `out` may be `gate`. */
+  gate(out: Tensor, gate: Tensor, up: Tensor, activation: Activation): void;
+  /** RMSNorm of the rows named by `outputs`, packed: row j of `out` is row outputs[j] of `x`. */
+  normOutputs(out: Tensor, x: Tensor, weight: Weight, eps: number): void;
+  /** out[j] = head . x[j] for each wanted row j: float dot products, (outputs, vocabulary). */
+  logits(out: Tensor, head: Weight, x: Tensor): void;
+
+  /**
+   * Names an intermediate. While a tracer is set, `run` hands it the value that `tensor` has at this point of the record;
+   * `outputs` says that the rows are the wanted ones only. Without a tracer this costs nothing.
+   */
+  mark(name: string, tensor: Tensor, rows?: "all" | "outputs"): void;
+  setTracer(tracer: Tracer | undefined): void;
+
+  /** Executes the record. Rejects with a TernionError, and then every later call does. */
+  run(): Promise<void>;
+
+  /** Copies `data` (whole rows) into the first rows of `tensor`. */
+  write(tensor: Tensor, data: Float32Array): void;
+  /** A copy of `count` rows of `tensor` from row `first` on. */
+  read(tensor: Tensor, first: number, count: number): Promise<Float32Array>;
+  /** The int8 rows and their dequantisation factors (max|y| / 127), for tests and `verify`. */
+  readQuantized(x: Quantized, first: number, count: number): Promise<{ values: Int8Array; scales: Float32Array }>;
+
+  /** Time by op of the runs since the last call, where the backend measures it (see `profile` in its options). */
+  takeProfile(): OpTime[];
+  /** Bytes that the backend holds for weights, caches and activations. */
+  readonly memoryBytes: number;
+  /** Frees threads, devices and memory; safe to call twice and in the middle of a run, which then rejects. */
+  close(): Promise<void>;
+}
+
+/** Receives one named intermediate: `rows` x `width` values, row-major. The array is the receiver's to keep. */
+export type Tracer = (name: string, data: Float32Array, rows: number, width: number) => void;
+
+export interface OpTime {
+  readonly op: string;
+  readonly calls: number;
+  /** milliseconds, all calls together */
+  readonly ms: number;
+}
