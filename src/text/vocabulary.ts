@@ -1,0 +1,159 @@
+/**
+ * GGUF metadata → a checked Vocabulary. Everything that encoding relies on is checked here, once, so that no text can be
+ * lost later: every byte has a token, and every merge makes one. An error names the key.
+ */
+import { TernionError } from "../errors.js";
+import type { GgufArray, GgufValue } from "../gguf/gguf.js";
+import { BYTE_CHARACTERS } from "./byte-alphabet.js";
+
+export interface Vocabulary {
+  /** spelling of each id, as the file has it: bytes in GPT-2's alphabet, special tokens as text */
+  readonly pieces: readonly string[];
+  readonly ids: ReadonlyMap<string, number>;
+  /** the best merge first */
+  readonly merges: readonly (readonly [string, string])[];
+  /** ids that stand for no text: BOS, end of turn, reserved ones */
+  readonly special: ReadonlySet<number>;
+  /** ids of added words: always one token where they occur in a text, spelled as text */
+  readonly added: ReadonlySet<number>;
+  readonly bos: number | undefined;
+  readonly eos: number | undefined;
+  readonly eot: number | undefined;
+  readonly addBos: boolean;
+}
+
+type Metadata = ReadonlyMap<string, GgufValue>;
+
+/** Values of `tokenizer.ggml.token_type`. */
+const UNKNOWN = 2;
+const CONTROL = 3;
+const USER_DEFINED = 4;
+
+/** Names that converters give to the Llama 3 split; all of them take whole pre-tokens before any merge. */
+const LLAMA3_SPLITS = ["llama-bpe", "llama3", "llama-v3", "falcon3", "falcon_e"];
+
+export function readVocabulary(metadata: Metadata): Vocabulary {
+  expectOneOf(metadata, "tokenizer.ggml.model", ["gpt2"]);
+  expectOneOf(metadata, "tokenizer.ggml.pre", LLAMA3_SPLITS);
+
+  const pieces = strings(metadata, "tokenizer.ggml.tokens");
+  const ids = indexPieces(pieces);
+  const named = (key: string) => optionalId(metadata, key, pieces.length);
+  const bos = named("tokenizer.ggml.bos_token_id");
+  const eos = named("tokenizer.ggml.eos_token_id");
+  const eot = named("tokenizer.ggml.eot_token_id");
+  const types = tokenTypes(metadata, pieces.length);
+  const special = types === undefined ? given([bos, eos, eot]) : idsOfType(types, CONTROL, UNKNOWN);
+  const isPlain = (piece: string) => {
+    const id = ids.get(piece);
+    return id !== undefined && !special.has(id);
+  };
+  checkBytes(isPlain);
+
+  const addBos = metadata.get("tokenizer.ggml.add_bos_token") ?? true;
+  if (typeof addBos !== "boolean") throw invalid("tokenizer.ggml.add_bos_token", "a boolean", describe(addBos));
+  return {
+    pieces,
+    ids,
+    merges: readMerges(metadata, isPlain),
+    special,
+    added: types === undefined ? new Set() : idsOfType(types, USER_DEFINED),
+    bos,
+    eos,
+    eot,
+    addBos: addBos && bos !== undefined,
+  };
+}
+
+function indexPieces(pieces: readonly string[]): Map<string, number> {
+  const ids = new Map<string, number>();
+  for (const [id, piece] of pieces.entries()) ids.set(piece, id);
+  if (ids.size !== pieces.length) {
+    const again = pieces.findIndex((piece, id) => ids.get(piece) !== id);
+    const piece = pieces[again] as string;
+    const where = `"${piece}" at ${again} and at ${ids.get(piece)}`;
+    throw invalid("tokenizer.ggml.tokens", "every token once", where);
+  }
+  return ids;
+}
+
+function checkBytes(isPlain: (piece: string) => boolean): void {
+  for (const [byte, character] of BYTE_CHARACTERS.entries()) {
+    if (isPlain(character)) continue;
+    throw invalid("tokenizer.ggml.tokens", "a token for every byte", `none for byte ${byte} ("${character}")`);
+  }
+}
+
+/**
+ * Only the result of a merge is looked up: by induction from the bytes up, a pair with an unknown half never comes about
+ * and harms nothing, while an unknown result would drop text. Looking up the halves too takes 300 ms for Llama 3.
+ */
+function readMerges(metadata: Metadata, isPlain: (piece: string) => boolean): [string, string][] {
+  const key = "tokenizer.ggml.merges";
+  return strings(metadata, key).map((merge, i) => {
+    const blank = merge.indexOf(" ");
+    const left = merge.slice(0, blank);
+    const right = merge.slice(blank + 1);
+    if (blank < 1 || right === "") throw invalid(key, 'two tokens with a blank between ("Ġ t")', `[${i}] "${merge}"`);
+    if (!isPlain(left + right)) throw invalid(key, "merges that make a token", `[${i}] "${merge}"`);
+    return [left, right];
+  });
+}
+
+function tokenTypes(metadata: Metadata, size: number): ArrayLike<number> | undefined {
+  const key = "tokenizer.ggml.token_type";
+  const value = metadata.get(key);
+  if (value === undefined) return undefined;
+  const values = isArray(value) ? value.values : undefined;
+  if (!(values instanceof Int32Array || values instanceof Uint32Array || values instanceof Uint8Array)) {
+    throw invalid(key, "an array of integers", describe(value));
+  }
+  if (values.length !== size) throw invalid(key, `${size} types, one a token`, `${values.length}`);
+  return values;
+}
+
+function idsOfType(types: ArrayLike<number>, ...wanted: number[]): Set<number> {
+  const ids = new Set<number>();
+  for (let id = 0; id < types.length; id++) if (wanted.includes(types[id] as number)) ids.add(id);
+  return ids;
+}
+
+function given(ids: readonly (number | undefined)[]): Set<number> {
+  return new Set(ids.filter((id) => id !== undefined));
+}
+
+function expectOneOf(metadata: Metadata, key: string, allowed: readonly string[]): void {
+  const value = metadata.get(key);
+  if (typeof value === "string" && allowed.includes(value)) return;
+  throw invalid(key, allowed.map((name) => `"${name}"`).join(" or "), describe(value));
+}
+
+function strings(metadata: Metadata, key: string): readonly string[] {
+  const value = metadata.get(key);
+  if (value !== undefined && isArray(value) && value.type === "STRING" && value.values.length > 0) {
+    return value.values as readonly string[];
+  }
+  throw invalid(key, "an array of strings", describe(value));
+}
+
+function optionalId(metadata: Metadata, key: string, size: number): number | undefined {
+  const value = metadata.get(key);
+  if (value === undefined) return undefined;
+  if (typeof value === "number" && Number.isInteger(value) && value >= 0 && value < size) return value;
+  throw invalid(key, `a token id from 0 to ${size - 1}`, describe(value));
+}
+
+function isArray(value: GgufValue): value is GgufArray {
+  return typeof value === "object";
+}
+
+function describe(value: GgufValue | undefined): string {
+  if (value === undefined) return "nothing";
+  if (typeof value === "object") return `an array of ${value.values.length} ${value.type}`;
+  return typeof value === "string" ? `"${value}"` : `${value}`;
+}
+
+function invalid(key: string, expected: string, got: string): TernionError {
+  const advice = "Use a byte-level BPE model with the Llama 3 split, or convert the file again.";
+  return new TernionError("TOKENIZER", `${key}: expected ${expected}, got ${got}. ${advice}`);
+}
