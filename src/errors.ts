@@ -19,6 +19,7 @@ export type ErrorCode =
   | "GGUF_OVERFLOW"
   | "GGUF_OFFSET"
   | "GGUF_READ"
+  | "GGUF_WRITE"
   // the file as a model
   | "MODEL_ARCH"
   | "MODEL_KEY"

@@ -1,0 +1,112 @@
+/**
+ * A GGUF file as data: metadata and tensor table. This folder knows no model; it reads no weights, checks every number
+ * that a file states before it is used, and reports each kind of damage as a TernionError with a code of its own.
+ */
+import { type FileHandle, open } from "node:fs/promises";
+import { TernionError } from "../errors.js";
+import { HeadTooShort } from "./cursor.js";
+import { parseHead } from "./parse.js";
+import type { GgmlType, GgufValueType, NumericArray } from "./types.js";
+
+export { parseGguf } from "./parse.js";
+export { type GgmlType, type GgufValueType, ggmlByteLength, type NumericArray } from "./types.js";
+
+/** 64-bit integers are numbers when they are safe integers, else bigints. */
+export type GgufValue = number | bigint | boolean | string | GgufArray;
+
+export interface GgufArray {
+  /** of the elements */
+  readonly type: GgufValueType;
+  /** numbers as a typed array of that type (U64 and I64: of bigints) */
+  readonly values: NumericArray | readonly string[] | readonly boolean[];
+}
+
+export interface GgufTensor {
+  readonly name: string;
+  readonly type: GgmlType;
+  /** innermost first, as in the file: a projection of K inputs to N outputs is [K, N], N rows of K weights */
+  readonly dims: readonly number[];
+  /** bytes from the start of the file */
+  readonly offset: number;
+  readonly byteLength: number;
+}
+
+export interface GgufFile {
+  readonly path: string;
+  readonly version: number;
+  readonly metadata: ReadonlyMap<string, GgufValue>;
+  /** in the order of the file's table */
+  readonly tensors: ReadonlyMap<string, GgufTensor>;
+  readonly alignment: number;
+  /** where tensor data begins, bytes from the start of the file */
+  readonly dataOffset: number;
+  /** bytes of the file */
+  readonly byteLength: number;
+}
+
+/** What the reader gives: enough to write the same head again. */
+export interface GgufHead extends GgufFile {
+  /** the stored type of each metadata value, which a JavaScript number no longer tells */
+  readonly valueTypes: ReadonlyMap<string, GgufValueType>;
+}
+
+const FIRST_READ = 1024 * 1024;
+/** A retry parses from the start, so there are few: the 8.3 MB head of a Llama-3 vocabulary takes the second read. */
+const GROWTH = 16;
+/** The largest vocabularies make heads of some 20 MB. */
+const MAX_HEAD = 256 * 1024 * 1024;
+
+/** Reads the head of a file: metadata and tensor table, none of the weights. */
+export async function readGguf(path: string): Promise<GgufHead> {
+  try {
+    const file = await open(path, "r");
+    try {
+      return await readHead(file, path);
+    } finally {
+      await file.close();
+    }
+  } catch (error) {
+    throw asTernionError(error, path);
+  }
+}
+
+async function readHead(file: FileHandle, path: string): Promise<GgufHead> {
+  const { size } = await file.stat();
+  let head = await extend(file, Buffer.alloc(0), Math.min(FIRST_READ, size), path);
+  for (;;) {
+    try {
+      return parseHead(head, size, path);
+    } catch (error) {
+      if (!(error instanceof HeadTooShort)) throw error;
+      if (error.needed > MAX_HEAD) {
+        const message = `the metadata takes ${error.needed} bytes or more, expected at most ${MAX_HEAD}`;
+        throw new TernionError("GGUF_OVERFLOW", `${path}: ${message}; the file is damaged`);
+      }
+      const wanted = Math.min(size, MAX_HEAD, Math.max(head.byteLength * GROWTH, error.needed));
+      head = await extend(file, head, wanted, path);
+    }
+  }
+}
+
+/** The first `length` bytes of the file, of which `head` are there already. */
+async function extend(file: FileHandle, head: Buffer, length: number, path: string): Promise<Buffer> {
+  const longer = Buffer.allocUnsafe(length);
+  let filled = head.copy(longer);
+  while (filled < length) {
+    const { bytesRead } = await file.read(longer, filled, length - filled, filled);
+    if (bytesRead === 0) {
+      throw new TernionError("GGUF_READ", `${path}: the file became shorter while it was read`);
+    }
+    filled += bytesRead;
+  }
+  return longer;
+}
+
+function asTernionError(error: unknown, path: string): unknown {
+  if (error instanceof TernionError) return error;
+  const { code, message } = error as NodeJS.ErrnoException;
+  if (code === undefined) return error; // a defect here, not of the file
+  return code === "ENOENT"
+    ? new TernionError("GGUF_NOT_FOUND", `${path}: no such file; give the path of a GGUF model`, { cause: error })
+    : new TernionError("GGUF_READ", `${path}: cannot be read: ${message}`, { cause: error });
+}

@@ -1,0 +1,259 @@
+/**
+ * Writes GGUF v3 files: the head from plain data, then each tensor's bytes as they are produced, so that a file far
+ * larger than memory can be made. The file appears under its name only when it is whole.
+ *
+ * Wrong sizes, names and values are the caller's mistakes (RangeError, TypeError); a disk that fails is a TernionError.
+ */
+import { type FileHandle, open, rename, rm } from "node:fs/promises";
+import { TernionError } from "../errors.js";
+import type { GgufArray, GgufHead, GgufValue } from "./gguf.js";
+import { type GgmlType, type GgufValueType, ggmlByteLength, ggmlLayout, VALUE_TYPES } from "./types.js";
+
+const MAGIC = 0x46554747; // "GGUF"
+const VERSION = 3;
+const DEFAULT_ALIGNMENT = 32;
+
+export interface GgufKeyValue {
+  readonly key: string;
+  readonly type: GgufValueType;
+  readonly value: GgufValue;
+}
+
+export interface GgufTensorInfo {
+  readonly name: string;
+  readonly type: GgmlType;
+  /** innermost first */
+  readonly dims: readonly number[];
+}
+
+export interface GgufTensorSource extends GgufTensorInfo {
+  /** The tensor's bytes in order. A chunk is written before the next is asked for, so one buffer may serve them all. */
+  data(): AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
+}
+
+export interface GgufContents<T extends GgufTensorInfo = GgufTensorSource> {
+  readonly metadata: readonly GgufKeyValue[];
+  readonly tensors: readonly T[];
+}
+
+export interface WriteOptions {
+  /** called after each chunk with bytes so far of all bytes */
+  onProgress?(written: number, total: number): void;
+}
+
+/** The head's bytes, padded to where the data begins, and where each tensor goes (bytes from the start of the file). */
+export interface GgufPlan {
+  readonly head: Uint8Array;
+  readonly offsets: readonly number[];
+  /** of the whole file */
+  readonly byteLength: number;
+}
+
+/** The key-values of a file that was read, fit to be written again. */
+export function keyValues(file: GgufHead): GgufKeyValue[] {
+  return [...file.metadata].map(([key, value]) => ({ key, value, type: file.valueTypes.get(key) as GgufValueType }));
+}
+
+export function planGguf(contents: GgufContents<GgufTensorInfo>): GgufPlan {
+  const alignment = alignmentOf(contents.metadata);
+  const sizes = contents.tensors.map(byteLengthOf);
+  const starts: number[] = []; // from the start of the data
+  let end = 0;
+  for (const size of sizes) {
+    starts.push(end);
+    end = padded(end + size, alignment);
+  }
+  const head = encodeHead(contents, starts, alignment);
+  const offsets = starts.map((start) => head.byteLength + start);
+  return { head, offsets, byteLength: head.byteLength + end };
+}
+
+/** Writes `path` by way of `path`.part; gives the bytes of the file. */
+export async function writeGguf(path: string, contents: GgufContents, options: WriteOptions = {}): Promise<number> {
+  const plan = planGguf(contents);
+  const part = `${path}.part`;
+  try {
+    const file = await open(part, "w");
+    try {
+      await writeAll(file, contents.tensors, plan, options);
+    } finally {
+      await file.close();
+    }
+    await rename(part, path);
+  } catch (error) {
+    await rm(part, { force: true });
+    throw asWriteError(error, path);
+  }
+  return plan.byteLength;
+}
+
+async function writeAll(file: FileHandle, tensors: readonly GgufTensorSource[], plan: GgufPlan, options: WriteOptions) {
+  await writeFully(file, plan.head, 0);
+  for (const [i, tensor] of tensors.entries()) {
+    const start = plan.offsets[i] as number;
+    const length = byteLengthOf(tensor);
+    let written = 0;
+    for await (const chunk of tensor.data()) {
+      if (written + chunk.byteLength > length) {
+        throw new RangeError(`${tensor.name}: expected ${length} bytes of data, got more`);
+      }
+      await writeFully(file, chunk, start + written);
+      written += chunk.byteLength;
+      options.onProgress?.(start + written, plan.byteLength);
+    }
+    if (written < length) throw new RangeError(`${tensor.name}: expected ${length} bytes of data, got ${written}`);
+  }
+  await file.truncate(plan.byteLength); // the padding after the last tensor
+}
+
+async function writeFully(file: FileHandle, bytes: Uint8Array, position: number): Promise<void> {
+  let done = 0;
+  while (done < bytes.byteLength) {
+    done += (await file.write(bytes, done, bytes.byteLength - done, position + done)).bytesWritten;
+  }
+}
+
+function asWriteError(error: unknown, path: string): unknown {
+  const { code, syscall, message } = error as NodeJS.ErrnoException;
+  if (code === undefined || syscall === undefined) return error;
+  return new TernionError("GGUF_WRITE", `${path}: cannot be written: ${message}`, { cause: error });
+}
+
+function byteLengthOf({ name, type, dims }: GgufTensorInfo): number {
+  const { block } = ggmlLayout(type);
+  const whole = dims.every((dim) => Number.isSafeInteger(dim) && dim >= 1);
+  if (!whole || dims.length < 1 || dims.length > 4 || (dims[0] as number) % block !== 0) {
+    throw new RangeError(
+      `${name}: expected 1 to 4 dims with rows of whole blocks of ${block}, got [${dims.join(", ")}]`,
+    );
+  }
+  return ggmlByteLength(
+    type,
+    dims.reduce((product, dim) => product * dim, 1),
+  );
+}
+
+function alignmentOf(metadata: readonly GgufKeyValue[]): number {
+  const entry = metadata.find(({ key }) => key === "general.alignment");
+  return entry === undefined ? DEFAULT_ALIGNMENT : (entry.value as number);
+}
+
+function padded(length: number, alignment: number): number {
+  return Math.ceil(length / alignment) * alignment;
+}
+
+function encodeHead({ metadata, tensors }: GgufContents<GgufTensorInfo>, starts: readonly number[], alignment: number) {
+  const out = new ByteWriter();
+  out.u32(MAGIC);
+  out.u32(VERSION);
+  out.u64(tensors.length);
+  out.u64(metadata.length);
+  for (const { key, type, value } of metadata) {
+    out.string(key);
+    out.u32(VALUE_TYPES.indexOf(type));
+    if (type === "ARRAY") putArray(out, value as GgufArray);
+    else putScalar(out, type, value);
+  }
+  for (const [i, { name, type, dims }] of tensors.entries()) {
+    out.string(name);
+    out.u32(dims.length);
+    for (const dim of dims) out.u64(dim);
+    out.u32(ggmlLayout(type).id);
+    out.u64(starts[i] as number);
+  }
+  return out.finish(alignment);
+}
+
+function putArray(out: ByteWriter, { type, values }: GgufArray): void {
+  out.u32(VALUE_TYPES.indexOf(type));
+  out.u64(values.length);
+  if (ArrayBuffer.isView(values)) {
+    out.bytes(new Uint8Array(values.buffer, values.byteOffset, values.byteLength)); // little-endian, as all of Node
+  } else {
+    for (const value of values) putScalar(out, type, value);
+  }
+}
+
+function putScalar(out: ByteWriter, type: GgufValueType, value: GgufValue): void {
+  switch (type) {
+    case "U8":
+      return out.put(1, (view, at) => view.setUint8(at, value as number));
+    case "I8":
+      return out.put(1, (view, at) => view.setInt8(at, value as number));
+    case "U16":
+      return out.put(2, (view, at) => view.setUint16(at, value as number, true));
+    case "I16":
+      return out.put(2, (view, at) => view.setInt16(at, value as number, true));
+    case "U32":
+      return out.u32(value as number);
+    case "I32":
+      return out.put(4, (view, at) => view.setInt32(at, value as number, true));
+    case "F32":
+      return out.put(4, (view, at) => view.setFloat32(at, value as number, true));
+    case "F64":
+      return out.put(8, (view, at) => view.setFloat64(at, value as number, true));
+    case "U64":
+      return out.u64(value as number | bigint);
+    case "I64":
+      return out.put(8, (view, at) => view.setBigInt64(at, BigInt(value as number | bigint), true));
+    case "BOOL":
+      return out.put(1, (view, at) => view.setUint8(at, value === true ? 1 : 0));
+    case "STRING":
+      return out.string(value as string);
+    case "ARRAY":
+      throw new TypeError("arrays of arrays are not supported");
+    default:
+      return type satisfies never;
+  }
+}
+
+/** Bytes at the end of a buffer that doubles when it is full. */
+class ByteWriter {
+  #bytes = Buffer.alloc(1 << 16);
+  #view = new DataView(this.#bytes.buffer, this.#bytes.byteOffset, this.#bytes.byteLength);
+  #length = 0;
+
+  put(size: number, write: (view: DataView, at: number) => void): void {
+    const at = this.#grow(size);
+    write(this.#view, at);
+  }
+
+  u32(value: number): void {
+    this.put(4, (view, at) => view.setUint32(at, value, true));
+  }
+
+  u64(value: number | bigint): void {
+    this.put(8, (view, at) => view.setBigUint64(at, BigInt(value), true));
+  }
+
+  string(text: string): void {
+    const length = Buffer.byteLength(text);
+    this.u64(length);
+    const at = this.#grow(length);
+    this.#bytes.write(text, at);
+  }
+
+  bytes(bytes: Uint8Array): void {
+    const at = this.#grow(bytes.byteLength);
+    this.#bytes.set(bytes, at);
+  }
+
+  /** All that was put, and zeros up to a multiple of `alignment`. */
+  finish(alignment: number): Uint8Array {
+    this.#grow(padded(this.#length, alignment) - this.#length);
+    return this.#bytes.subarray(0, this.#length);
+  }
+
+  /** Makes room for `size` more bytes (zeros until written) and gives their position. */
+  #grow(size: number): number {
+    const at = this.#length;
+    this.#length += size;
+    if (this.#length > this.#bytes.byteLength) {
+      const longer = Buffer.alloc(2 ** Math.ceil(Math.log2(this.#length)));
+      longer.set(this.#bytes);
+      this.#bytes = longer;
+      this.#view = new DataView(longer.buffer, longer.byteOffset, longer.byteLength);
+    }
+    return at;
+  }
+}
