@@ -7,7 +7,15 @@
 import { type FileHandle, open, rename, rm } from "node:fs/promises";
 import { TernionError } from "../errors.js";
 import type { GgufArray, GgufHead, GgufValue } from "./gguf.js";
-import { type GgmlType, type GgufValueType, ggmlByteLength, ggmlLayout, VALUE_TYPES } from "./types.js";
+import {
+  type GgmlType,
+  type GgufValueType,
+  ggmlByteLength,
+  ggmlLayout,
+  NUMERIC_ARRAYS,
+  type NumericArray,
+  VALUE_TYPES,
+} from "./types.js";
 
 const MAGIC = 0x46554747; // "GGUF"
 const VERSION = 3;
@@ -167,44 +175,17 @@ function encodeHead({ metadata, tensors }: GgufContents<GgufTensorInfo>, starts:
 function putArray(out: ByteWriter, { type, values }: GgufArray): void {
   out.u32(VALUE_TYPES.indexOf(type));
   out.u64(values.length);
-  if (ArrayBuffer.isView(values)) {
-    out.bytes(new Uint8Array(values.buffer, values.byteOffset, values.byteLength)); // little-endian, as all of Node
-  } else {
-    for (const value of values) putScalar(out, type, value);
-  }
+  if (ArrayBuffer.isView(values)) out.numbers(values);
+  else for (const value of values) putScalar(out, type, value);
 }
 
 function putScalar(out: ByteWriter, type: GgufValueType, value: GgufValue): void {
-  switch (type) {
-    case "U8":
-      return out.put(1, (view, at) => view.setUint8(at, value as number));
-    case "I8":
-      return out.put(1, (view, at) => view.setInt8(at, value as number));
-    case "U16":
-      return out.put(2, (view, at) => view.setUint16(at, value as number, true));
-    case "I16":
-      return out.put(2, (view, at) => view.setInt16(at, value as number, true));
-    case "U32":
-      return out.u32(value as number);
-    case "I32":
-      return out.put(4, (view, at) => view.setInt32(at, value as number, true));
-    case "F32":
-      return out.put(4, (view, at) => view.setFloat32(at, value as number, true));
-    case "F64":
-      return out.put(8, (view, at) => view.setFloat64(at, value as number, true));
-    case "U64":
-      return out.u64(value as number | bigint);
-    case "I64":
-      return out.put(8, (view, at) => view.setBigInt64(at, BigInt(value as number | bigint), true));
-    case "BOOL":
-      return out.put(1, (view, at) => view.setUint8(at, value === true ? 1 : 0));
-    case "STRING":
-      return out.string(value as string);
-    case "ARRAY":
-      throw new TypeError("arrays of arrays are not supported");
-    default:
-      return type satisfies never;
-  }
+  if (type === "ARRAY") throw new TypeError("arrays of arrays are not supported");
+  if (type === "STRING") out.string(value as string);
+  else if (type === "BOOL") out.numbers(Uint8Array.of(value === true ? 1 : 0));
+  else if (type === "U64") out.u64(value as number | bigint);
+  else if (type === "I64") out.numbers(BigInt64Array.of(BigInt(value as number | bigint)));
+  else out.numbers(NUMERIC_ARRAYS[type].of(value as number));
 }
 
 /** Bytes at the end of a buffer that doubles when it is full. */
@@ -213,17 +194,14 @@ class ByteWriter {
   #view = new DataView(this.#bytes.buffer, this.#bytes.byteOffset, this.#bytes.byteLength);
   #length = 0;
 
-  put(size: number, write: (view: DataView, at: number) => void): void {
-    const at = this.#grow(size);
-    write(this.#view, at);
-  }
-
   u32(value: number): void {
-    this.put(4, (view, at) => view.setUint32(at, value, true));
+    const at = this.#grow(4);
+    this.#view.setUint32(at, value, true);
   }
 
   u64(value: number | bigint): void {
-    this.put(8, (view, at) => view.setBigUint64(at, BigInt(value), true));
+    const at = this.#grow(8);
+    this.#view.setBigUint64(at, BigInt(value), true);
   }
 
   string(text: string): void {
@@ -233,9 +211,10 @@ class ByteWriter {
     this.#bytes.write(text, at);
   }
 
-  bytes(bytes: Uint8Array): void {
-    const at = this.#grow(bytes.byteLength);
-    this.#bytes.set(bytes, at);
+  /** The bytes of an array as they are: every machine that Node runs this on is little-endian. */
+  numbers(array: NumericArray): void {
+    const at = this.#grow(array.byteLength);
+    this.#bytes.set(new Uint8Array(array.buffer, array.byteOffset, array.byteLength), at);
   }
 
   /** All that was put, and zeros up to a multiple of `alignment`. */
