@@ -51,6 +51,8 @@ export interface CacheShape {
   readonly kvHeads: number;
   /** elements of one head, a multiple of 8 */
   readonly headDim: number;
+  /** base of the rotary angles; keys are stored rotated */
+  readonly ropeBase: number;
 }
 
 export type WeightType = "F32" | "F16" | "BF16" | "Q8_0" | "Q6_K" | "I2_S";
@@ -86,6 +88,8 @@ export interface Batch {
 export interface Projection {
   readonly weight: Weight;
   readonly out: Tensor;
+  /** the residual stream: receives `+= out` as well */
+  readonly addTo?: Tensor;
 }
 
 export interface AttentionShape {
@@ -115,15 +119,15 @@ export interface Backend {
   /** RMSNorm `x / sqrt(mean(x^2) + eps) * weight`, then absmax int8: `round(y * 127 / max(max|y|, 1e-5))`. */
   normQuantize(out: Quantized, x: Tensor, weight: Weight, eps: number): void;
   /**
-   * For each projection `out = (q . (code - 1)) * weight scale / activation scale`; with `accumulate`, `out +=` that.
+   * For each projection `out = (q . (code - 1)) * weight scale / activation scale`, and `addTo += out` where asked.
    * All projections share the quantised input.
    */
-  ternary(projections: readonly Projection[], x: Quantized, options?: { accumulate?: boolean }): void;
+  ternary(projections: readonly Projection[], x: Quantized): void;
   /**
    * Rotary embedding of q and k in place at each row's position (pairs i and i + headDim / 2, angle
-   * position * base^(-2i / headDim)), then stores k and v at (layer, slot, position).
+   * position * ropeBase^(-2i / headDim)), then stores k and v at (layer, slot, position).
    */
-  ropeStore(cache: Cache, layer: number, qkv: { q: Tensor; k: Tensor; v: Tensor }, base: number): void;
+  ropeStore(cache: Cache, layer: number, qkv: { q: Tensor; k: Tensor; v: Tensor }): void;
   /**
    * out = softmax(q k^T / sqrt(headDim)) v over positions 0..position of the row's slot; query head h reads key-value
    * head floor(h / (heads / kvHeads)). Positions that this batch stored are seen.

@@ -1,0 +1,211 @@
+// Rotary embedding, the key-value cache, and attention of one query row over a chunk of positions.
+//
+// Plain loop, for one head:
+//   s[p] = q . k[p] / sqrt(headDim);  w = exp(s - max s);  out = sum over p of w[p] v[p] / sum w
+//
+// What the fast version adds:
+// 1. Keys lie in blocks of 8 positions, (position / 8, headDim, 8): 8 scores grow side by side in two vectors, without
+//    sums across lanes. Values lie as (headDim / 8, positions, 8): the mix of 8 elements reads straight through.
+// 2. Four query heads that share a key-value head go together, so that a key or value is read once for the four.
+// 3. Positions go in chunks of at most CHUNK, whose (max, sum of w, sum of w v) `combine` puts together in the order of
+//    the chunks. Chunks begin at multiples of CHUNK: the arithmetic depends on the position alone, so it does not
+//    matter which thread takes which chunk.
+//
+// Preconditions: headDim a multiple of 8; what follows a chunk's last position in its block is readable.
+
+import { expNegative } from "./reduce";
+
+const CHUNK: usize = 128; // positions
+const ROW: usize = CHUNK << 2; // bytes of one head's scores
+
+/** Rotates pairs (i, i + headDim / 2) of each head in place; table: headDim / 2 cosines, then as many sines. */
+export function rope(x: usize, table: usize, heads: i32, headDim: i32): void {
+  const half = <usize>headDim << 1;
+  for (let h = 0; h < heads; h++, x += half << 1) {
+    for (let i: usize = 0; i < half; i += 16) {
+      const a = v128.load(x + i), b = v128.load(x + half + i);
+      const c = v128.load(table + i), s = v128.load(table + half + i);
+      v128.store(x + i, f32x4.sub(f32x4.mul(a, c), f32x4.mul(b, s)));
+      v128.store(x + half + i, f32x4.add(f32x4.mul(b, c), f32x4.mul(a, s)));
+    }
+  }
+}
+
+/** Stores one head's key at `position` of keys (positions / 8, headDim, 8). */
+export function storeKey(k: usize, keys: usize, position: i32, headDim: i32): void {
+  let dst = keys + <usize>(position >> 3) * (<usize>headDim << 5) + (<usize>(position & 7) << 2);
+  const end = k + (<usize>headDim << 2);
+  for (; k < end; k += 4, dst += 32) store<f32>(dst, load<f32>(k));
+}
+
+/** Stores one head's value at `position` of values (headDim / 8, positions, 8); stride = positions * 32 bytes. */
+export function storeValue(v: usize, values: usize, position: i32, headDim: i32, stride: usize): void {
+  let dst = values + (<usize>position << 5);
+  const end = v + (<usize>headDim << 2);
+  for (; v < end; v += 32, dst += stride) {
+    v128.store(dst, v128.load(v));
+    v128.store(dst, v128.load(v, 16), 16);
+  }
+}
+
+/** Scores of 4 heads for `blocks` blocks of 8 positions. q: 4 heads one after another. s: 4 rows of CHUNK. */
+function scores4(q: usize, keys: usize, s: usize, blocks: i32, headDim: i32, scale: f32): void {
+  const head = <usize>headDim << 2;
+  const f = f32x4.splat(scale);
+  for (let b = 0; b < blocks; b++, s += 32) {
+    let a0 = f32x4.splat(0), a1 = a0, b0 = a0, b1 = a0, c0 = a0, c1 = a0, d0 = a0, d1 = a0;
+    const end = q + head;
+    for (let p = q; p < end; p += 4, keys += 32) {
+      const k0 = v128.load(keys), k1 = v128.load(keys, 16);
+      let e = v128.load32_splat(p);
+      a0 = f32x4.add(a0, f32x4.mul(e, k0));
+      a1 = f32x4.add(a1, f32x4.mul(e, k1));
+      e = v128.load32_splat(p + head);
+      b0 = f32x4.add(b0, f32x4.mul(e, k0));
+      b1 = f32x4.add(b1, f32x4.mul(e, k1));
+      e = v128.load32_splat(p + head * 2);
+      c0 = f32x4.add(c0, f32x4.mul(e, k0));
+      c1 = f32x4.add(c1, f32x4.mul(e, k1));
+      e = v128.load32_splat(p + head * 3);
+      d0 = f32x4.add(d0, f32x4.mul(e, k0));
+      d1 = f32x4.add(d1, f32x4.mul(e, k1));
+    }
+    v128.store(s, f32x4.mul(a0, f));
+    v128.store(s, f32x4.mul(a1, f), 16);
+    v128.store(s + ROW, f32x4.mul(b0, f));
+    v128.store(s + ROW, f32x4.mul(b1, f), 16);
+    v128.store(s + ROW * 2, f32x4.mul(c0, f));
+    v128.store(s + ROW * 2, f32x4.mul(c1, f), 16);
+    v128.store(s + ROW * 3, f32x4.mul(d0, f));
+    v128.store(s + ROW * 3, f32x4.mul(d1, f), 16);
+  }
+}
+
+/** The same for one head, with the same sums. */
+function scores1(q: usize, keys: usize, s: usize, blocks: i32, headDim: i32, scale: f32): void {
+  const f = f32x4.splat(scale);
+  for (let b = 0; b < blocks; b++, s += 32) {
+    let a0 = f32x4.splat(0), a1 = a0;
+    const end = q + (<usize>headDim << 2);
+    for (let p = q; p < end; p += 4, keys += 32) {
+      const e = v128.load32_splat(p);
+      a0 = f32x4.add(a0, f32x4.mul(e, v128.load(keys)));
+      a1 = f32x4.add(a1, f32x4.mul(e, v128.load(keys, 16)));
+    }
+    v128.store(s, f32x4.mul(a0, f));
+    v128.store(s, f32x4.mul(a1, f), 16);
+  }
+}
+
+/** s[count] → exp(s - max s) in place; partial[0] = max s, partial[1] = the sum. */
+function softmax(s: usize, partial: usize, count: i32): void {
+  const end = s + (<usize>count << 2);
+  const stop = s + (<usize>((count + 3) & ~3) << 2);
+  for (let p = end; p < stop; p += 4) store<f32>(p, -1e30);
+  let m = f32x4.splat(-1e30);
+  for (let p = s; p < stop; p += 16) m = f32x4.max(m, v128.load(p));
+  m = f32x4.max(m, v128.shuffle<i32>(m, m, 2, 3, 0, 1));
+  m = f32x4.max(m, v128.shuffle<i32>(m, m, 1, 0, 3, 2));
+  let sum = f32x4.splat(0);
+  for (let p = s; p < stop; p += 16) {
+    const e = expNegative(f32x4.sub(v128.load(p), m));
+    sum = f32x4.add(sum, e);
+    v128.store(p, e);
+  }
+  sum = f32x4.add(sum, v128.shuffle<i32>(sum, sum, 2, 3, 0, 1));
+  store<f32>(partial, f32x4.extract_lane(m, 0));
+  store<f32>(partial, f32x4.extract_lane(sum, 0) + f32x4.extract_lane(sum, 1), 4);
+}
+
+/** out[headDim] of 4 heads, `outStride` bytes apart, = sum of w[p] v[p] for `count` positions; w: 4 rows of CHUNK. */
+function mix4(w: usize, values: usize, out: usize, outStride: usize, count: i32, headDim: i32, stride: usize): void {
+  const outEnd = out + (<usize>headDim << 2);
+  for (; out < outEnd; out += 32, values += stride) {
+    let a0 = f32x4.splat(0), a1 = a0, b0 = a0, b1 = a0, c0 = a0, c1 = a0, d0 = a0, d1 = a0;
+    const end = w + (<usize>count << 2);
+    for (let p = w, v = values; p < end; p += 4, v += 32) {
+      const v0 = v128.load(v), v1 = v128.load(v, 16);
+      let e = v128.load32_splat(p);
+      a0 = f32x4.add(a0, f32x4.mul(e, v0));
+      a1 = f32x4.add(a1, f32x4.mul(e, v1));
+      e = v128.load32_splat(p, ROW);
+      b0 = f32x4.add(b0, f32x4.mul(e, v0));
+      b1 = f32x4.add(b1, f32x4.mul(e, v1));
+      e = v128.load32_splat(p, ROW * 2);
+      c0 = f32x4.add(c0, f32x4.mul(e, v0));
+      c1 = f32x4.add(c1, f32x4.mul(e, v1));
+      e = v128.load32_splat(p, ROW * 3);
+      d0 = f32x4.add(d0, f32x4.mul(e, v0));
+      d1 = f32x4.add(d1, f32x4.mul(e, v1));
+    }
+    v128.store(out, a0);
+    v128.store(out, a1, 16);
+    v128.store(out + outStride, b0);
+    v128.store(out + outStride, b1, 16);
+    v128.store(out + outStride * 2, c0);
+    v128.store(out + outStride * 2, c1, 16);
+    v128.store(out + outStride * 3, d0);
+    v128.store(out + outStride * 3, d1, 16);
+  }
+}
+
+/** The same for one head, with the same sums. */
+function mix1(w: usize, values: usize, out: usize, count: i32, headDim: i32, stride: usize): void {
+  const outEnd = out + (<usize>headDim << 2);
+  for (; out < outEnd; out += 32, values += stride) {
+    let a0 = f32x4.splat(0), a1 = a0;
+    const end = w + (<usize>count << 2);
+    for (let p = w, v = values; p < end; p += 4, v += 32) {
+      const e = v128.load32_splat(p);
+      a0 = f32x4.add(a0, f32x4.mul(e, v128.load(v)));
+      a1 = f32x4.add(a1, f32x4.mul(e, v128.load(v, 16)));
+    }
+    v128.store(out, a0);
+    v128.store(out, a1, 16);
+  }
+}
+
+/**
+ * Attention of `heads` query heads that share one key-value head, over `count` <= CHUNK positions from `first` (a
+ * multiple of CHUNK) on. partial, for each head, headDim + 4 floats: max, sum of w, 2 unused, sum of w v (headDim).
+ * scores: scratch of `heads` rows of CHUNK floats.
+ */
+export function attendChunk(
+  q: usize, keys: usize, values: usize, stride: usize, first: i32, count: i32,
+  heads: i32, headDim: i32, scores: usize, partial: usize,
+): void {
+  const scale = <f32>(1.0 / Math.sqrt(<f64>headDim));
+  const blocks = (count + 7) >> 3;
+  const head = <usize>headDim << 2;
+  const partialHead = head + 16;
+  const k = keys + <usize>(first >> 3) * (head << 3);
+  const v = values + (<usize>first << 5);
+  let h = 0;
+  for (; h + 4 <= heads; h += 4) scores4(q + <usize>h * head, k, scores + <usize>h * ROW, blocks, headDim, scale);
+  for (; h < heads; h++) scores1(q + <usize>h * head, k, scores + <usize>h * ROW, blocks, headDim, scale);
+  for (h = 0; h < heads; h++) softmax(scores + <usize>h * ROW, partial + <usize>h * partialHead, count);
+  const out = partial + 16;
+  h = 0;
+  for (; h + 4 <= heads; h += 4) {
+    mix4(scores + <usize>h * ROW, v, out + <usize>h * partialHead, partialHead, count, headDim, stride);
+  }
+  for (; h < heads; h++) mix1(scores + <usize>h * ROW, v, out + <usize>h * partialHead, count, headDim, stride);
+}
+
+/** out[headDim] of one head from its `chunks` partials, `chunkStride` bytes apart, in order. */
+export function combine(partial: usize, chunks: i32, chunkStride: usize, out: usize, headDim: i32): void {
+  let m = load<f32>(partial);
+  for (let c = 1; c < chunks; c++) m = max(m, load<f32>(partial + <usize>c * chunkStride));
+  const size = <usize>headDim << 2;
+  memory.fill(out, 0, size);
+  let sum: f32 = 0;
+  for (let c = 0; c < chunks; c++, partial += chunkStride) {
+    const f = expNegative(f32x4.splat(load<f32>(partial) - m));
+    sum += f32x4.extract_lane(f, 0) * load<f32>(partial, 4);
+    for (let i: usize = 0; i < size; i += 16) {
+      v128.store(out + i, f32x4.add(v128.load(out + i), f32x4.mul(f, v128.load(partial + 16 + i))));
+    }
+  }
+  const inverse = f32x4.splat(1 / sum);
+  for (let i: usize = 0; i < size; i += 16) v128.store(out + i, f32x4.mul(v128.load(out + i), inverse));
+}

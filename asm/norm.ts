@@ -1,0 +1,62 @@
+// RMSNorm and absmax int8 quantisation of one row.
+//
+// Plain loop:   y[i] = x[i] / sqrt(mean(x^2) + eps) * weight[i]
+//               q[i] = round(y[i] * 127 / max(max|y|, 1e-5)), ties to even
+//
+// The sum of squares is taken in 16 lanes (i mod 16) that are then added pairwise: one fixed tree, so a row's result
+// depends on nothing but the row. No fused multiply-add, whose rounding differs between machines.
+//
+// Preconditions: n a multiple of 16.
+
+import { sumTree } from "./reduce";
+
+/** 1 / sqrt(mean(x^2) + eps) */
+@inline
+function inverseRms(x: usize, n: i32, eps: f32): f32 {
+  let a = f32x4.splat(0), b = a, c = a, d = a;
+  const end = x + (<usize>n << 2);
+  for (; x < end; x += 64) {
+    const x0 = v128.load(x), x1 = v128.load(x, 16), x2 = v128.load(x, 32), x3 = v128.load(x, 48);
+    a = f32x4.add(a, f32x4.mul(x0, x0));
+    b = f32x4.add(b, f32x4.mul(x1, x1));
+    c = f32x4.add(c, f32x4.mul(x2, x2));
+    d = f32x4.add(d, f32x4.mul(x3, x3));
+  }
+  return 1 / Mathf.sqrt(sumTree(a, b, c, d) / <f32>n + eps);
+}
+
+/** out[n] = RMSNorm(x[n]) * weight[n]; out may be x. Returns max|out|. */
+export function norm(x: usize, weight: usize, out: usize, n: i32, eps: f32): f32 {
+  const r = f32x4.splat(inverseRms(x, n, eps));
+  let m = f32x4.splat(0);
+  const end = x + (<usize>n << 2);
+  for (; x < end; x += 16, weight += 16, out += 16) {
+    const y = f32x4.mul(f32x4.mul(v128.load(x), r), v128.load(weight));
+    m = f32x4.max(m, f32x4.abs(y));
+    v128.store(out, y);
+  }
+  const m2 = f32x4.max(m, v128.shuffle<i32>(m, m, 2, 3, 0, 1));
+  return max(f32x4.extract_lane(m2, 0), f32x4.extract_lane(m2, 1));
+}
+
+@inline
+function rounded(y: usize, s: v128): v128 {
+  return i32x4.trunc_sat_f32x4_s(f32x4.nearest(f32x4.mul(v128.load(y), s)));
+}
+
+/** normed[n] = norm(x), q[n] int8; scale[1] = max|normed| / 127 (f32), sum[1] = sum of q (i32). */
+export function normQuantize(x: usize, weight: usize, normed: usize, q: usize, scale: usize, sum: usize, n: i32, eps: f32): void {
+  const absmax = max<f32>(norm(x, weight, normed, n, eps), 1e-5);
+  const s = f32x4.splat(<f32>127 / absmax);
+  let total = i32x4.splat(0);
+  const end = normed + (<usize>n << 2);
+  for (; normed < end; normed += 64, q += 16) {
+    const a = i16x8.narrow_i32x4_s(rounded(normed, s), rounded(normed + 16, s));
+    const b = i16x8.narrow_i32x4_s(rounded(normed + 32, s), rounded(normed + 48, s));
+    total = i32x4.add(total, i32x4.extadd_pairwise_i16x8_s(i16x8.add(a, b)));
+    v128.store(q, i8x16.narrow_i16x8_s(a, b));
+  }
+  store<f32>(scale, absmax / 127);
+  const t = i32x4.add(total, v128.shuffle<i32>(total, total, 2, 3, 0, 1));
+  store<i32>(sum, i32x4.extract_lane(t, 0) + i32x4.extract_lane(t, 1));
+}

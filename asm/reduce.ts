@@ -1,0 +1,29 @@
+// The one summation tree of the float kernels: 16 running lanes, added pairwise.
+
+@inline
+export function sumTree(a: v128, b: v128, c: v128, d: v128): f32 {
+  const s = f32x4.add(f32x4.add(a, b), f32x4.add(c, d));
+  const t = f32x4.add(s, v128.shuffle<i32>(s, s, 2, 3, 0, 1));
+  return f32x4.extract_lane(t, 0) + f32x4.extract_lane(t, 1);
+}
+
+/**
+ * exp(x) for x <= 0, relative error below 2e-7: x = n ln 2 + r, a polynomial of degree 6 in r (coefficients of Cephes'
+ * expf), then n added to the exponent. Below -87 the result is that of -87 (1.6e-38), which vanishes in any sum.
+ */
+@inline
+export function expNegative(x: v128): v128 {
+  const y = f32x4.max(x, f32x4.splat(-87));
+  const n = f32x4.nearest(f32x4.mul(y, f32x4.splat(1.44269504)));
+  let r = f32x4.sub(y, f32x4.mul(n, f32x4.splat(0.693359375)));
+  r = f32x4.add(r, f32x4.mul(n, f32x4.splat(2.1219444e-4)));
+  let p = f32x4.splat(1.98756915e-4);
+  p = f32x4.add(f32x4.mul(p, r), f32x4.splat(1.39819995e-3));
+  p = f32x4.add(f32x4.mul(p, r), f32x4.splat(8.33345191e-3));
+  p = f32x4.add(f32x4.mul(p, r), f32x4.splat(4.16657959e-2));
+  p = f32x4.add(f32x4.mul(p, r), f32x4.splat(1.66666655e-1));
+  p = f32x4.add(f32x4.mul(p, r), f32x4.splat(0.5));
+  p = f32x4.add(f32x4.mul(p, f32x4.mul(r, r)), f32x4.add(r, f32x4.splat(1)));
+  const power = i32x4.shl(i32x4.add(i32x4.trunc_sat_f32x4_s(n), i32x4.splat(127)), 23);
+  return f32x4.mul(p, power);
+}

@@ -1,0 +1,416 @@
+/**
+ * The CPU backend: the contract over one shared memory and a gang of worker threads. Handles are addresses in the arena;
+ * an op writes one command into the record, `run` hands the record to the gang. Kernels are in asm/.
+ */
+import { closeSync, openSync } from "node:fs";
+import { availableParallelism } from "node:os";
+import { TernionError } from "../../errors.js";
+import type {
+  Activation,
+  Backend,
+  Batch,
+  Cache,
+  CacheShape,
+  LoadOptions,
+  OpTime,
+  Projection,
+  Quantized,
+  Tensor,
+  Tracer,
+  Weight,
+  WeightSource,
+  WeightType,
+} from "../backend.js";
+import { checkScale } from "../decode.js";
+import { Arena } from "./arena.js";
+import { CHUNK, CONTROL, CONTROL_BYTES, DENSE_TYPES, OPS, type OpName, RECORD_WORDS } from "./commands.js";
+import { Gang } from "./gang.js";
+import { chooseKernels, type DotForm, type KernelChoice } from "./kernels.js";
+import { GROUP, packedBytes, piecesOf, readFully, STAGING } from "./loader.js";
+import { partialFloats } from "./ops.js";
+
+export interface CpuOptions {
+  /** worker threads; default: what the system says it can run in parallel */
+  threads?: number | undefined;
+  /** rows of the largest batch */
+  maxRows: number;
+  /** forces one form of the ternary kernel; default: the fastest that passes its self-test */
+  kernel?: DotForm | undefined;
+  /** measure the time of each op (costs about 2 % of a token) */
+  profile?: boolean | undefined;
+}
+
+interface CpuTensor extends Tensor {
+  readonly address: number; // (maxRows, width) float32
+}
+
+interface CpuQuantized extends Quantized {
+  readonly normed: CpuTensor;
+  readonly values: number; // (maxRows, width) int8
+  readonly scales: number; // (maxRows) float32, max|y| / 127
+  readonly sums: number; // (maxRows) int32, sum of the int8 row
+}
+
+interface CpuWeight extends Weight {
+  readonly address: number;
+  readonly type: WeightType;
+  readonly rowBytes: number;
+  /** I2_S only */
+  readonly scale: number;
+}
+
+interface CpuCache extends Cache {
+  readonly keys: number; // (layers, slots, kvHeads, positions / 8, headDim, 8) float32
+  readonly values: number; // (layers, slots, kvHeads, headDim / 8, positions, 8) float32
+  /** positions rounded up to whole chunks */
+  readonly positions: number;
+  readonly angles: number; // (positions, headDim): headDim / 2 cosines, as many sines
+}
+
+/** A named intermediate to be read between two ranges of commands. */
+interface Mark {
+  readonly at: number;
+  readonly name: string;
+  readonly tensor: CpuTensor;
+  readonly rows: number;
+}
+
+export class CpuBackend implements Backend {
+  readonly kind = "cpu";
+  readonly #arena = new Arena();
+  readonly #gang: Gang;
+  readonly #control: number;
+  readonly #record: number;
+  readonly #batch: { tokens: number; slots: number; positions: number; outputs: number };
+  #end = 0; // words recorded
+  #rows = 0;
+  #outputs = 0;
+  #marks: Mark[] = [];
+  #tracer: Tracer | undefined;
+  /** for each thread, `bytes` for the int32 sums of the tallest matrix or one decoded row of the head */
+  #scratch = { address: 0, bytes: 0 };
+  /** per thread scores, and partial results of attention */
+  #attention = { scores: 0, partials: 0, unitBytes: 0 };
+
+  static async create(options: CpuOptions): Promise<CpuBackend> {
+    return new CpuBackend(await chooseKernels(options.kernel), options);
+  }
+
+  private constructor(
+    readonly kernels: KernelChoice,
+    readonly options: CpuOptions,
+  ) {
+    const { threads = availableParallelism(), maxRows } = options;
+    if (!Number.isInteger(threads) || threads < 1 || threads > 256) {
+      throw new RangeError(`threads: expected an integer from 1 to 256, got ${threads}`);
+    }
+    const rows = () => this.#arena.allocate(4 * maxRows, "batch");
+    this.#control = this.#arena.allocate(CONTROL_BYTES, "control block");
+    this.#record = this.#arena.allocate(4 * RECORD_WORDS, "command record");
+    this.#batch = { tokens: rows(), slots: rows(), positions: rows(), outputs: rows() };
+    const { module, dot } = kernels;
+    const { memory } = this.#arena;
+    this.#gang = new Gang(
+      { memory, module, dot, control: this.#control, record: this.#record, batch: this.#batch },
+      threads,
+    );
+  }
+
+  get description(): string {
+    const { threads } = this.#gang;
+    return `${threads} thread${threads === 1 ? "" : "s"}, ${this.kernels.description}`;
+  }
+  get memoryBytes(): number {
+    return this.#arena.byteLength;
+  }
+
+  async load(sources: readonly WeightSource[], { onProgress, signal }: LoadOptions = {}): Promise<Weight[]> {
+    signal?.throwIfAborted();
+    const { threads } = this.#gang;
+    const staging = this.#arena.allocate(threads * STAGING, "staging areas");
+    const weights = sources.map((source) => this.#place(source));
+    const bytes = 4 * Math.max(...sources.map((s) => Math.max(s.columns, s.type === "I2_S" ? s.rows + GROUP : 0)));
+    this.#scratch = { address: this.#arena.allocate(threads * bytes, "scratch rows"), bytes };
+    const pieces = sources.flatMap((source, i) => piecesOf(source, i, weights[i].address));
+    const total = sources.reduce((sum, { byteLength }) => sum + byteLength, 0);
+
+    const words = this.#arena.i32;
+    const stop = () => Atomics.store(words, (this.#control + CONTROL.failed) / 4, 1);
+    signal?.addEventListener("abort", stop, { once: true });
+    const report = () => {
+      const loaded = 1024 * Atomics.load(words, (this.#control + CONTROL.loaded) / 4);
+      onProgress?.(Math.min(loaded, total), total);
+    };
+    const timer = setInterval(report, 50);
+    try {
+      const { memory } = this.#arena;
+      const job = {
+        kind: "load",
+        memory,
+        module: this.kernels.module,
+        control: this.#control,
+        sources,
+        pieces,
+      } as const;
+      await this.#gang.load(job, staging, STAGING);
+    } finally {
+      clearInterval(timer);
+      signal?.removeEventListener("abort", stop);
+    }
+    signal?.throwIfAborted();
+    onProgress?.(total, total);
+    return weights;
+  }
+
+  tensor(maxRows: number, width: number): CpuTensor {
+    return { maxRows, width, address: this.#arena.allocate(4 * maxRows * width, `activations of width ${width}`) };
+  }
+
+  quantized(maxRows: number, width: number): CpuQuantized {
+    if (width % 16 !== 0) throw new RangeError(`width: expected a multiple of 16, got ${width}`);
+    const values = this.#arena.allocate(maxRows * width, `int8 activations of width ${width}`);
+    const scales = this.#arena.allocate(4 * maxRows, "scales");
+    const sums = this.#arena.allocate(4 * maxRows, "sums");
+    return { width, normed: this.tensor(maxRows, width), values, scales, sums };
+  }
+
+  cache(shape: CacheShape): CpuCache {
+    const { layers, slots, kvHeads, headDim } = shape;
+    const positions = Math.ceil(shape.positions / CHUNK) * CHUNK;
+    const bytes = 4 * layers * slots * kvHeads * positions * headDim;
+    const what = `key-value cache of ${slots} x ${shape.positions} positions`;
+    const keys = this.#arena.allocate(bytes, what);
+    const values = this.#arena.allocate(bytes, what);
+    const angles = this.#arena.allocate(4 * positions * headDim, "rotary angles");
+    fillAngles(this.#arena.f32.subarray(angles / 4), shape, positions);
+    return { shape, keys, values, positions, angles };
+  }
+
+  begin({ tokens, slots, positions, outputs }: Batch): void {
+    const { maxRows } = this.options;
+    if (tokens.length > maxRows) throw new RangeError(`batch: expected at most ${maxRows} rows, got ${tokens.length}`);
+    const words = this.#arena.i32;
+    words.set(tokens, this.#batch.tokens / 4);
+    words.set(slots, this.#batch.slots / 4);
+    words.set(positions, this.#batch.positions / 4);
+    words.set(outputs, this.#batch.outputs / 4);
+    this.#rows = tokens.length;
+    this.#outputs = outputs.length;
+    words.set([this.#rows, this.#outputs], (this.#control + CONTROL.batch) / 4);
+  }
+
+  embed(out: Tensor, table: Weight): void {
+    const { address, type, rowBytes } = denseOf(table);
+    this.#emit("embed", [addressOf(out), address, type, rowBytes, out.width]);
+  }
+
+  normQuantize(out: Quantized, x: Tensor, weight: Weight, eps: number): void {
+    const { normed, values, scales, sums, width } = out as CpuQuantized;
+    const addresses = [addressOf(x), denseOf(weight).address, normed.address, values, scales, sums];
+    this.#emit("normQuantize", [...addresses, width, float(eps)]);
+  }
+
+  ternary(projections: readonly Projection[], x: Quantized): void {
+    const { values, scales, sums, width } = x as CpuQuantized;
+    const matrices = projections.flatMap(({ weight, out, addTo }) => {
+      const { address, scale } = weight as CpuWeight;
+      return [address, weight.rows, addressOf(out), addTo === undefined ? 0 : addressOf(addTo), float(scale)];
+    });
+    const scratch = [this.#scratch.address, this.#scratch.bytes];
+    this.#emit("ternary", [values, scales, sums, width, ...scratch, projections.length, ...matrices]);
+  }
+
+  ropeStore(cache: Cache, layer: number, { q, k, v }: { q: Tensor; k: Tensor; v: Tensor }): void {
+    const { kvHeads, headDim } = cache.shape;
+    const { keys, values, positions, angles } = this.#layer(cache, layer);
+    const heads = [q.width / headDim, kvHeads, headDim];
+    this.#emit("ropeStore", [...[q, k, v].map(addressOf), ...heads, keys, values, positions, angles]);
+  }
+
+  attend(out: Tensor, q: Tensor, cache: Cache, layer: number): void {
+    const { kvHeads, headDim } = cache.shape;
+    const { keys, values, positions } = this.#layer(cache, layer);
+    const heads = q.width / headDim;
+    const { threads } = this.#gang;
+    const { scores, partials, unitBytes } = this.#attentionScratch(heads / kvHeads, headDim, positions);
+    const all = [
+      addressOf(q),
+      addressOf(out),
+      heads,
+      kvHeads,
+      headDim,
+      keys,
+      values,
+      positions,
+      partials,
+      unitBytes,
+      scores,
+    ];
+    if (this.#rows * kvHeads >= SPLIT_UNITS * threads) {
+      this.#emit("attend", all);
+    } else {
+      this.#emit("attendSplit", all);
+      this.#emit("combine", all);
+    }
+  }
+
+  gate(out: Tensor, gate: Tensor, up: Tensor, activation: Activation): void {
+    this.#emit("gate", [...[gate, up, out].map(addressOf), out.width, activation === "silu" ? 1 : 0]);
+  }
+
+  normOutputs(out: Tensor, x: Tensor, weight: Weight, eps: number): void {
+    this.#emit("normOutputs", [addressOf(x), denseOf(weight).address, addressOf(out), out.width, float(eps)]);
+  }
+
+  logits(out: Tensor, head: Weight, x: Tensor): void {
+    const { address, type, rowBytes } = denseOf(head);
+    const scratch = [this.#scratch.address, this.#scratch.bytes];
+    this.#emit("logits", [addressOf(x), address, type, rowBytes, x.width, head.rows, addressOf(out), ...scratch]);
+  }
+
+  mark(name: string, tensor: Tensor, rows: "all" | "outputs" = "all"): void {
+    if (this.#tracer === undefined) return;
+    const count = rows === "all" ? this.#rows : this.#outputs;
+    this.#marks.push({ at: this.#end, name, tensor: tensor as CpuTensor, rows: count });
+  }
+  setTracer(tracer: Tracer | undefined): void {
+    this.#tracer = tracer;
+  }
+
+  async run(): Promise<void> {
+    const [end, marks] = [this.#end, this.#marks];
+    this.#end = 0;
+    this.#marks = [];
+    let begin = 0;
+    for (const { at, name, tensor, rows } of marks) {
+      if (at > begin) await this.#gang.execute(begin, at, this.#profile);
+      begin = at;
+      this.#tracer?.(name, this.#rowsOf(tensor, 0, rows), rows, tensor.width);
+    }
+    if (end > begin) await this.#gang.execute(begin, end, this.#profile);
+  }
+
+  write(tensor: Tensor, data: Float32Array): void {
+    if (data.length > tensor.maxRows * tensor.width) {
+      throw new RangeError(`write: expected at most ${tensor.maxRows} x ${tensor.width} values, got ${data.length}`);
+    }
+    this.#arena.f32.set(data, addressOf(tensor) / 4);
+  }
+  async read(tensor: Tensor, first: number, count: number): Promise<Float32Array> {
+    return this.#rowsOf(tensor as CpuTensor, first, count);
+  }
+  async readQuantized(x: Quantized, first: number, count: number) {
+    const { values, scales, width } = x as CpuQuantized;
+    return {
+      values: this.#arena.i8.slice(values + first * width, values + (first + count) * width),
+      scales: this.#arena.f32.slice(scales / 4 + first, scales / 4 + first + count),
+    };
+  }
+
+  takeProfile(): OpTime[] {
+    const times = new Float64Array(this.#arena.memory.buffer, this.#control + CONTROL.times, OPS.length);
+    const calls = new Int32Array(this.#arena.memory.buffer, this.#control + CONTROL.calls, OPS.length);
+    const profile = OPS.map((op, i) => ({ op, calls: calls[i], ms: times[i] }));
+    times.fill(0);
+    calls.fill(0);
+    return profile.filter(({ calls }) => calls > 0);
+  }
+
+  close(): Promise<void> {
+    return this.#gang.close();
+  }
+
+  get #profile(): boolean {
+    return this.options.profile ?? false;
+  }
+
+  #emit(op: OpName, args: readonly number[]): void {
+    const length = args.length + 2;
+    if (this.#end + length > RECORD_WORDS) {
+      throw new TernionError(
+        "BACKEND_FAILED",
+        `command record: expected at most ${RECORD_WORDS} words before run(), got more. The model has too many layers.`,
+      );
+    }
+    const at = this.#record / 4 + this.#end;
+    const words = this.#arena.i32;
+    words[at] = OPS.indexOf(op);
+    words[at + 1] = length;
+    words.set(args, at + 2);
+    this.#end += length;
+  }
+
+  #rowsOf({ address, width }: CpuTensor, first: number, count: number): Float32Array {
+    return this.#arena.f32.slice(address / 4 + first * width, address / 4 + (first + count) * width);
+  }
+
+  #place(source: WeightSource): CpuWeight {
+    const { name, type, rows, columns, byteLength } = source;
+    const address = this.#arena.allocate(packedBytes(source), name);
+    const scale = type === "I2_S" ? readScale(source) : 0;
+    return { name, rows, columns, type, address, rowBytes: type === "I2_S" ? 0 : byteLength / rows, scale };
+  }
+
+  /** Addresses of one layer of the cache. */
+  #layer(cache: Cache, layer: number) {
+    const { keys, values, positions, angles, shape } = cache as CpuCache;
+    const offset = 4 * layer * shape.slots * shape.kvHeads * positions * shape.headDim;
+    return { keys: keys + offset, values: values + offset, positions, angles };
+  }
+
+  /** Scratch of attention, made once: all layers have one shape. */
+  #attentionScratch(group: number, headDim: number, positions: number) {
+    if (this.#attention.unitBytes === 0) {
+      const { threads } = this.#gang;
+      const unitBytes = 4 * (positions / CHUNK) * group * partialFloats(headDim);
+      const scores = this.#arena.allocate(threads * group * CHUNK * 4, "attention scores");
+      const partials = this.#arena.allocate(threads * SPLIT_UNITS * unitBytes, "attention partials");
+      this.#attention = { scores, partials, unitBytes };
+    }
+    return this.#attention;
+  }
+}
+
+/** Units (row, key-value head) a thread from which on a thread does whole ones instead of chunks. */
+const SPLIT_UNITS = 4;
+
+const addressOf = (tensor: Tensor) => (tensor as CpuTensor).address;
+
+function denseOf(weight: Weight): { address: number; type: number; rowBytes: number } {
+  const { name, address, type, rowBytes } = weight as CpuWeight;
+  if (type === "I2_S") throw new TypeError(`${name}: expected a dense weight, got a ternary one`);
+  return { address, type: DENSE_TYPES.indexOf(type), rowBytes };
+}
+
+/** The bits of a float32, to stand in the record. */
+function float(value: number): number {
+  floatBits.setFloat32(0, value);
+  return floatBits.getInt32(0);
+}
+const floatBits = new DataView(new ArrayBuffer(4));
+
+/** The scale of an I2_S tensor: the float32 behind its codes. */
+function readScale({ name, path, offset, rows, columns }: WeightSource): number {
+  const bytes = new Uint8Array(4);
+  const file = openSync(path, "r");
+  try {
+    readFully(file, bytes, offset + (rows * columns) / 4, name);
+  } finally {
+    closeSync(file);
+  }
+  const scale = new DataView(bytes.buffer).getFloat32(0, true);
+  checkScale(name, scale);
+  return scale;
+}
+
+/** cos and sin of position * base^(-2i / headDim), taken in float64. */
+function fillAngles(table: Float32Array, { headDim, ropeBase }: CacheShape, positions: number): void {
+  const half = headDim / 2;
+  for (let i = 0; i < half; i++) {
+    const frequency = ropeBase ** (-i / half);
+    for (let position = 0; position < positions; position++) {
+      table[position * headDim + i] = Math.cos(position * frequency);
+      table[position * headDim + half + i] = Math.sin(position * frequency);
+    }
+  }
+}

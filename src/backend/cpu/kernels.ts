@@ -1,0 +1,146 @@
+/**
+ * The two WebAssembly binaries: loads the one that this machine and this Node.js can run and chooses the form of the
+ * ternary dot by a self-test with extreme values, so that a miscompiled kernel is never used.
+ */
+import { readFile } from "node:fs/promises";
+import v8 from "node:v8";
+import { relaxedSimd, simd, threads } from "wasm-feature-detect";
+import { TernionError } from "../../errors.js";
+
+type Dot = (
+  w: number,
+  x: number,
+  out: number,
+  cols: number,
+  groups: number,
+  sum: number,
+  m3: number,
+  mC: number,
+) => void;
+type Decode = (src: number, dst: number, n: number) => void;
+type Gate = (gate: number, up: number, out: number, n: number) => void;
+
+/** Exports of asm/index.ts; all numbers are byte addresses, counts of elements, or values. */
+export interface Kernels {
+  ternaryDot16: Dot;
+  ternaryDot32: Dot;
+  ternaryDotBaseline: Dot;
+  ternaryScale(acc: number, out: number, addTo: number, n: number, factor: number): void;
+  ternaryPack(src: number, dst: number, columns: number, rows: number): number;
+  norm(x: number, weight: number, out: number, n: number, eps: number): number;
+  normQuantize(
+    x: number,
+    weight: number,
+    normed: number,
+    q: number,
+    scale: number,
+    sum: number,
+    n: number,
+    eps: number,
+  ): void;
+  gateRelu2: Gate;
+  gateSilu: Gate;
+  decodeF32: Decode;
+  decodeF16: Decode;
+  decodeBF16: Decode;
+  decodeQ8_0: Decode;
+  decodeQ6_K: Decode;
+  dotF32(x: number, y: number, n: number): number;
+  logitsF16(table: number, x: number, out: number, n: number, rows: number, mask: number, half: number): void;
+  rope(x: number, table: number, heads: number, headDim: number): void;
+  storeKey(k: number, keys: number, position: number, headDim: number): void;
+  storeValue(v: number, values: number, position: number, headDim: number, stride: number): void;
+  attendChunk(
+    q: number,
+    keys: number,
+    values: number,
+    stride: number,
+    first: number,
+    count: number,
+    heads: number,
+    headDim: number,
+    scores: number,
+    partial: number,
+  ): void;
+  combine(partial: number, chunks: number, chunkStride: number, out: number, headDim: number): void;
+  barrier(count: number, generation: number, sleepers: number, failed: number, threads: number, spins: number): number;
+}
+
+export const DOT_FORMS = ["ternaryDot16", "ternaryDot32", "ternaryDotBaseline"] as const;
+export type DotForm = (typeof DOT_FORMS)[number];
+
+export interface KernelChoice {
+  readonly module: WebAssembly.Module;
+  readonly dot: DotForm;
+  /** "relaxed SIMD, int16 dot" */
+  readonly description: string;
+}
+
+/** Masks of the codes of even and odd rows, as asm/ternary.ts wants them. */
+export const MASKS = [0x03, 0x0c] as const;
+
+const DESCRIPTIONS: Readonly<Record<DotForm, string>> = {
+  ternaryDot16: "relaxed SIMD, int16 dot",
+  ternaryDot32: "relaxed SIMD, int32 dot",
+  ternaryDotBaseline: "baseline SIMD",
+};
+
+/** `form` forces one form of the dot (for tests and comparisons); it still has to pass its self-test. */
+export async function chooseKernels(form?: DotForm): Promise<KernelChoice> {
+  if (!(await simd()) || !(await threads())) {
+    throw new TernionError(
+      "BACKEND_UNAVAILABLE",
+      "The CPU backend needs WebAssembly with SIMD and threads, which this JavaScript engine lacks. Use Node.js 20 or later.",
+    );
+  }
+  const forms: readonly DotForm[] = form === undefined ? ["ternaryDot16", "ternaryDotBaseline"] : [form];
+  for (const dot of forms) {
+    const baseline = dot === "ternaryDotBaseline";
+    if (!baseline && !(await enableRelaxedSimd())) continue;
+    const module = await compile(baseline ? "baseline" : "relaxed");
+    if (passesSelfTest(module, dot)) return { module, dot, description: DESCRIPTIONS[dot] };
+  }
+  throw new TernionError(
+    "BACKEND_UNAVAILABLE",
+    `CPU kernels: expected exact sums in the self-test of ${forms.join(", ")}, got none that passes. Use another Node.js version.`,
+  );
+}
+
+/** Node.js 20 has relaxed SIMD behind a flag that later versions no longer know: so it is asked for only if missing. */
+async function enableRelaxedSimd(): Promise<boolean> {
+  if (await relaxedSimd()) return true;
+  if (Number.parseInt(process.versions.node, 10) >= 22) return false;
+  v8.setFlagsFromString("--experimental-wasm-relaxed-simd");
+  return relaxedSimd();
+}
+
+async function compile(binary: "baseline" | "relaxed"): Promise<WebAssembly.Module> {
+  const bytes = await readFile(new URL(`../../../asm/kernels.${binary}.wasm`, import.meta.url));
+  return WebAssembly.compile(bytes);
+}
+
+export function instantiate(module: WebAssembly.Module, memory: WebAssembly.Memory): Kernels {
+  return new WebAssembly.Instance(module, { env: { memory } }).exports as unknown as Kernels;
+}
+
+/**
+ * One group of 8 rows, 512 columns (two runs of int16 accumulation), activations at both ends of their range against
+ * codes 0, 1 and 2 in every field. Run twice: V8 may answer the first call from another compiler than the second.
+ */
+function passesSelfTest(module: WebAssembly.Module, dot: DotForm): boolean {
+  const memory = new WebAssembly.Memory({ initial: 1, maximum: 65_536, shared: true });
+  const kernel = instantiate(module, memory)[dot];
+  const columns = 512;
+  const [w, x, out] = [1024, 8192, 16384];
+  const bytes = new Uint8Array(memory.buffer);
+  const sums = new Int32Array(memory.buffer, out, 8);
+  for (const [code, value] of [2, 1, 0].flatMap((c) => [127, -127, -128].map((v) => [c, v]))) {
+    bytes.fill(code * 0x55, w, w + 2 * columns);
+    bytes.fill(value & 255, x, x + columns);
+    for (let round = 0; round < 2; round++) {
+      kernel(w, x, out, columns, 1, value * columns, ...MASKS);
+      if (sums.some((sum) => sum !== (code - 1) * value * columns)) return false;
+    }
+  }
+  return true;
+}

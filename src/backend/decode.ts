@@ -1,0 +1,104 @@
+/**
+ * Plain decoders of the weight types: the obviously right ones, used by the reference backend and by tests as oracle.
+ * Layouts are those of ggml (block structs in ggml-common.h) and, for I2_S, docs/model.md.
+ */
+import { TernionError } from "../errors.js";
+import type { WeightType } from "./backend.js";
+
+type DenseType = Exclude<WeightType, "I2_S">;
+
+export interface Ternary {
+  /** -1, 0 or +1, row-major */
+  readonly values: Int8Array;
+  readonly scale: number;
+}
+
+/** IEEE binary16 bits → number. */
+export function halfToFloat(bits: number): number {
+  const sign = bits & 0x8000 ? -1 : 1;
+  const exponent = (bits >> 10) & 31;
+  const fraction = bits & 1023;
+  if (exponent === 0) return sign * fraction * 2 ** -24;
+  if (exponent === 31) return fraction === 0 ? sign * Number.POSITIVE_INFINITY : Number.NaN;
+  return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
+}
+
+/** Decodes `count` values of a dense tensor. */
+export function decodeDense(type: DenseType, bytes: Uint8Array, count: number): Float32Array {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const out = new Float32Array(count);
+  switch (type) {
+    case "F32":
+      for (let i = 0; i < count; i++) out[i] = view.getFloat32(4 * i, true);
+      return out;
+    case "F16":
+      for (let i = 0; i < count; i++) out[i] = halfToFloat(view.getUint16(2 * i, true));
+      return out;
+    case "BF16":
+      for (let i = 0; i < count; i++) new Uint32Array(out.buffer)[i] = view.getUint16(2 * i, true) << 16;
+      return out;
+    case "Q8_0":
+      decodeQ8(view, out);
+      return out;
+    case "Q6_K":
+      decodeQ6K(view, out);
+      return out;
+    default:
+      return type satisfies never;
+  }
+}
+
+/** Blocks of 32: one f16 scale, 32 int8. */
+function decodeQ8(view: DataView, out: Float32Array): void {
+  for (let i = 0; i < out.length; i++) {
+    const block = 34 * Math.floor(i / 32);
+    out[i] = halfToFloat(view.getUint16(block, true)) * view.getInt8(block + 2 + (i % 32));
+  }
+}
+
+/**
+ * Blocks of 256 in 210 bytes: 128 bytes of low nibbles, 64 of high bit pairs, 16 int8 scales (one for 16 values), one
+ * f16 scale. Value n of a half of 128: low nibble in byte (n % 64) of the half, first nibble for n < 64; bit pair n / 32
+ * of byte n % 32. value = d * scale * (bits - 32).
+ */
+function decodeQ6K(view: DataView, out: Float32Array): void {
+  for (let i = 0; i < out.length; i++) {
+    const block = 210 * Math.floor(i / 256);
+    const half = Math.floor((i % 256) / 128);
+    const n = i % 128;
+    const low = (view.getUint8(block + 64 * half + (n % 64)) >> (n < 64 ? 0 : 4)) & 15;
+    const high = (view.getUint8(block + 128 + 32 * half + (n % 32)) >> (2 * Math.floor(n / 32))) & 3;
+    const scale = view.getInt8(block + 192 + 8 * half + Math.floor(n / 16));
+    out[i] = halfToFloat(view.getUint16(block + 208, true)) * scale * ((low | (high << 4)) - 32);
+  }
+}
+
+/** Decodes an I2_S tensor of `count` weights in the 128/32 layout; refuses code 3. */
+export function decodeTernary(name: string, bytes: Uint8Array, count: number): Ternary {
+  const values = new Int8Array(count);
+  for (let i = 0; i < count; i++) {
+    const inBlock = i % 128;
+    const byte = bytes[32 * Math.floor(i / 128) + (inBlock % 32)];
+    const code = (byte >> (6 - 2 * Math.floor(inBlock / 32))) & 3;
+    if (code === 3) throw invalidCode(name);
+    values[i] = code - 1;
+  }
+  const scale = new DataView(bytes.buffer, bytes.byteOffset).getFloat32(count / 4, true);
+  checkScale(name, scale);
+  return { values, scale };
+}
+
+export function invalidCode(name: string): TernionError {
+  return new TernionError(
+    "MODEL_CODES",
+    `${name}: expected ternary codes 0, 1 and 2, got 3. The file is damaged or its I2_S layout is not the 128/32 one.`,
+  );
+}
+
+export function checkScale(name: string, scale: number): void {
+  if (Number.isFinite(scale) && scale > 0) return;
+  throw new TernionError(
+    "MODEL_CODES",
+    `${name}: expected a positive I2_S scale after the codes, got ${scale}. The file is damaged; download it again.`,
+  );
+}

@@ -1,0 +1,354 @@
+/**
+ * The oracle: every op as the plain loop of its formula, in float64, on one thread. Slow and obviously right; the other
+ * backends are held to it. Weights are decoded whole, so it is for small models and single layers.
+ */
+import { open } from "node:fs/promises";
+import type {
+  Activation,
+  Backend,
+  Batch,
+  Cache,
+  CacheShape,
+  LoadOptions,
+  OpTime,
+  Projection,
+  Quantized,
+  Tensor,
+  Tracer,
+  Weight,
+  WeightSource,
+} from "./backend.js";
+import { decodeDense, decodeTernary, type Ternary } from "./decode.js";
+
+class ReferenceTensor implements Tensor {
+  readonly data: Float64Array;
+  constructor(
+    readonly maxRows: number,
+    readonly width: number,
+  ) {
+    this.data = new Float64Array(maxRows * width);
+  }
+  row(index: number): Float64Array {
+    return this.data.subarray(index * this.width, (index + 1) * this.width);
+  }
+}
+
+class ReferenceQuantized implements Quantized {
+  readonly normed: ReferenceTensor;
+  readonly values: Int8Array; // (maxRows, width)
+  readonly scales: Float64Array; // (maxRows) max|y| / 127
+  constructor(
+    maxRows: number,
+    readonly width: number,
+  ) {
+    this.normed = new ReferenceTensor(maxRows, width);
+    this.values = new Int8Array(maxRows * width);
+    this.scales = new Float64Array(maxRows);
+  }
+}
+
+interface ReferenceWeight extends Weight {
+  readonly dense?: Float32Array;
+  readonly ternary?: Ternary;
+}
+
+class ReferenceCache implements Cache {
+  readonly #keys = new Map<number, Float64Array>();
+  readonly #values = new Map<number, Float64Array>();
+  constructor(readonly shape: CacheShape) {}
+  /** (headDim) the key, or the value, of one head at one position; allocated when first touched */
+  head(part: "key" | "value", at: { layer: number; slot: number; position: number; head: number }): Float64Array {
+    const { slots, positions, kvHeads, headDim } = this.shape;
+    const map = part === "key" ? this.#keys : this.#values;
+    const index = ((at.layer * slots + at.slot) * positions + at.position) * kvHeads + at.head;
+    const found = map.get(index) ?? new Float64Array(headDim);
+    map.set(index, found);
+    return found;
+  }
+}
+
+export class ReferenceBackend implements Backend {
+  readonly kind = "reference";
+  readonly description = "plain TypeScript, float64, 1 thread";
+  memoryBytes = 0;
+  #record: (() => void)[] = [];
+  #batch: Batch = {
+    tokens: new Int32Array(),
+    slots: new Int32Array(),
+    positions: new Int32Array(),
+    outputs: new Int32Array(),
+  };
+  #tracer: Tracer | undefined;
+
+  async load(sources: readonly WeightSource[], { onProgress, signal }: LoadOptions = {}): Promise<Weight[]> {
+    const total = sources.reduce((sum, source) => sum + source.byteLength, 0);
+    let loaded = 0;
+    const weights: Weight[] = [];
+    for (const source of sources) {
+      signal?.throwIfAborted();
+      weights.push(await readWeight(source));
+      loaded += source.byteLength;
+      onProgress?.(loaded, total);
+    }
+    this.memoryBytes += total;
+    return weights;
+  }
+
+  tensor(maxRows: number, width: number): Tensor {
+    return new ReferenceTensor(maxRows, width);
+  }
+  quantized(maxRows: number, width: number): Quantized {
+    return new ReferenceQuantized(maxRows, width);
+  }
+  cache(shape: CacheShape): Cache {
+    return new ReferenceCache(shape);
+  }
+
+  begin(batch: Batch): void {
+    this.#batch = {
+      tokens: batch.tokens.slice(),
+      slots: batch.slots.slice(),
+      positions: batch.positions.slice(),
+      outputs: batch.outputs.slice(),
+    };
+  }
+
+  embed(out: Tensor, table: Weight): void {
+    const { tokens } = this.#batch;
+    this.#op(() => {
+      tokens.forEach((token, row) => {
+        tensorOf(out).row(row).set(denseRow(table, token));
+      });
+    });
+  }
+
+  normQuantize(out: Quantized, x: Tensor, weight: Weight, eps: number): void {
+    const rows = this.#rows;
+    this.#op(() => {
+      const { normed, values, scales, width } = out as ReferenceQuantized;
+      for (let row = 0; row < rows; row++) {
+        const y = normed.row(row);
+        rmsNorm(y, tensorOf(x).row(row), denseRow(weight, 0), eps);
+        const absmax = y.reduce((max, value) => Math.max(max, Math.abs(value)), 1e-5);
+        scales[row] = absmax / 127;
+        for (let i = 0; i < width; i++) {
+          values[row * width + i] = Math.min(127, Math.max(-128, roundHalfEven(y[i] * (127 / absmax))));
+        }
+      }
+    });
+  }
+
+  ternary(projections: readonly Projection[], x: Quantized): void {
+    const rows = this.#rows;
+    this.#op(() => {
+      for (const projection of projections) {
+        for (let row = 0; row < rows; row++) bitLinearRow(projection, x as ReferenceQuantized, row);
+      }
+    });
+  }
+
+  ropeStore(cache: Cache, layer: number, qkv: { q: Tensor; k: Tensor; v: Tensor }): void {
+    const { slots, positions } = this.#batch;
+    const { kvHeads, headDim, ropeBase: base } = cache.shape;
+    this.#op(() => {
+      positions.forEach((position, row) => {
+        rotateHeads(tensorOf(qkv.q).row(row), headDim, position, base);
+        const k = tensorOf(qkv.k).row(row);
+        rotateHeads(k, headDim, position, base);
+        const v = tensorOf(qkv.v).row(row);
+        for (let head = 0; head < kvHeads; head++) {
+          const at = { layer, slot: slots[row], position, head };
+          cacheOf(cache)
+            .head("key", at)
+            .set(k.subarray(head * headDim, (head + 1) * headDim));
+          cacheOf(cache)
+            .head("value", at)
+            .set(v.subarray(head * headDim, (head + 1) * headDim));
+        }
+      });
+    });
+  }
+
+  attend(out: Tensor, q: Tensor, cache: Cache, layer: number): void {
+    const { slots, positions } = this.#batch;
+    const { kvHeads, headDim } = cache.shape;
+    const heads = q.width / headDim;
+    this.#op(() => {
+      positions.forEach((position, row) => {
+        for (let h = 0; h < heads; h++) {
+          const slice = [h * headDim, (h + 1) * headDim] as const;
+          const part = (kind: "key" | "value") =>
+            Array.from({ length: position + 1 }, (_, past) => {
+              const head = Math.floor(h / (heads / kvHeads));
+              return cacheOf(cache).head(kind, { layer, slot: slots[row], position: past, head });
+            });
+          const query = tensorOf(q)
+            .row(row)
+            .subarray(...slice);
+          attendHead(
+            tensorOf(out)
+              .row(row)
+              .subarray(...slice),
+            query,
+            part("key"),
+            part("value"),
+          );
+        }
+      });
+    });
+  }
+
+  gate(out: Tensor, gate: Tensor, up: Tensor, activation: Activation): void {
+    const rows = this.#rows;
+    const activate = ACTIVATIONS[activation];
+    this.#op(() => {
+      for (let i = 0; i < rows * out.width; i++) {
+        tensorOf(out).data[i] = activate(tensorOf(gate).data[i]) * tensorOf(up).data[i];
+      }
+    });
+  }
+
+  normOutputs(out: Tensor, x: Tensor, weight: Weight, eps: number): void {
+    const { outputs } = this.#batch;
+    this.#op(() => {
+      outputs.forEach((row, j) => {
+        rmsNorm(tensorOf(out).row(j), tensorOf(x).row(row), denseRow(weight, 0), eps);
+      });
+    });
+  }
+
+  logits(out: Tensor, head: Weight, x: Tensor): void {
+    const { outputs } = this.#batch;
+    this.#op(() => {
+      for (let j = 0; j < outputs.length; j++) {
+        const row = tensorOf(out).row(j);
+        for (let token = 0; token < head.rows; token++) row[token] = dot(denseRow(head, token), tensorOf(x).row(j));
+      }
+    });
+  }
+
+  mark(name: string, tensor: Tensor, rows: "all" | "outputs" = "all"): void {
+    const tracer = this.#tracer;
+    if (tracer === undefined) return;
+    const count = rows === "all" ? this.#rows : this.#batch.outputs.length;
+    const { width } = tensor;
+    this.#op(() => tracer(name, Float32Array.from(tensorOf(tensor).data.subarray(0, count * width)), count, width));
+  }
+  setTracer(tracer: Tracer | undefined): void {
+    this.#tracer = tracer;
+  }
+
+  async run(): Promise<void> {
+    const record = this.#record;
+    this.#record = [];
+    for (const op of record) op();
+  }
+
+  write(tensor: Tensor, data: Float32Array): void {
+    tensorOf(tensor).data.set(data);
+  }
+  async read(tensor: Tensor, first: number, count: number): Promise<Float32Array> {
+    const { data, width } = tensorOf(tensor);
+    return Float32Array.from(data.subarray(first * width, (first + count) * width));
+  }
+  async readQuantized(x: Quantized, first: number, count: number) {
+    const { values, scales, width } = x as ReferenceQuantized;
+    return {
+      values: values.slice(first * width, (first + count) * width),
+      scales: Float32Array.from(scales.subarray(first, first + count)),
+    };
+  }
+
+  takeProfile(): OpTime[] {
+    return [];
+  }
+  async close(): Promise<void> {}
+
+  get #rows(): number {
+    return this.#batch.tokens.length;
+  }
+  #op(execute: () => void): void {
+    this.#record.push(execute);
+  }
+}
+
+const ACTIVATIONS: Readonly<Record<Activation, (x: number) => number>> = {
+  relu2: (x) => Math.max(x, 0) ** 2,
+  silu: (x) => x / (1 + Math.exp(-x)),
+};
+
+const tensorOf = (tensor: Tensor) => tensor as ReferenceTensor;
+const cacheOf = (cache: Cache) => cache as ReferenceCache;
+
+function denseRow(weight: Weight, row: number): Float32Array {
+  const { dense, columns } = weight as ReferenceWeight;
+  if (dense === undefined) throw new TypeError(`${weight.name}: expected a dense weight, got a ternary one`);
+  return dense.subarray(row * columns, (row + 1) * columns);
+}
+
+async function readWeight({ name, type, rows, columns, path, offset, byteLength }: WeightSource): Promise<Weight> {
+  const bytes = new Uint8Array(byteLength);
+  const file = await open(path);
+  try {
+    await file.read(bytes, 0, byteLength, offset);
+  } finally {
+    await file.close();
+  }
+  const weight = { name, rows, columns };
+  if (type === "I2_S") return { ...weight, ternary: decodeTernary(name, bytes, rows * columns) } as ReferenceWeight;
+  return { ...weight, dense: decodeDense(type, bytes, rows * columns) } as ReferenceWeight;
+}
+
+function dot(a: ArrayLike<number>, b: ArrayLike<number>): number {
+  let sum = 0;
+  for (let i = 0; i < a.length; i++) sum += a[i] * b[i];
+  return sum;
+}
+
+function rmsNorm(out: Float64Array, x: Float64Array, weight: Float32Array, eps: number): void {
+  const inverse = 1 / Math.sqrt(dot(x, x) / x.length + eps);
+  for (let i = 0; i < x.length; i++) out[i] = x[i] * inverse * weight[i];
+}
+
+/** Math.round takes halves up; torch, WebAssembly's nearest and WGSL's round take them to the even neighbour. */
+export function roundHalfEven(x: number): number {
+  const down = Math.floor(x);
+  if (x - down !== 0.5) return Math.round(x);
+  return down % 2 === 0 ? down : down + 1;
+}
+
+function bitLinearRow({ weight, out, addTo }: Projection, x: ReferenceQuantized, row: number): void {
+  const { ternary, rows, columns, name } = weight as ReferenceWeight;
+  if (ternary === undefined) throw new TypeError(`${name}: expected a ternary weight, got a dense one`);
+  const input = x.values.subarray(row * columns, (row + 1) * columns);
+  for (let r = 0; r < rows; r++) {
+    const sum = dot(ternary.values.subarray(r * columns, (r + 1) * columns), input);
+    const y = sum * ternary.scale * x.scales[row];
+    tensorOf(out).row(row)[r] = y;
+    if (addTo !== undefined) tensorOf(addTo).row(row)[r] += y;
+  }
+}
+
+function rotateHeads(x: Float64Array, headDim: number, position: number, base: number): void {
+  const half = headDim / 2;
+  for (let start = 0; start < x.length; start += headDim) {
+    for (let i = 0; i < half; i++) {
+      const angle = position * base ** (-i / half);
+      const a = x[start + i];
+      const b = x[start + half + i];
+      x[start + i] = a * Math.cos(angle) - b * Math.sin(angle);
+      x[start + half + i] = b * Math.cos(angle) + a * Math.sin(angle);
+    }
+  }
+}
+
+function attendHead(out: Float64Array, q: Float64Array, keys: Float64Array[], values: Float64Array[]): void {
+  const scores = keys.map((k) => dot(q, k) / Math.sqrt(q.length));
+  const max = scores.reduce((a, b) => Math.max(a, b), Number.NEGATIVE_INFINITY);
+  const weights = scores.map((score) => Math.exp(score - max));
+  const sum = weights.reduce((a, b) => a + b, 0);
+  out.fill(0);
+  values.forEach((v, position) => {
+    for (let i = 0; i < out.length; i++) out[i] += (weights[position] / sum) * v[i];
+  });
+}

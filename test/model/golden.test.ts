@@ -1,0 +1,244 @@
+/**
+ * The forward pass against the goldens. Op by op, each op is fed with the golden input of that op, because one int8
+ * activation on a rounding boundary moves everything behind it by a per cent. End to end, rows agree up to the first such
+ * step and stay near behind it.
+ */
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import type { Backend, Batch, Quantized, Tensor } from "../../src/backend/backend.js";
+import { roundHalfEven } from "../../src/backend/reference.js";
+import type { ModelConfig } from "../../src/model/config.js";
+import { createActivations, forward, type Model } from "../../src/model/forward.js";
+import { loadWeights } from "../../src/model/weights.js";
+import { CPU_VARIANTS, VARIANTS, type Variant } from "../backends.js";
+import { argmax, GOLDEN_MODELS, type Golden, loadGolden, rowErrors } from "../golden.js";
+
+const OP_TOLERANCE = 2e-6;
+const UNFLIPPED_TOLERANCE = 1e-5;
+const FLIPPED_TOLERANCE = 5e-2;
+
+async function withModel(variant: Variant, golden: Golden, use: (b: Backend, model: Model) => Promise<void>) {
+  const rows = golden.tokens.length;
+  const backend = await variant.create(rows);
+  try {
+    const { config } = golden;
+    const weights = await loadWeights(golden.sources, config, backend, {});
+    const { layers, kvHeads, headDim, ropeBase } = config;
+    const cache = backend.cache({ layers, slots: 2, positions: 64, kvHeads, headDim, ropeBase });
+    const activations = createActivations(backend, config, rows, rows);
+    await use(backend, { config, weights, cache, activations });
+  } finally {
+    await backend.close();
+  }
+}
+
+/** Rows `first`.. of the golden prompt in `slot`, all outputs wanted. */
+function batchOf(golden: Golden, first = 0, count = golden.tokens.length, slot = 0): Batch {
+  const range = Int32Array.from({ length: count }, (_, i) => first + i);
+  return {
+    tokens: range.map((i) => golden.tokens[i]),
+    slots: new Int32Array(count).fill(slot),
+    positions: range,
+    outputs: range.map((i) => i - first),
+  };
+}
+
+/** Takes the rotary embedding off again, in float64. */
+function unrotate(x: Float32Array, { headDim, ropeBase }: ModelConfig, rows: number): Float32Array {
+  const out = x.slice();
+  const half = headDim / 2;
+  const width = x.length / rows;
+  for (let start = 0; start < x.length; start += headDim) {
+    const position = Math.floor(start / width);
+    for (let i = 0; i < half; i++) {
+      const angle = -position * ropeBase ** (-i / half);
+      const [a, b] = [x[start + i], x[start + half + i]];
+      out[start + i] = a * Math.cos(angle) - b * Math.sin(angle);
+      out[start + half + i] = b * Math.cos(angle) + a * Math.sin(angle);
+    }
+  }
+  return out;
+}
+
+/** Rows in which the backend rounded every activation as the golden float64 values round. */
+async function unflippedRows(b: Backend, q: Quantized, normed: Float32Array, rows: number): Promise<boolean[]> {
+  const { values } = await b.readQuantized(q, 0, rows);
+  return Array.from({ length: rows }, (_, row) => {
+    const want = normed.subarray(row * q.width, (row + 1) * q.width);
+    const absmax = want.reduce((max, y) => Math.max(max, Math.abs(y)), 1e-5);
+    let same = true;
+    want.forEach((y, i) => {
+      const exact = (y * 127) / absmax;
+      const got = values[row * q.width + i];
+      if (got === roundHalfEven(exact)) return;
+      same = false;
+      // only a value on a rounding boundary may differ, and by one step
+      assert.ok(Math.abs(Math.abs(exact - Math.floor(exact)) - 0.5) < 1e-3, `row ${row}: ${exact} became ${got}`);
+      assert.ok(Math.abs(got - exact) < 0.501);
+    });
+    return same;
+  });
+}
+
+describe("op by op, each fed with its golden input", () => {
+  for (const name of GOLDEN_MODELS) {
+    for (const variant of VARIANTS) {
+      test(`${name} on ${variant.name}`, async () => {
+        const golden = await loadGolden(name);
+        await withModel(variant, golden, (b, model) => checkOps(b, model, golden));
+      });
+    }
+  }
+});
+
+async function checkOps(b: Backend, { config, weights, cache, activations: a }: Model, golden: Golden): Promise<void> {
+  const rows = golden.tokens.length;
+  const batch = batchOf(golden);
+  const g = (name: string) => golden.tensor(name);
+  let compared = 0;
+
+  const check = async (name: string, tensor: Tensor, only?: boolean[]) => {
+    const got = await b.read(tensor, 0, rows);
+    rowErrors(got, g(name), rows).forEach((error, row) => {
+      if (only !== undefined && !only[row]) return;
+      compared++;
+      assert.ok(error <= OP_TOLERANCE, `${name}, row ${row}: ${error}`);
+    });
+  };
+  const record = async (ops: () => void) => {
+    b.begin(batch);
+    ops();
+    await b.run();
+  };
+  const normed = async (
+    name: string,
+    q: Quantized,
+    x: { tensor: Tensor; data: Float32Array },
+    norm: typeof weights.outputNorm,
+  ) => {
+    b.write(x.tensor, x.data);
+    await record(() => b.normQuantize(q, x.tensor, norm, config.normEps));
+    await check(name, q.normed);
+    return unflippedRows(b, q, g(name), rows);
+  };
+
+  await record(() => b.embed(a.x, weights.embedding));
+  assert.deepEqual(await b.read(a.x, 0, rows), g("embd"));
+  let x = g("embd");
+  for (const [i, layer] of weights.layers.entries()) {
+    const at = (part: string) => `blk.${i}.${part}`;
+
+    let same = await normed(at("attn_norm"), a.h, { tensor: a.x, data: x }, layer.attnNorm);
+    await record(() => {
+      b.ternary(
+        [layer.attnQ, layer.attnK, layer.attnV].map((weight, j) => ({ weight, out: [a.q, a.k, a.v][j] })),
+        a.h,
+      );
+      b.ropeStore(cache, i, { q: a.q, k: a.k, v: a.v });
+    });
+    await check(at("q_rope"), a.q, same);
+    await check(at("k_rope"), a.k, same);
+    await check(at("v"), a.v, same);
+
+    b.write(a.q, unrotate(g(at("q_rope")), config, rows));
+    b.write(a.k, unrotate(g(at("k_rope")), config, rows));
+    b.write(a.v, g(at("v")));
+    await record(() => {
+      b.ropeStore(cache, i, { q: a.q, k: a.k, v: a.v });
+      b.attend(a.context, a.q, cache, i);
+    });
+    await check(at("q_rope"), a.q);
+    await check(at("attn_ctx"), a.context);
+
+    same = await normed(at("attn_sub_norm"), a.h, { tensor: a.context, data: g(at("attn_ctx")) }, layer.attnSubNorm);
+    await record(() => b.ternary([{ weight: layer.attnOutput, out: a.delta }], a.h));
+    await check(at("attn_out"), a.delta, same);
+
+    x = x.map((value, j) => value + g(at("attn_out"))[j]);
+    same = await normed(at("ffn_norm"), a.h, { tensor: a.x, data: x }, layer.ffnNorm);
+    await record(() => {
+      b.ternary(
+        [layer.ffnGate, layer.ffnUp].map((weight, j) => ({ weight, out: [a.gate, a.up][j] })),
+        a.h,
+      );
+      b.gate(a.gate, a.gate, a.up, config.activation);
+    });
+    await check(at("ffn_act"), a.gate, same);
+
+    same = await normed(at("ffn_sub_norm"), a.g, { tensor: a.gate, data: g(at("ffn_act")) }, layer.ffnSubNorm);
+    b.write(a.x, x);
+    await record(() => b.ternary([{ weight: layer.ffnDown, out: a.delta, addTo: a.x }], a.g));
+    await check(at("ffn_down"), a.delta, same);
+    await check(at("l_out"), a.x, same);
+    x = g(at("l_out"));
+  }
+  b.write(a.x, x);
+  await record(() => b.normOutputs(a.last, a.x, weights.outputNorm, config.normEps));
+  await check("result_norm", a.last);
+  b.write(a.last, g("result_norm"));
+  await record(() => b.logits(a.logits, weights.head, a.last));
+  await check("logits", a.logits);
+
+  const possible = rows * (2 + 13 * config.layers);
+  assert.ok(compared > 0.8 * possible, `too many rows were left out: ${compared} of ${possible} compared`);
+}
+
+describe("end to end", () => {
+  for (const name of GOLDEN_MODELS) {
+    for (const variant of VARIANTS) {
+      test(`${name} on ${variant.name}`, async (t) => {
+        const golden = await loadGolden(name);
+        const rows = golden.tokens.length;
+        const traced = new Map<string, Float32Array>();
+        await withModel(variant, golden, async (b, model) => {
+          b.setTracer((op, data) => traced.set(op, data));
+          forward(b, model, batchOf(golden));
+          await b.run();
+        });
+        assert.deepEqual([...traced.keys()], [...golden.names], "names and order of the intermediates");
+        const logits = traced.get("logits") ?? new Float32Array();
+        const errors = rowErrors(logits, golden.tensor("logits"), rows);
+        const flipped = errors.findIndex((error) => error > UNFLIPPED_TOLERANCE);
+        t.diagnostic(`first flipped row: ${flipped === -1 ? "none" : flipped}`);
+        for (const error of errors) assert.ok(error <= FLIPPED_TOLERANCE, `${error}`);
+        if (variant.name === "reference") assert.equal(flipped, -1);
+        else assert.ok(flipped === -1 || flipped >= 3, `row ${flipped} is too early to be a rounding step`);
+        const { vocabularySize } = golden.config;
+        const row = (data: Float32Array, i: number) => data.subarray(i * vocabularySize, (i + 1) * vocabularySize);
+        const agree = errors.filter((_, i) => argmax(row(logits, i)) === argmax(row(golden.tensor("logits"), i)));
+        assert.ok(agree.length >= 0.95 * rows, `top-1 equal on ${agree.length} of ${rows} rows`);
+      });
+    }
+  }
+});
+
+/** Logits of all rows, computed in chunks of `size` rows, in slot `slot`. */
+async function chunkedLogits(b: Backend, model: Model, golden: Golden, size: number, slot: number) {
+  const { vocabularySize } = golden.config;
+  const all = new Float32Array(golden.tokens.length * vocabularySize);
+  for (let first = 0; first < golden.tokens.length; first += size) {
+    const count = Math.min(size, golden.tokens.length - first);
+    forward(b, model, batchOf(golden, first, count, slot));
+    await b.run();
+    all.set(await b.read(model.activations.logits, 0, count), first * vocabularySize);
+  }
+  return all;
+}
+
+describe("logits are the same bits for any threads, chunks, slots and kernels", () => {
+  for (const name of GOLDEN_MODELS) {
+    test(name, async () => {
+      const golden = await loadGolden(name);
+      let first: Float32Array | undefined;
+      for (const variant of CPU_VARIANTS) {
+        await withModel(variant, golden, async (b, model) => {
+          for (const size of [golden.tokens.length, 7, 1]) {
+            const logits = await chunkedLogits(b, model, golden, size, size % 2);
+            first ??= logits;
+            assert.deepEqual(logits, first, `${variant.name}, chunks of ${size}`);
+          }
+        });
+      }
+    });
+  }
+});
