@@ -1,0 +1,184 @@
+"""`python3 -m unittest test_train` in this folder: gradients against autograd, the file against the model, the corpus."""
+import io
+import math
+import os
+import random
+import tempfile
+import unittest
+
+import numpy as np
+import torch
+
+import gguf
+from corpus import build, programs, sums
+from model import Config, Gate, Model, NormQuantise, Rotate, TernaryMatmul, rope_tables, ternarise, turn
+from tokenizer import SPECIAL, SPLIT, Tokenizer, train
+
+SMALL = Config(dim=128, layers=2, heads=2, kv_heads=1, ffn=256, vocab=320, context=64)
+
+
+def through(x, rounded):
+    """`rounded` on the way forward, the identity on the way back."""
+    return x + (rounded - x).detach()
+
+
+def plain_norm(x, gain, eps=1e-5):
+    return x * torch.rsqrt(x.square().mean(-1, keepdim=True) + eps) * gain
+
+
+def plain_quantise(y):
+    step = y.abs().amax(-1, keepdim=True).clamp(min=1e-5) / 127
+    return through(y, (y / step).round() * step)
+
+
+def plain_bit(h, weight):
+    ternary, scale = ternarise(weight.detach())
+    return h @ through(weight, ternary * scale).t()
+
+
+def plain_model(model: Model, ids):
+    """The forward pass in one op a line, with nothing fused and no hand-written backward: the oracle of the gradients."""
+    c, p = model.c, dict(model.named_parameters())
+    rows, length = ids.shape
+    cos, sin = (t[:length] for t in model.rope)
+    mask = torch.full((length, length), -math.inf).triu(1)
+    x = p["token_embd.weight"][ids]
+    for n in range(c.layers):
+        w = {k[len(f"blk.{n}."):-len(".weight")]: v for k, v in p.items() if k.startswith(f"blk.{n}.")}
+        h = plain_quantise(plain_norm(x, w["attn_norm"]))
+        q, k, v = (plain_bit(h, w[z]).view(rows, length, -1, c.head_dim).transpose(1, 2) for z in ("attn_q", "attn_k", "attn_v"))
+        q, k = (torch.cat([z[..., :c.head_dim // 2] * cos - z[..., c.head_dim // 2:] * sin, z[..., c.head_dim // 2:] * cos + z[..., :c.head_dim // 2] * sin], -1) for z in (q, k))
+        k, v = (z.repeat_interleave(c.heads // c.kv_heads, 1) for z in (k, v))
+        a = (q @ k.transpose(-1, -2) / math.sqrt(c.head_dim) + mask).softmax(-1) @ v
+        x = x + plain_bit(plain_quantise(plain_norm(a.transpose(1, 2).reshape(rows, length, c.dim), w["attn_sub_norm"])), w["attn_output"])
+        h = plain_quantise(plain_norm(x, w["ffn_norm"]))
+        g = plain_bit(h, w["ffn_gate"]).relu().square() * plain_bit(h, w["ffn_up"])
+        x = x + plain_bit(plain_quantise(plain_norm(g, w["ffn_sub_norm"])), w["ffn_down"])
+    return plain_norm(x, p["output_norm.weight"]) @ p["token_embd.weight"].t()
+
+
+def tiny_model() -> Model:
+    torch.manual_seed(0)
+    model = Model(SMALL)
+    with torch.no_grad():
+        for name, p in model.named_parameters():
+            if "norm" in name:
+                p.add_(torch.randn_like(p) * 0.1)
+    return model
+
+
+class Gradients(unittest.TestCase):
+    def test_whole_model_agrees_with_autograd(self):
+        model, ids = tiny_model(), torch.randint(0, SMALL.vocab, (3, 33))
+        grads = []
+        for forward in (model, lambda x: plain_model(model, x)):
+            model.zero_grad()
+            loss = torch.nn.functional.cross_entropy(forward(ids[:, :-1]).reshape(-1, SMALL.vocab), ids[:, 1:].reshape(-1))
+            loss.backward()
+            grads.append((loss.item(), {n: p.grad.clone() for n, p in model.named_parameters()}))
+        self.assertAlmostEqual(grads[0][0], grads[1][0], places=3)
+        for name, ours in grads[0][1].items():
+            plain = grads[1][1][name]
+            cosine = torch.nn.functional.cosine_similarity(ours.flatten(), plain.flatten(), 0).item()
+            # a code that rounds the other way moves a gradient a little; a wrong formula moves it much more
+            self.assertGreater(cosine, 0.999, name)
+            self.assertAlmostEqual((ours.norm() / plain.norm()).item(), 1, delta=0.01, msg=name)
+
+    def test_gate_and_rotation_by_finite_differences(self):
+        g, u = (torch.randn(3, 8, dtype=torch.float64, requires_grad=True) for _ in range(2))
+        self.assertTrue(torch.autograd.gradcheck(Gate.apply, (g, u)))
+        cos, sin = (t.double() for t in rope_tables(5, 8, 10000.0))
+        x = torch.randn(1, 2, 5, 8, dtype=torch.float64, requires_grad=True)
+        self.assertTrue(torch.autograd.gradcheck(lambda z: Rotate.apply(z, cos, sin), (x,)))
+
+    def test_norm_by_finite_differences_and_rounding(self):
+        x = torch.randn(4, 16, dtype=torch.float64, requires_grad=True)
+        gain = torch.randn(16, dtype=torch.float64, requires_grad=True)
+        out = torch.randn(4, 16, dtype=torch.float64)
+        codes, step = NormQuantise.apply(x, gain, 1e-5)
+        self.assertEqual(codes.abs().amax(-1).tolist(), [127.0] * 4)
+        self.assertTrue(torch.equal(codes, codes.round()))
+        ours = torch.autograd.grad((codes * out).sum(), (x, gain))
+        plain = torch.autograd.grad((plain_norm(x, gain) * out).sum(), (x, gain))
+        for a, b in zip(ours, plain):
+            self.assertTrue(torch.allclose(a, b, atol=1e-10))
+
+    def test_causal(self):
+        model, ids = tiny_model(), torch.randint(0, SMALL.vocab, (1, 20))
+        changed = ids.clone()
+        changed[0, 10:] = (changed[0, 10:] + 1) % SMALL.vocab
+        self.assertTrue(torch.allclose(model(ids)[:, :10], model(changed)[:, :10], atol=1e-5))
+
+
+class File(unittest.TestCase):
+    def test_packing_is_the_128_32_layout(self):
+        ternary = np.random.default_rng(0).integers(-1, 2, (2, 256)).astype(np.float32)
+        raw = gguf.pack_i2s(ternary, 0.5)
+        self.assertEqual(len(raw), 2 * 256 // 4 + 32)
+        codes = (ternary.reshape(-1) + 1).astype(int)
+        self.assertEqual(raw[0], codes[0] << 6 | codes[32] << 4 | codes[64] << 2 | codes[96])
+        self.assertEqual(raw[32 + 5], codes[128 + 5] << 6 | codes[128 + 37] << 4 | codes[128 + 69] << 2 | codes[128 + 101])
+        self.assertEqual(np.frombuffer(raw, "<f4", 1, 128)[0], 0.5)
+        back, scale = gguf.unpack_i2s(raw, (2, 256))
+        self.assertTrue((back == ternary).all() and scale == 0.5)
+
+    def test_written_file_computes_what_the_model_does(self):
+        from check import Engine
+        model = tiny_model()
+        tokens = [f"t{i}" for i in range(SMALL.vocab - len(SPECIAL))] + SPECIAL
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "m.gguf")
+            gguf.export(path, model, Tokenizer(tokens, []), "test")
+            engine = Engine(path)
+        with torch.no_grad():  # the file keeps the embedding in half precision
+            model.token_embd.weight.copy_(model.token_embd.weight.half().float())
+        ids = torch.randint(0, SMALL.vocab, (1, 24))
+        expected = model(ids)[0].detach().numpy()
+        whole = engine.start().feed(ids[0].tolist())
+        session = engine.start()
+        stepwise = np.concatenate([session.feed([i]) for i in ids[0].tolist()])
+        for got in (whole, stepwise):
+            self.assertLess(np.abs(got - expected).max() / np.abs(expected).max(), 0.02)
+
+
+class Text(unittest.TestCase):
+    def test_every_program_runs(self):
+        self.assertEqual(len(programs.PROGRAMS), len(programs.CHECKS))
+        for (tasks, code, _), check in zip(programs.PROGRAMS, programs.CHECKS):
+            scope = {}
+            exec(code, scope)
+            self.assertTrue(eval(check, scope), tasks[0])
+
+    def test_the_working_of_sums(self):
+        r = random.Random(0)
+        for _ in range(500):
+            a, b = r.randrange(1000), r.randrange(1000)
+            self.assertTrue(sums.working(a, b).endswith(f"The answer is {a + b}."))
+
+    def test_the_corpus_is_seeded_and_split(self):
+        a, b = build.documents(5, 30000), build.documents(5, 30000)
+        self.assertEqual(a, b)
+        held = build.documents(6, 30000, held=True)
+        trained = {"".join(d) for _, d in build.documents(1, 1000000)}
+        stories = [d for kind, d in held if kind in ("stories", "sums")]
+        self.assertFalse([d for d in stories if "".join(d) in trained])
+        for _, d in a + held:
+            self.assertTrue(d[-1].endswith((build.END, build.TURN)))
+
+    def test_the_split_is_llama_3s(self):
+        cases = {"Hello world": ["Hello", " world"], "it's 12345!": ["it", "'s", " ", "123", "45", "!"], "a\n\n  b": ["a", "\n\n", " ", " b"],
+                 "x  = 1": ["x", " ", " =", " ", "1"], "snake_case": ["snake", "_case"], "end.\nNext": ["end", ".\n", "Next"], "Assistant: ": ["Assistant", ":", " "]}
+        for text, parts in cases.items():
+            self.assertEqual(SPLIT.findall(text), parts)
+
+    def test_tokenizer_round_trip(self):
+        texts = ["".join(d) for _, d in build.documents(3, 60000)]
+        tokenizer = Tokenizer(*train(texts, 512))
+        self.assertEqual(len(tokenizer.tokens), 512)
+        for text in texts[:50] + ["Zürich 47 + 38 <|eot_id|> \n\t x"]:
+            self.assertEqual(tokenizer.decode(tokenizer.encode(text)), text)
+        self.assertEqual(len(tokenizer.encode("2048")), 4)
+
+
+if __name__ == "__main__":
+    unittest.main()
