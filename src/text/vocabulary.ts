@@ -9,11 +9,12 @@ import { BYTE_CHARACTERS } from "./byte-alphabet.js";
 export interface Vocabulary {
   /** spelling of each id, as the file has it: bytes in GPT-2's alphabet, special tokens as text */
   readonly pieces: readonly string[];
-  readonly ids: ReadonlyMap<string, number>;
+  /** of all tokens that text can become */
+  readonly plainIds: Map<string, number>;
+  /** of tokens that stand for no text: BOS, end of turn, reserved ones */
+  readonly specialIds: ReadonlyMap<string, number>;
   /** the best merge first */
   readonly merges: readonly (readonly [string, string])[];
-  /** ids that stand for no text: BOS, end of turn, reserved ones */
-  readonly special: ReadonlySet<number>;
   /** ids of added words: always one token where they occur in a text, spelled as text */
   readonly added: ReadonlySet<number>;
   readonly bos: number | undefined;
@@ -23,6 +24,7 @@ export interface Vocabulary {
 }
 
 type Metadata = ReadonlyMap<string, GgufValue>;
+type Ids = ReadonlyMap<string, number>;
 
 /** Values of `tokenizer.ggml.token_type`. */
 const UNKNOWN = 2;
@@ -37,27 +39,24 @@ export function readVocabulary(metadata: Metadata): Vocabulary {
   expectOneOf(metadata, "tokenizer.ggml.pre", LLAMA3_SPLITS);
 
   const pieces = strings(metadata, "tokenizer.ggml.tokens");
-  const ids = indexPieces(pieces);
   const named = (key: string) => optionalId(metadata, key, pieces.length);
   const bos = named("tokenizer.ggml.bos_token_id");
   const eos = named("tokenizer.ggml.eos_token_id");
   const eot = named("tokenizer.ggml.eot_token_id");
   const types = tokenTypes(metadata, pieces.length);
-  const special = types === undefined ? given([bos, eos, eot]) : idsOfType(types, CONTROL, UNKNOWN);
-  const isPlain = (piece: string) => {
-    const id = ids.get(piece);
-    return id !== undefined && !special.has(id);
-  };
-  checkBytes(isPlain);
+  // without types, those that the file names are all that is known to be special
+  const isSpecial = (id: number) =>
+    types === undefined ? [bos, eos, eot].includes(id) : types[id] === CONTROL || types[id] === UNKNOWN;
+  const { plainIds, specialIds } = indexPieces(pieces, isSpecial);
 
   const addBos = metadata.get("tokenizer.ggml.add_bos_token") ?? true;
   if (typeof addBos !== "boolean") throw invalid("tokenizer.ggml.add_bos_token", "a boolean", describe(addBos));
   return {
     pieces,
-    ids,
-    merges: readMerges(metadata, isPlain),
-    special,
-    added: types === undefined ? new Set() : idsOfType(types, USER_DEFINED),
+    plainIds,
+    specialIds,
+    merges: readMerges(metadata, plainIds),
+    added: new Set(Array.from(pieces.keys()).filter((id) => types?.[id] === USER_DEFINED)),
     bos,
     eos,
     eot,
@@ -65,21 +64,23 @@ export function readVocabulary(metadata: Metadata): Vocabulary {
   };
 }
 
-function indexPieces(pieces: readonly string[]): Map<string, number> {
-  const ids = new Map<string, number>();
-  for (const [id, piece] of pieces.entries()) ids.set(piece, id);
-  if (ids.size !== pieces.length) {
-    const again = pieces.findIndex((piece, id) => ids.get(piece) !== id);
-    const piece = pieces[again] as string;
-    const where = `"${piece}" at ${again} and at ${ids.get(piece)}`;
-    throw invalid("tokenizer.ggml.tokens", "every token once", where);
+function indexPieces(pieces: readonly string[], isSpecial: (id: number) => boolean) {
+  const plainIds = new Map<string, number>();
+  const specialIds = new Map<string, number>();
+  for (const [id, piece] of pieces.entries()) {
+    const first = plainIds.get(piece) ?? specialIds.get(piece);
+    if (first !== undefined) {
+      throw invalid("tokenizer.ggml.tokens", "every token once", `"${piece}" at ${first} and at ${id}`);
+    }
+    (isSpecial(id) ? specialIds : plainIds).set(piece, id);
   }
-  return ids;
+  checkBytes(plainIds);
+  return { plainIds, specialIds };
 }
 
-function checkBytes(isPlain: (piece: string) => boolean): void {
+function checkBytes(plainIds: Ids): void {
   for (const [byte, character] of BYTE_CHARACTERS.entries()) {
-    if (isPlain(character)) continue;
+    if (plainIds.has(character)) continue;
     throw invalid("tokenizer.ggml.tokens", "a token for every byte", `none for byte ${byte} ("${character}")`);
   }
 }
@@ -88,14 +89,14 @@ function checkBytes(isPlain: (piece: string) => boolean): void {
  * Only the result of a merge is looked up: by induction from the bytes up, a pair with an unknown half never comes about
  * and harms nothing, while an unknown result would drop text. Looking up the halves too takes 300 ms for Llama 3.
  */
-function readMerges(metadata: Metadata, isPlain: (piece: string) => boolean): [string, string][] {
+function readMerges(metadata: Metadata, plainIds: Ids): [string, string][] {
   const key = "tokenizer.ggml.merges";
   return strings(metadata, key).map((merge, i) => {
     const blank = merge.indexOf(" ");
     const left = merge.slice(0, blank);
     const right = merge.slice(blank + 1);
     if (blank < 1 || right === "") throw invalid(key, 'two tokens with a blank between ("Ġ t")', `[${i}] "${merge}"`);
-    if (!isPlain(left + right)) throw invalid(key, "merges that make a token", `[${i}] "${merge}"`);
+    if (!plainIds.has(left + right)) throw invalid(key, "merges that make a token", `[${i}] "${merge}"`);
     return [left, right];
   });
 }
@@ -110,16 +111,6 @@ function tokenTypes(metadata: Metadata, size: number): ArrayLike<number> | undef
   }
   if (values.length !== size) throw invalid(key, `${size} types, one a token`, `${values.length}`);
   return values;
-}
-
-function idsOfType(types: ArrayLike<number>, ...wanted: number[]): Set<number> {
-  const ids = new Set<number>();
-  for (let id = 0; id < types.length; id++) if (wanted.includes(types[id] as number)) ids.add(id);
-  return ids;
-}
-
-function given(ids: readonly (number | undefined)[]): Set<number> {
-  return new Set(ids.filter((id) => id !== undefined));
 }
 
 function expectOneOf(metadata: Metadata, key: string, allowed: readonly string[]): void {

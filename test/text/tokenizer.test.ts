@@ -141,7 +141,7 @@ describe("a damaged vocabulary", () => {
     ["no split", "tokenizer.ggml.pre", undefined, /got nothing/],
     ["no tokens", "tokenizer.ggml.tokens", undefined, /an array of strings, got nothing/],
     ["tokens of numbers", "tokenizer.ggml.tokens", { type: "I32", values: Int32Array.of(1) }, /an array of 1 I32/],
-    ["a token twice", "tokenizer.ggml.tokens", strings([...tokens.values, "a"]), /"a" at 97 and at/],
+    ["a token twice", "tokenizer.ggml.tokens", strings(tokens.values.with(98, "a")), /"a" at \d+ and at \d+/],
     [
       "no token for a byte",
       "tokenizer.ggml.tokens",
