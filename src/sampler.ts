@@ -1,0 +1,235 @@
+/**
+ * Logits → one id. Pure: the result depends on the arguments and the options only, the logits are not changed, and the
+ * random number is a function of (seed, position), so that a seed means the same text on every backend, in every batch.
+ *
+ * The order is llama.cpp's (`common_params_sampling`): logit bias; penalties (repetition of Keskar et al. 2019, presence
+ * and frequency of the OpenAI API); top-k; top-p (Holtzman et al. 2020); min-p (Nguyen et al. 2024); temperature; the draw.
+ * Temperature comes after the truncation, so that raising it brings back no token that was cut.
+ */
+import { TernionError } from "./errors.js";
+import { checkOptions, type SamplingOptions, type Settings } from "./sampler/options.js";
+import { best, type Ranking } from "./sampler/ranking.js";
+
+export type { SamplingOptions } from "./sampler/options.js";
+
+export interface TokenLogprob {
+  readonly id: number;
+  readonly logprob: number;
+}
+
+export interface Sample {
+  readonly id: number;
+  /** of the model's own distribution: before bias, penalties, truncation and temperature, as OpenAI and llama.cpp do */
+  readonly logprob?: number;
+  /** the likeliest tokens of that distribution, the likeliest first */
+  readonly top?: readonly TokenLogprob[];
+}
+
+export interface Sampler {
+  /** repeats this sampler's draws when given as an option */
+  readonly seed: number;
+  /**
+   * `logits` is one row of the vocabulary; `history` is what the penalties look at, oldest first; `position` is that of
+   * the token to be chosen, and names the random number.
+   */
+  sample(logits: Float32Array, history: ArrayLike<number>, position: number): Sample;
+}
+
+export function createSampler(options: SamplingOptions = {}): Sampler {
+  return new LogitSampler(checkOptions(options));
+}
+
+class LogitSampler implements Sampler {
+  readonly seed: number;
+  readonly #settings: Settings;
+  readonly #penalised: boolean;
+  /** a copy of the logits to change; allocated when first needed */
+  #scratch = new Float32Array(0);
+
+  constructor(settings: Settings) {
+    this.#settings = settings;
+    this.seed = settings.seed;
+    const { repetitionPenalty, repetitionWindow, presencePenalty, frequencyPenalty } = settings;
+    this.#penalised =
+      repetitionWindow > 0 && (repetitionPenalty !== 1 || presencePenalty !== 0 || frequencyPenalty !== 0);
+  }
+
+  sample(logits: Float32Array, history: ArrayLike<number>, position: number): Sample {
+    const { logprobs } = this.#settings;
+    const id = this.#choose(this.#adjust(logits, history), position);
+    return logprobs === undefined ? { id } : { id, ...measure(logits, id, logprobs) };
+  }
+
+  /** The logits with bias and penalties: the caller's own array if there are none. */
+  #adjust(logits: Float32Array, history: ArrayLike<number>): Float32Array {
+    const { logitBias } = this.#settings;
+    if (logitBias.size === 0 && !this.#penalised) return logits;
+    if (this.#scratch.length !== logits.length) this.#scratch = new Float32Array(logits.length);
+    const adjusted = this.#scratch;
+    adjusted.set(logits);
+    for (const [id, bias] of logitBias) {
+      if (id >= logits.length) throw new RangeError(`logitBias: expected ids below ${logits.length}, got ${id}`);
+      adjusted[id] = (adjusted[id] as number) + bias;
+    }
+    if (this.#penalised) this.#penalise(adjusted, history);
+    return adjusted;
+  }
+
+  #penalise(logits: Float32Array, history: ArrayLike<number>): void {
+    const { repetitionPenalty, repetitionWindow, presencePenalty, frequencyPenalty } = this.#settings;
+    const counts = new Map<number, number>();
+    for (let i = Math.max(0, history.length - repetitionWindow); i < history.length; i++) {
+      const id = history[i] as number;
+      counts.set(id, (counts.get(id) ?? 0) + 1);
+    }
+    for (const [id, count] of counts) {
+      const logit = logits[id];
+      if (logit === undefined) throw new RangeError(`history: expected ids from 0 to ${logits.length - 1}, got ${id}`);
+      const scaled = logit > 0 ? logit / repetitionPenalty : logit * repetitionPenalty;
+      logits[id] = scaled - presencePenalty - count * frequencyPenalty;
+    }
+  }
+
+  #choose(logits: Float32Array, position: number): number {
+    const { temperature, topK, topP, minP, seed } = this.#settings;
+    const greedy = argmax(logits);
+    if (temperature === 0 || topK === 1) return greedy;
+    const max = logits[greedy] as number;
+    const random = uniform(seed, position);
+    if (topK === 0 && topP === 1) return drawFromAll(logits, { max, temperature, minP, random });
+    const kept = topK === 0 ? nucleusCandidates(logits, max, topP) : best(logits, topK);
+    return draw(kept, truncate(kept, topP, minP), temperature, random);
+  }
+}
+
+/** The lowest id of the largest logit. Rejects rows that are no distribution, so that what follows need not. */
+function argmax(logits: Float32Array): number {
+  let id = -1;
+  let max = -Infinity;
+  let poison = -1; // id of a NaN
+  for (let i = 0; i < logits.length; i++) {
+    const logit = logits[i] as number;
+    if (logit <= max) continue; // not so for NaN: one comparison finds both
+    if (Number.isNaN(logit)) {
+      poison = i;
+    } else {
+      max = logit;
+      id = i;
+    }
+  }
+  if (poison >= 0) throw badLogits(`NaN for id ${poison}`);
+  if (max === Infinity) throw badLogits(`Infinity for id ${id}`);
+  if (id < 0) throw badLogits(logits.length === 0 ? "an empty row" : "-Infinity for every id");
+  return id;
+}
+
+function badLogits(got: string): TernionError {
+  const advice = "The backend computed garbage, or logitBias bans every token: check the model with `ternion verify`.";
+  return new TernionError("BACKEND_FAILED", `logits: expected finite numbers, got ${got}. ${advice}`);
+}
+
+/** Draws with no truncation but min-p: in the order of ids, without ranking them. */
+function drawFromAll(
+  logits: Float32Array,
+  { max, temperature, minP, random }: { max: number; temperature: number; minP: number; random: number },
+): number {
+  const least = max + Math.log(minP); // -Infinity for 0
+  const weights = new Float64Array(logits.length);
+  for (let i = 0; i < logits.length; i++) {
+    const logit = logits[i] as number;
+    if (logit >= least) weights[i] = Math.exp((logit - max) / temperature);
+  }
+  return pick(weights, weights.length, random);
+}
+
+/**
+ * The best tokens that hold probability `topP`, and perhaps more, ranked. Ranking all of a large vocabulary takes five
+ * times as long as this usual case, where those within e^-8 of the best are few and hold enough.
+ */
+function nucleusCandidates(logits: Float32Array, max: number, topP: number): Ranking {
+  let all = 0;
+  let near = 0;
+  let count = 0;
+  for (const logit of logits) {
+    const weight = Math.exp(logit - max);
+    all += weight;
+    if (logit < max - 8) continue;
+    near += weight;
+    count++;
+  }
+  const enough = near >= topP * all;
+  return { ...best(logits, enough ? count : logits.length), total: all };
+}
+
+/** How many of the ranked tokens top-p and then min-p leave; at least one. */
+function truncate({ logits, total }: Ranking, topP: number, minP: number): number {
+  const max = logits[0] as number;
+  const goal = topP * (total ?? sumOfWeights(logits));
+  let kept = topP === 1 ? logits.length : 0;
+  for (let held = 0; kept < logits.length && (kept === 0 || held < goal); kept++) {
+    held += Math.exp((logits[kept] as number) - max);
+  }
+  const least = max + Math.log(minP);
+  while (kept > 1 && (logits[kept - 1] as number) < least) kept--;
+  return kept;
+}
+
+function sumOfWeights(ranked: Float64Array): number {
+  return ranked.reduce((sum, logit) => sum + Math.exp(logit - (ranked[0] as number)), 0);
+}
+
+function draw({ ids, logits }: Ranking, count: number, temperature: number, random: number): number {
+  const max = logits[0] as number;
+  const weights = logits.subarray(0, count).map((logit) => Math.exp((logit - max) / temperature));
+  return ids[pick(weights, count, random)] as number;
+}
+
+/** The index at which the running sum of the weights passes `random` (0 to 1) of their total. */
+function pick(weights: Float64Array, count: number, random: number): number {
+  let total = 0;
+  for (let i = 0; i < count; i++) total += weights[i] as number;
+  const goal = random * total;
+  let sum = 0;
+  let last = 0;
+  for (let i = 0; i < count; i++) {
+    const weight = weights[i] as number;
+    if (weight === 0) continue;
+    sum += weight;
+    last = i;
+    if (sum > goal) break;
+  }
+  return last;
+}
+
+/** Natural-log probabilities under the model's own distribution. */
+function measure(logits: Float32Array, id: number, count: number): { logprob: number; top: TokenLogprob[] } {
+  const ranked = best(logits, Math.max(1, count));
+  const max = ranked.logits[0] as number;
+  let sum = 0;
+  for (const logit of logits) sum += Math.exp(logit - max);
+  const norm = max + Math.log(sum);
+  const top = Array.from(ranked.ids.subarray(0, count), (each, i) => {
+    return { id: each, logprob: (ranked.logits[i] as number) - norm };
+  });
+  return { logprob: (logits[id] as number) - norm, top };
+}
+
+/**
+ * 53 random bits of (seed, position) as a number from 0 to below 1: a counter put through the finalizer of MurmurHash3
+ * with the seed's halves as keys, once for each half of the result.
+ */
+export function uniform(seed: number, position: number): number {
+  const low = seed >>> 0;
+  const high = Math.floor(seed / 2 ** 32) >>> 0;
+  const key = mix(mix(low) ^ high) ^ position;
+  const a = mix(key ^ 0x9e3779b9);
+  const b = mix(mix(key) ^ 0x85ebca6b);
+  return ((a >>> 5) * 2 ** 26 + (b >>> 6)) / 2 ** 53;
+}
+
+function mix(value: number): number {
+  let h = value + 0x9e3779b9; // 0 would stay 0
+  h = Math.imul(h ^ (h >>> 16), 0x85ebca6b);
+  h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35);
+  return (h ^ (h >>> 16)) >>> 0;
+}
