@@ -78,7 +78,8 @@ async function main(args: string[]): Promise<number> {
   try {
     options = parseOptions(args);
   } catch (error) {
-    process.stderr.write(`make-model: ${(error as Error).message}; ${USAGE}\n`);
+    const [problem] = (error as Error).message.split("\n"); // parseArgs adds advice in further lines
+    process.stderr.write(`make-model: ${problem}; ${USAGE}\n`);
     return 2;
   }
   try {
