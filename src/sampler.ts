@@ -124,7 +124,7 @@ function argmax(logits: Float32Array): number {
 }
 
 function badLogits(got: string): TernionError {
-  const advice = "The backend computed garbage, or logitBias bans every token: check the model with `ternion verify`.";
+  const advice = "The model file or the backend is at fault, or logitBias bans every token: try the reference backend.";
   return new TernionError("BACKEND_FAILED", `logits: expected finite numbers, got ${got}. ${advice}`);
 }
 
