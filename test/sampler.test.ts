@@ -143,8 +143,7 @@ describe("penalties and bias", () => {
   });
 
   it("multiply a negative logit", () => {
-    const { top } = createSampler({ temperature: 0, logprobs: 2 }).sample(row(-1, -1.2), [], 0);
-    assert.equal(top?.length, 2);
+    assert.equal(createSampler({ temperature: 0 }).sample(row(-1, -1.2), [0], 0).id, 0);
     assert.equal(createSampler({ temperature: 0, repetitionPenalty: 1.5 }).sample(row(-1, -1.2), [0], 0).id, 1);
   });
 
