@@ -121,6 +121,15 @@ describe("filters", () => {
   });
 });
 
+describe("top-p", () => {
+  it("reaches far down where a long tail holds most of the probability", () => {
+    const logits = new Float32Array(40_000);
+    logits[7] = 9; // a sixth of the probability, e^9 times each other token's
+    const counts = draws(logits, { ...OFF, topP: 0.5 }, 60);
+    assert.ok(counts.size > 20, `${counts.size} different ids`);
+  });
+});
+
 describe("greedy", () => {
   it("takes the lowest id of the best logit", () => {
     const greedy = createSampler({ temperature: 0 });
