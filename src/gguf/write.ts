@@ -64,6 +64,8 @@ export function keyValues(file: GgufHead): GgufKeyValue[] {
 
 export function planGguf(contents: GgufContents<GgufTensorInfo>): GgufPlan {
   const alignment = alignmentOf(contents.metadata);
+  checkUnique(contents.metadata.map(({ key }) => key));
+  checkUnique(contents.tensors.map(({ name }) => name));
   const sizes = contents.tensors.map(byteLengthOf);
   const starts: number[] = []; // from the start of the data
   let end = 0;
@@ -142,8 +144,16 @@ function byteLengthOf({ name, type, dims }: GgufTensorInfo): number {
 }
 
 function alignmentOf(metadata: readonly GgufKeyValue[]): number {
-  const entry = metadata.find(({ key }) => key === "general.alignment");
-  return entry === undefined ? DEFAULT_ALIGNMENT : (entry.value as number);
+  const value = metadata.find(({ key }) => key === "general.alignment")?.value ?? DEFAULT_ALIGNMENT;
+  if (typeof value !== "number" || value < 8 || !Number.isInteger(Math.log2(value))) {
+    throw new RangeError(`general.alignment: expected a power of two from 8 on, got ${value}`);
+  }
+  return value;
+}
+
+function checkUnique(names: readonly string[]): void {
+  const twice = names.find((name, i) => names.indexOf(name) !== i);
+  if (twice !== undefined) throw new RangeError(`expected every key and tensor name once, got "${twice}" twice`);
 }
 
 function padded(length: number, alignment: number): number {

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
 import { readGguf } from "../../src/gguf/gguf.js";
-import { type GgufTensorSource, keyValues, writeGguf } from "../../src/gguf/write.js";
+import { type GgufKeyValue, type GgufTensorSource, keyValues, planGguf, writeGguf } from "../../src/gguf/write.js";
 import { llama3Vocabulary } from "../vocabulary.js";
 import { counting, everything } from "./everything.js";
 
@@ -88,6 +88,16 @@ describe("mistakes", () => {
     const tensor = counting("t", "F32", [8]);
     await refused({ ...tensor, type: "Q8_0" }, { name: "RangeError", message: /blocks of 32/ });
     await refused({ ...tensor, dims: [] }, { name: "RangeError" });
+  });
+
+  it("refuses names that occur twice, and an alignment that is no power of two", () => {
+    const tensor = counting("t", "F32", [8]);
+    assert.throws(() => planGguf({ metadata: [], tensors: [tensor, tensor] }), {
+      name: "RangeError",
+      message: /"t" twice/,
+    });
+    const alignment: GgufKeyValue = { key: "general.alignment", type: "U32", value: 48 };
+    assert.throws(() => planGguf({ metadata: [alignment], tensors: [] }), { name: "RangeError", message: /got 48/ });
   });
 
   it("passes on what the source of the data throws", async () => {
