@@ -100,32 +100,18 @@ export class Cursor {
     return count;
   }
 
-  /**
-   * Invalid UTF-8 becomes U+FFFD: a vocabulary may hold such a token, and it must not cost the whole model. (With
-   * `undefined`, which means UTF-8, toString is a third faster than with "utf8".)
-   */
+  /** Invalid UTF-8 becomes U+FFFD: a vocabulary may hold such a token, and it must not cost the whole model. */
   string(what: string): string {
     const length = this.#stringLength(what);
     const at = this.#take(length, what);
-    return this.#bytes.toString(undefined, at, at + length);
+    return this.#bytes.toString("utf8", at, at + length);
   }
 
-  /**
-   * `count` strings. Their lengths are walked first: that costs a tenth of making the strings, and when the bytes do not
-   * reach, nothing was made in vain.
-   */
-  strings(count: number, what: string): string[] {
+  /** A copy of the bytes of `count` strings, each a u64 length and its text, with the lengths checked. */
+  strings(count: number, what: string): Buffer {
     const start = this.offset;
     for (let i = 0; i < count; i++) this.#take(this.#stringLength(what), what);
-
-    const values = new Array<string>(count);
-    let at = start;
-    for (let i = 0; i < count; i++) {
-      const end = at + 8 + this.#view.getUint32(at, true);
-      values[i] = this.#bytes.toString(undefined, at + 8, end);
-      at = end;
-    }
-    return values;
+    return Buffer.from(this.#bytes.subarray(start, this.offset));
   }
 
   /** A copy of the next `length` bytes, in a buffer of its own. */

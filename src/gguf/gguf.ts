@@ -17,7 +17,7 @@ export type GgufValue = number | bigint | boolean | string | GgufArray;
 export interface GgufArray {
   /** of the elements */
   readonly type: GgufValueType;
-  /** numbers as a typed array of that type (U64 and I64: of bigints) */
+  /** numbers as a typed array of that type (U64 and I64: of bigints); strings are made at the first access */
   readonly values: NumericArray | readonly string[] | readonly boolean[];
 }
 
