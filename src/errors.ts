@@ -36,6 +36,7 @@ export type ErrorCode =
   | "OUT_OF_MEMORY"
   | "CONTEXT_OVERFLOW"
   | "NO_FREE_SESSION"
+  | "SESSION_BUSY"
   | "CLOSED";
 
 export class TernionError extends Error {

@@ -1,0 +1,340 @@
+/**
+ * An Engine: a loaded model on a backend. The one place where file, model, text and backend are put together.
+ */
+import type { Backend, OpTime } from "./backend/backend.js";
+import type { DotForm } from "./backend/cpu/kernels.js";
+import { download } from "./download.js";
+import { TernionError } from "./errors.js";
+import { type GgufValue, readGguf } from "./gguf/gguf.js";
+import { type ModelConfig, readConfig } from "./model/config.js";
+import { createActivations, forward, type Model } from "./model/forward.js";
+import { type Repair, repairMetadata } from "./model/repair.js";
+import { loadWeights, weightSources } from "./model/weights.js";
+import { Scheduler } from "./scheduler.js";
+import { Session } from "./session.js";
+import { createTokenizer, type Tokenizer } from "./text/tokenizer.js";
+
+export type BackendName = "auto" | "cpu" | "gpu" | "reference";
+
+export interface EngineOptions {
+  /** default "auto": the GPU where there is one that can run the model, else the CPU */
+  readonly backend?: BackendName | undefined;
+  /** worker threads of the CPU backend; default: as many as the system can run in parallel */
+  readonly threads?: number | undefined;
+  /** positions of one session; default: the model's own, at most 2048 */
+  readonly contextLength?: number | undefined;
+  /** sessions at the same time; default: 4, fewer where their caches would take more than 1 GiB */
+  readonly maxSessions?: number | undefined;
+  /** most rows of one pass: the chunk in which prompts are computed; default 64 */
+  readonly batchSize?: number | undefined;
+  /** refuse a file whose metadata needs mending, instead of mending it; default false */
+  readonly strict?: boolean | undefined;
+  /** form of the ternary kernel of the CPU backend; default: the fastest that works here */
+  readonly kernel?: DotForm | undefined;
+  /** measure time by op, see `takeProfile`; default false */
+  readonly profile?: boolean | undefined;
+  readonly onProgress?: ((event: ProgressEvent) => void) | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface ProgressEvent {
+  readonly phase: "download" | "weights";
+  readonly loadedBytes: number;
+  readonly totalBytes: number;
+}
+
+export interface LoadStep {
+  /** "metadata", "backend", "weights", "cache", "tokenizer"; weights and tokenizer run at the same time */
+  readonly component: string;
+  readonly ms: number;
+  /** bytes read from the file, or allocated */
+  readonly bytes: number;
+}
+
+/** What was found and done while loading. */
+export interface LoadReport {
+  readonly steps: readonly LoadStep[];
+  readonly totalMs: number;
+  /** defects of the file that were mended */
+  readonly repairs: readonly Repair[];
+}
+
+/** One traced intermediate: (rows, width) float32, row-major. */
+export interface TracedTensor {
+  readonly rows: number;
+  readonly width: number;
+  readonly data: Float32Array;
+}
+
+const DEFAULT_CONTEXT = 2048;
+const DEFAULT_BATCH = 64;
+const DEFAULT_SESSIONS = 4;
+const DEFAULT_CACHE_BYTES = 2 ** 30;
+
+export class Engine implements AsyncDisposable {
+  readonly config: ModelConfig;
+  readonly tokenizer: Tokenizer;
+  /** positions of one session */
+  readonly contextLength: number;
+  readonly loadReport: LoadReport;
+  readonly #backend: Backend;
+  readonly #model: Model;
+  readonly #scheduler: Scheduler;
+  readonly #metadata: ReadonlyMap<string, GgufValue>;
+  readonly #freeSlots: number[];
+  #closed = false;
+
+  /** Loads a model from a path, a file: URL, or an http(s) URL (downloaded once, then kept). */
+  static async load(pathOrUrl: string | URL, options: EngineOptions = {}): Promise<Engine> {
+    const { signal, onProgress } = options;
+    signal?.throwIfAborted();
+    const path = await download(pathOrUrl, {
+      signal,
+      onProgress: (loadedBytes, totalBytes) => onProgress?.({ phase: "download", loadedBytes, totalBytes }),
+    });
+    const clock = new LoadClock();
+    const file = await readGguf(path);
+    const { metadata, repairs } = repairMetadata(file.metadata);
+    if (options.strict && repairs.length > 0) throw needsRepair(repairs);
+    const config = readConfig(file, metadata);
+    const sources = weightSources(file, config);
+    clock.done("metadata", file.dataOffset);
+
+    const limits = checkLimits(options, config);
+    const backend = await createBackend(options, limits.maxRows);
+    try {
+      clock.done("backend", 0);
+      const weightBytes = sources.reduce((sum, { byteLength }) => sum + byteLength, 0);
+      const loading = loadWeights(sources, config, backend, {
+        signal,
+        onProgress: (loadedBytes, totalBytes) => onProgress?.({ phase: "weights", loadedBytes, totalBytes }),
+      });
+      // the tokenizer keeps this thread busy while the backend's threads load; a failure of either ends both
+      const [tokenizer, weights] = await Promise.all([
+        afterTurn(() => clock.measure("tokenizer", 0, () => createTokenizer(metadata))),
+        clock.measureAsync("weights", weightBytes, loading),
+      ]);
+      clock.mark();
+      const { layers, kvHeads, headDim, ropeBase } = config;
+      const before = backend.memoryBytes;
+      const slots = limits.maxSessions;
+      const cache = backend.cache({ layers, slots, positions: limits.contextLength, kvHeads, headDim, ropeBase });
+      const activations = createActivations(backend, config, limits.maxRows, limits.maxRows);
+      clock.done("cache", backend.memoryBytes - before);
+      const model = { config, weights, cache, activations };
+      return new Engine({ backend, model, tokenizer, metadata, limits, loadReport: clock.report(repairs) });
+    } catch (error) {
+      await backend.close();
+      throw error;
+    }
+  }
+
+  private constructor(parts: {
+    backend: Backend;
+    model: Model;
+    tokenizer: Tokenizer;
+    metadata: ReadonlyMap<string, GgufValue>;
+    limits: Limits;
+    loadReport: LoadReport;
+  }) {
+    const { backend, model, limits } = parts;
+    this.config = model.config;
+    this.tokenizer = parts.tokenizer;
+    this.contextLength = limits.contextLength;
+    this.loadReport = parts.loadReport;
+    this.#backend = backend;
+    this.#model = model;
+    this.#scheduler = new Scheduler(backend, model, limits.maxRows);
+    this.#metadata = parts.metadata;
+    this.#freeSlots = Array.from({ length: limits.maxSessions }, (_, slot) => slot);
+  }
+
+  /** "cpu: 2 threads, relaxed SIMD, int16 dot" */
+  get description(): string {
+    return `${this.#backend.kind}: ${this.#backend.description}`;
+  }
+  /** Bytes that the backend holds; pages of a cache that were never used take none of the machine's memory. */
+  get memoryBytes(): number {
+    return this.#backend.memoryBytes;
+  }
+
+  /** A new timeline. Sessions may answer at the same time; close those no longer needed. */
+  session(): Session {
+    this.#throwIfClosed();
+    const slot = this.#freeSlots.shift();
+    if (slot === undefined) {
+      throw new TernionError(
+        "NO_FREE_SESSION",
+        "All sessions of this engine are in use. Close one, or load the model with a larger maxSessions.",
+      );
+    }
+    const template = this.#metadata.get("tokenizer.chat_template");
+    return new Session({
+      scheduler: this.#scheduler,
+      tokenizer: this.tokenizer,
+      chatTemplate: typeof template === "string" ? template : undefined,
+      vocabularySize: this.config.vocabularySize,
+      contextLength: this.contextLength,
+      slot,
+      onClose: () => {
+        this.#freeSlots.unshift(slot);
+      },
+    });
+  }
+
+  /**
+   * Every named intermediate of the forward pass over `ids`, in the order of computation. Must not run beside an answer.
+   */
+  async trace(ids: readonly number[]): Promise<Map<string, TracedTensor>> {
+    this.#throwIfClosed();
+    const slot = this.#freeSlots[0];
+    const { maxRows } = this.#scheduler;
+    if (slot === undefined) throw new TernionError("NO_FREE_SESSION", "trace needs a free session. Close one first.");
+    if (ids.length === 0 || ids.length > this.contextLength) {
+      throw new RangeError(`ids: expected 1 to ${this.contextLength} tokens, got ${ids.length}`);
+    }
+    const parts = new Map<string, { width: number; chunks: Float32Array[] }>();
+    this.#backend.setTracer((name, data, _rows, width) => {
+      const part = parts.get(name) ?? { width, chunks: [] };
+      part.chunks.push(data);
+      parts.set(name, part);
+    });
+    try {
+      for (let first = 0; first < ids.length; first += maxRows) {
+        const tokens = Int32Array.from(ids.slice(first, first + maxRows));
+        const outputs = tokens.map((_, i) => i);
+        const positions = outputs.map((i) => first + i);
+        const slots = new Int32Array(tokens.length).fill(slot);
+        forward(this.#backend, this.#model, { tokens, slots, positions, outputs });
+        await this.#backend.run();
+      }
+    } finally {
+      this.#backend.setTracer(undefined);
+    }
+    return new Map([...parts].map(([name, { width, chunks }]) => [name, joined(width, chunks)]));
+  }
+
+  /** Time by op since the last call; needs option `profile`. */
+  takeProfile(): OpTime[] {
+    return this.#backend.takeProfile();
+  }
+
+  /** Ends answers under way (they reject with CLOSED), threads and memory; safe to call twice. */
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#scheduler.stop(closed());
+    await this.#backend.close();
+  }
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  #throwIfClosed(): void {
+    if (this.#closed) throw closed();
+  }
+}
+
+const closed = () => new TernionError("CLOSED", "The engine is closed. Load the model again.");
+
+function joined(width: number, chunks: readonly Float32Array[]): TracedTensor {
+  const data = new Float32Array(chunks.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const chunk of chunks) {
+    data.set(chunk, at);
+    at += chunk.length;
+  }
+  return { rows: data.length / width, width, data };
+}
+
+interface Limits {
+  readonly contextLength: number;
+  readonly maxSessions: number;
+  readonly maxRows: number;
+}
+
+function checkLimits(
+  options: EngineOptions,
+  { contextLength: trained, layers, kvHeads, headDim }: ModelConfig,
+): Limits {
+  const integer = (name: keyof EngineOptions, value: number, max: number) => {
+    if (Number.isInteger(value) && value >= 1 && value <= max) return value;
+    throw new RangeError(`${name}: expected an integer from 1 to ${max}, got ${value}`);
+  };
+  const wanted = options.contextLength ?? Math.min(trained, DEFAULT_CONTEXT);
+  const contextLength = integer("contextLength", wanted, trained);
+  const cacheBytes = 2 * 4 * layers * kvHeads * headDim * contextLength;
+  const affordable = Math.max(1, Math.min(DEFAULT_SESSIONS, Math.floor(DEFAULT_CACHE_BYTES / cacheBytes)));
+  return {
+    contextLength,
+    maxSessions: integer("maxSessions", options.maxSessions ?? affordable, 1024),
+    maxRows: integer("batchSize", options.batchSize ?? DEFAULT_BATCH, 4096),
+  };
+}
+
+async function createBackend(options: EngineOptions, maxRows: number): Promise<Backend> {
+  const { backend = "auto", threads, kernel, profile } = options;
+  switch (backend) {
+    case "auto":
+    case "cpu": {
+      const { CpuBackend } = await import("./backend/cpu/cpu.js");
+      return CpuBackend.create({ threads, maxRows, kernel, profile });
+    }
+    case "reference": {
+      const { ReferenceBackend } = await import("./backend/reference.js");
+      return new ReferenceBackend();
+    }
+    case "gpu":
+      throw new TernionError(
+        "BACKEND_UNAVAILABLE",
+        'backend "gpu": this version of Ternion has no GPU backend yet. Use "cpu" or "auto".',
+      );
+    default:
+      backend satisfies never;
+      throw new RangeError(`backend: expected "auto", "cpu", "gpu" or "reference", got ${JSON.stringify(backend)}`);
+  }
+}
+
+/** Lets work that was just started reach its threads before `use` blocks this one. */
+async function afterTurn<T>(use: () => T): Promise<T> {
+  await new Promise((resolve) => setImmediate(resolve));
+  return use();
+}
+
+function needsRepair(repairs: readonly Repair[]): TernionError {
+  const list = repairs.map(({ key, problem }) => `${key} (${problem})`).join("; ");
+  return new TernionError(
+    "MODEL_REPAIR",
+    `The model file needs mending and strict is set: ${list}. Load it without strict to have it mended in memory.`,
+  );
+}
+
+/** Time and bytes of each step of loading. */
+class LoadClock {
+  readonly #start = performance.now();
+  #last = this.#start;
+  readonly #steps: LoadStep[] = [];
+
+  mark(): void {
+    this.#last = performance.now();
+  }
+  done(component: string, bytes: number): void {
+    this.#steps.push({ component, ms: performance.now() - this.#last, bytes });
+    this.mark();
+  }
+  measure<T>(component: string, bytes: number, use: () => T): T {
+    const start = performance.now();
+    const result = use();
+    this.#steps.push({ component, ms: performance.now() - start, bytes });
+    return result;
+  }
+  async measureAsync<T>(component: string, bytes: number, work: Promise<T>): Promise<T> {
+    const start = performance.now();
+    const result = await work;
+    this.#steps.push({ component, ms: performance.now() - start, bytes });
+    return result;
+  }
+  report(repairs: readonly Repair[]): LoadReport {
+    return { steps: this.#steps, totalMs: performance.now() - this.#start, repairs };
+  }
+}

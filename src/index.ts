@@ -1,0 +1,20 @@
+/** The public API. */
+export type { OpTime } from "./backend/backend.js";
+export {
+  type BackendName,
+  Engine,
+  type EngineOptions,
+  type LoadReport,
+  type LoadStep,
+  type ProgressEvent,
+  type TracedTensor,
+} from "./engine.js";
+export { type ErrorCode, TernionError } from "./errors.js";
+export { collect, type Finish, type FinishReason, type GenerateOptions, type Piece } from "./generate.js";
+export { type GgufArray, type GgufFile, type GgufTensor, type GgufValue, readGguf } from "./gguf/gguf.js";
+export type { ModelConfig } from "./model/config.js";
+export { type Repair, repairMetadata } from "./model/repair.js";
+export type { SamplingOptions, TokenLogprob } from "./sampler.js";
+export type { Session } from "./session.js";
+export { BITNET_CHAT_TEMPLATE, type ChatMessage, type ChatOptions, renderChat } from "./text/chat.js";
+export { createTokenizer, type EncodeOptions, type Tokenizer } from "./text/tokenizer.js";

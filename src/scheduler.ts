@@ -1,0 +1,126 @@
+/**
+ * Continuous batching: sessions ask for tokens to be fed, and the rows of all who wait go through the forward pass
+ * together, at most `maxRows` at a time. One run of the backend is under way at any moment; between two runs aborts are
+ * honoured and new requests join.
+ */
+import type { Backend, Batch } from "./backend/backend.js";
+import type { TernionError } from "./errors.js";
+import { forward, type Model } from "./model/forward.js";
+
+export interface FeedRequest {
+  readonly slot: number;
+  /** ids to feed, at positions `position`, `position + 1`, ... of the slot */
+  readonly ids: readonly number[];
+  readonly position: number;
+  /** rows whose logits are wanted: the last one, or all */
+  readonly want: "last" | "all";
+  /** receives each wanted row: index into `ids`, and a copy of the logits (vocabularySize) */
+  onLogits(index: number, logits: Float32Array): void;
+  /** called after each run with the number of ids fed so far: so much is in the cache */
+  onFed?(count: number): void;
+  readonly signal?: AbortSignal | undefined;
+}
+
+interface Pending {
+  readonly request: FeedRequest;
+  fed: number;
+  resolve(): void;
+  reject(reason: unknown): void;
+}
+
+/** Rows `first` .. `first + count` of a request, within a batch. */
+interface Part {
+  readonly pending: Pending;
+  readonly first: number;
+  readonly count: number;
+}
+
+export class Scheduler {
+  #pending: Pending[] = [];
+  #running: Promise<void> | undefined;
+
+  constructor(
+    readonly backend: Backend,
+    readonly model: Model,
+    readonly maxRows: number,
+  ) {}
+
+  /** Resolves when all ids are fed; rejects with the signal's reason, or with what the backend reports. */
+  feed(request: FeedRequest): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#pending.push({ request, fed: 0, resolve, reject });
+      this.#running ??= this.#loop();
+    });
+  }
+
+  /** Rejects whatever still waits. */
+  stop(reason: TernionError): void {
+    for (const pending of this.#pending.splice(0)) pending.reject(reason);
+  }
+
+  async #loop(): Promise<void> {
+    for (;;) {
+      // one turn of the event loop: sessions that just got their logits sample, and join the next batch
+      await new Promise((resolve) => setImmediate(resolve));
+      this.#dropAborted();
+      if (this.#pending.length === 0) break;
+      try {
+        await this.#runBatch(this.#nextParts());
+      } catch (error) {
+        for (const pending of this.#pending.splice(0)) pending.reject(error);
+      }
+    }
+    this.#running = undefined;
+  }
+
+  #dropAborted(): void {
+    this.#pending = this.#pending.filter(({ request: { signal }, reject }) => {
+      if (signal?.aborted) reject(signal.reason);
+      return !signal?.aborted;
+    });
+  }
+
+  /** Single tokens first, so that a long prompt delays nobody's answer; prompts share what is left. */
+  #nextParts(): Part[] {
+    const left = (pending: Pending) => pending.request.ids.length - pending.fed;
+    const parts: Part[] = [];
+    let free = this.maxRows;
+    for (const pending of [...this.#pending].sort((a, b) => left(a) - left(b))) {
+      const count = Math.min(free, left(pending));
+      if (count === 0) break;
+      parts.push({ pending, first: pending.fed, count });
+      free -= count;
+    }
+    return parts;
+  }
+
+  async #runBatch(parts: readonly Part[]): Promise<void> {
+    const rows = parts.flatMap(({ pending: { request }, first, count }) => {
+      return Array.from({ length: count }, (_, i) => ({ request, index: first + i }));
+    });
+    const wanted = rows.flatMap(({ request, index }, row) => {
+      return request.want === "all" || index === request.ids.length - 1 ? [row] : [];
+    });
+    const batch: Batch = {
+      tokens: Int32Array.from(rows, ({ request, index }) => request.ids[index]),
+      slots: Int32Array.from(rows, ({ request }) => request.slot),
+      positions: Int32Array.from(rows, ({ request, index }) => request.position + index),
+      outputs: Int32Array.from(wanted),
+    };
+    forward(this.backend, this.model, batch);
+    await this.backend.run();
+    for (const [j, row] of wanted.entries()) {
+      const logits = await this.backend.read(this.model.activations.logits, j, 1);
+      rows[row].request.onLogits(rows[row].index, logits);
+    }
+    for (const { pending, count } of parts) this.#advance(pending, count);
+  }
+
+  #advance(pending: Pending, count: number): void {
+    pending.fed += count;
+    pending.request.onFed?.(pending.fed);
+    if (pending.fed < pending.request.ids.length) return;
+    this.#pending = this.#pending.filter((other) => other !== pending);
+    pending.resolve();
+  }
+}

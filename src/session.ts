@@ -1,0 +1,240 @@
+/**
+ * A Session: one timeline of tokens with its own part of the key-value cache. Each call gives a whole prompt; the longest
+ * prefix that the cache already holds is not computed again. One answer at a time.
+ */
+import { TernionError } from "./errors.js";
+import { type GenerateOptions, generate, type Piece, shiftContext, type Timeline } from "./generate.js";
+import type { Scheduler } from "./scheduler.js";
+import { type ChatMessage, encodeChat } from "./text/chat.js";
+import type { Tokenizer } from "./text/tokenizer.js";
+
+/** What a session needs of its engine. */
+export interface SessionSetup {
+  readonly scheduler: Scheduler;
+  readonly tokenizer: Tokenizer;
+  readonly chatTemplate: string | undefined;
+  readonly vocabularySize: number;
+  /** positions of this session */
+  readonly contextLength: number;
+  readonly slot: number;
+  /** gives the slot back */
+  onClose(): void;
+}
+
+export class Session implements AsyncDisposable {
+  readonly #setup: SessionSetup;
+  readonly #timeline: CachedTimeline;
+  #busy = false;
+  #closed = false;
+
+  /** Made by `engine.session()`. */
+  constructor(setup: SessionSetup) {
+    this.#setup = setup;
+    this.#timeline = new CachedTimeline(setup);
+  }
+
+  /** Ids whose keys and values are in the cache, oldest first. */
+  get tokens(): readonly number[] {
+    return this.#timeline.tokens;
+  }
+
+  /** Continues `prompt`: text, or ids as `engine.tokenizer` gives them. */
+  generate(prompt: string | readonly number[], options: GenerateOptions = {}): AsyncGenerator<Piece, void, undefined> {
+    return this.#answer(() => this.#encode(prompt, options), options);
+  }
+
+  /** Answers the last of `messages`, by the chat template of the model. */
+  chat(messages: readonly ChatMessage[], options: GenerateOptions = {}): AsyncGenerator<Piece, void, undefined> {
+    return this.#answer(() => {
+      const { chatTemplate: template, tokenizer } = this.#setup;
+      if (template !== undefined) return encodeChat(tokenizer, messages, { template });
+      const message = "The model file has no chat template: expected metadata key tokenizer.chat_template. ";
+      throw new TernionError("CHAT_TEMPLATE", `${message}Use generate() with a prompt of your own form.`);
+    }, options);
+  }
+
+  /**
+   * Natural-log probabilities of ids[1..] given the ids before them (teacher forcing): for perplexity and comparisons.
+   */
+  async score(ids: readonly number[], options: { signal?: AbortSignal } = {}): Promise<Float64Array> {
+    return this.#exclusive(async () => {
+      this.#checkIds(ids);
+      const logprobs = new Float64Array(Math.max(0, ids.length - 1));
+      await this.#timeline.feedAll(ids, options.signal, (index, logits) => {
+        if (index + 1 < ids.length) logprobs[index] = logSoftmaxAt(logits, ids[index + 1]);
+      });
+      return logprobs;
+    });
+  }
+
+  /** Forgets all tokens. */
+  reset(): void {
+    this.#timeline.truncate(0);
+  }
+
+  /** Gives the session's place in the engine back. An answer under way must be ended first. */
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    if (this.#busy) throw busy();
+    this.#closed = true;
+    this.#setup.onClose();
+  }
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async *#answer(encode: () => readonly number[], options: GenerateOptions): AsyncGenerator<Piece, void, undefined> {
+    const { maxTokens, keepTokens } = options;
+    checkCount("maxTokens", maxTokens, 0);
+    checkCount("keepTokens", keepTokens, 0, this.#setup.contextLength - 2);
+    this.#enter();
+    try {
+      options.signal?.throwIfAborted();
+      const ids = this.#fit(encode(), options);
+      yield* generate(this.#timeline, this.#setup.tokenizer, ids, options);
+    } finally {
+      this.#busy = false;
+    }
+  }
+
+  #encode(prompt: string | readonly number[], { parseSpecial = false }: GenerateOptions): readonly number[] {
+    if (typeof prompt === "string") return this.#setup.tokenizer.encode(prompt, { parseSpecial });
+    this.#checkIds(prompt);
+    return prompt;
+  }
+
+  /** The prompt as it fits into the context, with room for one token. */
+  #fit(ids: readonly number[], { overflow = "stop", keepTokens = 0 }: GenerateOptions): readonly number[] {
+    const { contextLength } = this.#setup;
+    if (ids.length === 0) throw new RangeError("prompt: expected at least one token, got none");
+    if (ids.length <= contextLength) return ids;
+    if (overflow === "shift") {
+      const cut = [...ids];
+      shiftContext(cut, keepTokens, contextLength);
+      return cut;
+    }
+    throw new TernionError(
+      "CONTEXT_OVERFLOW",
+      `prompt: expected at most ${contextLength} tokens, got ${ids.length}. ` +
+        'Shorten it, load the model with a larger contextLength, or set overflow to "shift".',
+    );
+  }
+
+  #checkIds(ids: readonly number[]): void {
+    const { vocabularySize } = this.#setup;
+    for (const [i, id] of ids.entries()) {
+      if (!Number.isInteger(id) || id < 0 || id >= vocabularySize) {
+        throw new RangeError(`prompt[${i}]: expected an id from 0 to ${vocabularySize - 1}, got ${id}`);
+      }
+    }
+  }
+
+  #enter(): void {
+    if (this.#closed) throw new TernionError("CLOSED", "The session is closed. Ask the engine for a new one.");
+    if (this.#busy) throw busy();
+    this.#busy = true;
+  }
+
+  async #exclusive<T>(use: () => Promise<T>): Promise<T> {
+    this.#enter();
+    try {
+      return await use();
+    } finally {
+      this.#busy = false;
+    }
+  }
+}
+
+function busy(): TernionError {
+  return new TernionError(
+    "SESSION_BUSY",
+    "The session is still answering. End that answer first, or use another session.",
+  );
+}
+
+/** The ids in one slot of the cache, kept true through aborts: what is listed is what was computed. */
+class CachedTimeline implements Timeline {
+  #tokens: number[] = [];
+  constructor(readonly setup: SessionSetup) {}
+
+  get tokens(): readonly number[] {
+    return this.#tokens;
+  }
+  get contextLength(): number {
+    return this.setup.contextLength;
+  }
+
+  truncate(length: number): void {
+    this.#tokens.length = length;
+  }
+
+  async extendTo(ids: readonly number[], signal?: AbortSignal): Promise<{ logits: Float32Array; cached: number }> {
+    // the last id is always fed: its logits are wanted
+    const cached = Math.min(commonPrefix(this.#tokens, ids), ids.length - 1);
+    let last: Float32Array | undefined;
+    await this.#feed(ids, cached, "last", signal, (_, logits) => {
+      last = logits;
+    });
+    if (last === undefined)
+      throw new TernionError("BACKEND_FAILED", "The backend gave no logits. Load the model again.");
+    return { logits: last, cached };
+  }
+
+  /** Computes all of `ids` anew and hands out the logits behind each. */
+  async feedAll(
+    ids: readonly number[],
+    signal: AbortSignal | undefined,
+    onLogits: (index: number, logits: Float32Array) => void,
+  ): Promise<void> {
+    if (ids.length > this.contextLength) {
+      throw new TernionError(
+        "CONTEXT_OVERFLOW",
+        `ids: expected at most ${this.contextLength} tokens, got ${ids.length}. Load with a larger contextLength.`,
+      );
+    }
+    await this.#feed(ids, 0, "all", signal, onLogits);
+  }
+
+  async #feed(
+    ids: readonly number[],
+    first: number,
+    want: "last" | "all",
+    signal: AbortSignal | undefined,
+    onLogits: (index: number, logits: Float32Array) => void,
+  ): Promise<void> {
+    this.truncate(first);
+    const rest = ids.slice(first);
+    await this.setup.scheduler.feed({
+      slot: this.setup.slot,
+      ids: rest,
+      position: first,
+      want,
+      onLogits,
+      onFed: (count) => {
+        for (let i = this.#tokens.length - first; i < count; i++) this.#tokens.push(rest[i]);
+      },
+      signal,
+    });
+  }
+}
+
+function commonPrefix(a: readonly number[], b: readonly number[]): number {
+  const length = Math.min(a.length, b.length);
+  for (let i = 0; i < length; i++) if (a[i] !== b[i]) return i;
+  return length;
+}
+
+/** log softmax(logits)[id], in float64 */
+export function logSoftmaxAt(logits: Float32Array, id: number): number {
+  let max = Number.NEGATIVE_INFINITY;
+  for (const logit of logits) max = Math.max(max, logit);
+  let sum = 0;
+  for (const logit of logits) sum += Math.exp(logit - max);
+  return logits[id] - max - Math.log(sum);
+}
+
+function checkCount(name: string, value: number | undefined, min: number, max = Number.MAX_SAFE_INTEGER): void {
+  if (value === undefined || (Number.isInteger(value) && value >= min && value <= max)) return;
+  if (value === Number.POSITIVE_INFINITY && name === "maxTokens") return;
+  throw new RangeError(`${name}: expected an integer from ${min} to ${max}, got ${value}`);
+}
