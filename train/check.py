@@ -15,7 +15,7 @@ import re
 import numpy as np
 
 import gguf
-from corpus import build, facts, stories, sums
+from corpus import facts, sums
 from corpus.names import name
 from tokenizer import Tokenizer
 
@@ -120,13 +120,13 @@ def bitlinear(h, weight):
     return codes @ ternary.T * np.float32(scale) / s
 
 
-def perplexity(engine: Engine, text: str, chunk: int) -> tuple[float, float, int]:
+def perplexity(logits_of, tokenizer: Tokenizer, text: str, chunk: int) -> tuple[float, float, int]:
     """exp of the mean negative log-likelihood, the standard error of that mean, and the tokens that count. The text is
-    cut into chunks; each chunk starts with BOS, which is fed and never predicted."""
-    ids, nll = engine.tokenizer.encode(text), []
+    cut into chunks of `chunk` tokens that begin with BOS, which is fed and never predicted; no chunk sees another."""
+    ids, nll = tokenizer.encode(text), []
     for at in range(0, len(ids), chunk - 1):
-        part = [engine.tokenizer.bos] + ids[at:at + chunk - 1]
-        logits = engine.start().feed(part[:-1]).astype(np.float64)
+        part = [tokenizer.bos] + ids[at:at + chunk - 1]
+        logits = logits_of(part[:-1]).astype(np.float64)
         logits -= logits.max(-1, keepdims=True)
         nll += list(np.log(np.exp(logits).sum(-1)) - logits[np.arange(len(part) - 1), part[1:]])
     return math.exp(np.mean(nll)), float(np.std(nll) / math.sqrt(len(nll))), len(nll)
@@ -203,7 +203,7 @@ def main() -> None:
             print(f"User: {turn}\nAssistant: {answer}")
     elif o.perplexity:
         with open(o.perplexity) as f:
-            value, error, count = perplexity(e, f.read(), o.chunk)
+            value, error, count = perplexity(lambda ids: e.start().feed(ids), e.tokenizer, f.read(), o.chunk)
         print(f"perplexity {value:.4f} (mean negative log-likelihood {math.log(value):.4f} +- {error:.4f}) over {count} tokens in chunks of {o.chunk}")
     else:
         measure(e)

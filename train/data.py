@@ -62,15 +62,13 @@ class Batches:
 
     def __init__(self, data: Data, length: int, rows: int, seed: int):
         self.data, self.length, self.size, self.seed = data, length, rows, seed
-        self.epoch, self.tokens = -1, np.empty((0, 0))
+        self.pack(0)
+        self.epoch_batches = int(len(self.tokens) * 0.98) // rows  # epochs are packed anew and differ by a few rows
 
     def __getitem__(self, n: int) -> np.ndarray:
-        if self.epoch < 0:
-            self.pack(0)
-        epoch, at = divmod(n, len(self.tokens) // self.size)
+        epoch, at = divmod(n, self.epoch_batches)
         if epoch != self.epoch:
             self.pack(epoch)
-        at = min(at, len(self.tokens) // self.size - 1)  # epochs differ by a few rows
         return self.tokens[at * self.size:(at + 1) * self.size]
 
     def pack(self, epoch: int) -> None:

@@ -2,7 +2,7 @@
 
 The parameters carry the names of the GGUF tensors, so that a state dict is the file's tensor list. An activation that
 goes into a ternary layer is a pair (codes, step): integers of -127..127 and one float a row, whose product is the
-value. Codes and ternary weights are exact in bfloat16 as well as in float32, so training computes what the file does.
+value. Codes and ternary weights are exact in bfloat16 as well as in float32; there, only results of a matmul are rounded.
 
 Gradients pass rounding as if it were not there: the gradient of the value travels on `codes`. The few hand-written
 backward passes below save passes over memory; `test_train.py` holds them to autograd.
@@ -46,7 +46,7 @@ class NormQuantise(Function):
     def forward(ctx, x, gain, eps):
         rms = torch.linalg.vector_norm(x, dim=-1, keepdim=True).square_().div_(x.shape[-1]).add_(eps).rsqrt_()
         y = (x * rms).mul_(gain)
-        step = torch.linalg.vector_norm(y, math.inf, dim=-1, keepdim=True).clamp_(min=1e-5).div_(127)
+        step = y.abs().amax(-1, keepdim=True).clamp_(min=1e-5).div_(127)
         ctx.save_for_backward(x, gain, rms)
         ctx.mark_non_differentiable(step)
         return y.div_(step).round_(), step
@@ -182,11 +182,12 @@ class Model(nn.Module):
         nn.init.normal_(self.token_embd.weight, std=0.02)
         self.blk = nn.ModuleList(Block(c) for _ in range(c.layers))
         self.output_norm = Norm(c.dim)
-        self.rope = rope_tables(c.context, c.head_dim, c.rope_base)
+        for name, table in zip(("cos", "sin"), rope_tables(c.context, c.head_dim, c.rope_base)):
+            self.register_buffer(name, table, persistent=False)  # (context, head_dim / 2)
 
     def forward(self, ids: torch.Tensor, dtype=torch.float32) -> torch.Tensor:
         """ids (rows, length) -> logits (rows, length, vocab), with `dtype` for the matmuls."""
-        rope = [t[:ids.shape[1]].to(ids.device) for t in self.rope]
+        rope = self.cos[:ids.shape[1]], self.sin[:ids.shape[1]]
         x = self.token_embd(ids)
         for block in self.blk:
             x = block(x, rope, dtype)

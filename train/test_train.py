@@ -1,5 +1,4 @@
 """`python3 -m unittest test_train` in this folder: gradients against autograd, the file against the model, the corpus."""
-import io
 import math
 import os
 import random
@@ -40,7 +39,7 @@ def plain_model(model: Model, ids):
     """The forward pass in one op a line, with nothing fused and no hand-written backward: the oracle of the gradients."""
     c, p = model.c, dict(model.named_parameters())
     rows, length = ids.shape
-    cos, sin = (t[:length] for t in model.rope)
+    cos, sin = model.cos[:length], model.sin[:length]
     mask = torch.full((length, length), -math.inf).triu(1)
     x = p["token_embd.weight"][ids]
     for n in range(c.layers):
@@ -102,6 +101,12 @@ class Gradients(unittest.TestCase):
         plain = torch.autograd.grad((plain_norm(x, gain) * out).sum(), (x, gain))
         for a, b in zip(ours, plain):
             self.assertTrue(torch.allclose(a, b, atol=1e-10))
+
+    def test_bfloat16_matmuls_give_nearly_the_same_loss(self):
+        model, ids = tiny_model(), torch.randint(0, SMALL.vocab, (2, 40))
+        a, b = (torch.nn.functional.cross_entropy(model(ids[:, :-1], dtype).float().reshape(-1, SMALL.vocab), ids[:, 1:].reshape(-1)) for dtype in (torch.float32, torch.bfloat16))
+        b.backward()
+        self.assertAlmostEqual(a.item(), b.item(), delta=0.05)
 
     def test_causal(self):
         model, ids = tiny_model(), torch.randint(0, SMALL.vocab, (1, 20))

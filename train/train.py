@@ -15,13 +15,15 @@ import torch
 import torch.nn.functional as F
 
 import gguf
+from check import perplexity
+from corpus import build
 from data import PAD, Batches, Data
 from model import Config, Model
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 SIZES = {
     # tokens a step = rows * length; the last tenth of the steps uses rows of the whole context
-    "tiny": dict(config=Config(dim=256, layers=4, heads=4, kv_heads=2, ffn=768, vocab=2048), length=256, batch=2048, steps=2200, rate=5e-3, megabytes=12),
+    "tiny": dict(config=Config(dim=256, layers=4, heads=4, kv_heads=2, ffn=768, vocab=2048), length=256, batch=1024, steps=7000, rate=4e-3, megabytes=12),
     "real": dict(config=Config(dim=512, layers=7, heads=8, kv_heads=2, ffn=1536, vocab=4096), length=512, batch=16384, steps=8000, rate=3e-3, megabytes=40),
 }
 
@@ -159,6 +161,19 @@ def main() -> None:
     held = held_out(run.model, data, size["length"], run.device, run.dtype, most=10 ** 9)
     print("all held-out rows: perplexity " + "  ".join(f"{k} {math.exp(v):.4f}" for k, v in held.items()))
     gguf.export(o.gguf or os.path.join(folder, "model.gguf"), run.model, data.tokenizer, f"ternion-{o.size}")
+    measure_text(run, data, os.path.join(folder, "held-out.txt"))
+
+
+@torch.no_grad()
+def measure_text(run: Run, data: Data, path: str) -> None:
+    """Writes the held-out text and prints the trainer's own perplexity of it, the figure that an engine must meet."""
+    text = build.held_text(run.o.seed + 2)
+    with open(path, "w") as f:
+        f.write(text)
+    model = run.model.cpu()
+    model.token_embd.weight.copy_(model.token_embd.weight.half().float())  # as in the file
+    value, error, count = perplexity(lambda ids: model(torch.tensor([ids]))[0].numpy(), data.tokenizer, text, 512)
+    print(f"{path}: perplexity {value:.4f}, mean negative log-likelihood {math.log(value):.4f} +- {error:.4f}, {count} tokens in chunks of 512")
 
 
 if __name__ == "__main__":

@@ -79,6 +79,16 @@ def documents(seed: int, characters: int, held: bool = False) -> list[tuple[str,
     return out
 
 
+def held_text(seed: int) -> str:
+    """Plain text of the held-out side with no special tokens, for measuring perplexity: prompts, answers, stories."""
+    r = random.Random(seed)
+    pairs = [stories.story(r, True) for _ in range(40)]
+    for make, count in ((facts.exchange, 80), (sums.exchange, 40), (notions.exchange, 25), (programs.exchange, 15)):
+        pairs += [make(r, True) for _ in range(count)]
+    r.shuffle(pairs)
+    return "\n\n".join(f"{prompt}\n{answer}" for prompt, answer in pairs) + "\n"
+
+
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--out", default=os.path.join(os.path.dirname(__file__), "..", "out"))
