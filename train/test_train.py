@@ -1,4 +1,5 @@
 """`python3 -m unittest test_train` in this folder: gradients against autograd, the file against the model, the corpus."""
+import argparse
 import math
 import os
 import random
@@ -9,9 +10,12 @@ import numpy as np
 import torch
 
 import gguf
+import train
 from corpus import build, programs, sums
+from data import PAD, Batches, Data
 from model import Config, Gate, Model, NormQuantise, Rotate, TernaryMatmul, rope_tables, ternarise, turn
-from tokenizer import SPECIAL, SPLIT, Tokenizer, train
+from tokenizer import SPECIAL, SPLIT, Tokenizer
+from tokenizer import train as train_tokenizer
 
 SMALL = Config(dim=128, layers=2, heads=2, kv_heads=1, ffn=256, vocab=320, context=64)
 
@@ -146,6 +150,39 @@ class File(unittest.TestCase):
             self.assertLess(np.abs(got - expected).max() / np.abs(expected).max(), 0.02)
 
 
+class Loop(unittest.TestCase):
+    def setUp(self):
+        train.SIZES["test"] = dict(config=Config(dim=128, layers=1, heads=2, kv_heads=1, ffn=128, vocab=512, context=128), length=64, batch=256, steps=20, rate=5e-3, megabytes=0.1)
+        self.addCleanup(train.SIZES.pop, "test")
+
+    def run_for(self, folder: str, stops: list[int]):
+        """Trains to each of the stops with a new process's state every time: only what was saved goes over."""
+        data = Data(folder, 512, 0.1, seed=1)
+        batches = Batches(data, 64, 4, seed=1)
+        losses = []
+        for stop in stops:
+            run = train.Run(argparse.Namespace(size="test", steps=None, rate=None, seed=1, compile=False), folder)
+            run.forward = run.model
+            while run.done < stop:
+                losses.append(run.step(batches[run.done]).item())
+            run.save()
+        return losses
+
+    def test_loss_falls_and_a_resumed_run_is_the_same_run(self):
+        with tempfile.TemporaryDirectory() as a, tempfile.TemporaryDirectory() as b:
+            whole, resumed = self.run_for(a, [20]), self.run_for(b, [7, 20])
+        self.assertEqual(whole, resumed)
+        self.assertLess(whole[-1], whole[0] - 0.5)
+
+    def test_rows_hold_whole_documents(self):
+        with tempfile.TemporaryDirectory() as folder:
+            data = Data(folder, 512, 0.1, seed=1)
+        tokens, kinds = data.rows("train", 255, range(len(data.documents["train"])))
+        self.assertEqual((tokens != PAD).sum(), sum(min(len(d), 256) for d in data.documents["train"]))
+        self.assertTrue((tokens[:, 0] == data.tokenizer.bos).all())
+        self.assertLess((tokens == PAD).mean(), 0.1)
+
+
 class Text(unittest.TestCase):
     def test_every_program_runs(self):
         self.assertEqual(len(programs.PROGRAMS), len(programs.CHECKS))
@@ -178,7 +215,7 @@ class Text(unittest.TestCase):
 
     def test_tokenizer_round_trip(self):
         texts = ["".join(d) for _, d in build.documents(3, 60000)]
-        tokenizer = Tokenizer(*train(texts, 512))
+        tokenizer = Tokenizer(*train_tokenizer(texts, 512))
         self.assertEqual(len(tokenizer.tokens), 512)
         for text in texts[:50] + ["Zürich 47 + 38 <|eot_id|> \n\t x"]:
             self.assertEqual(tokenizer.decode(tokenizer.encode(text)), text)
