@@ -1,5 +1,6 @@
 /** The public API. */
 export type { OpTime } from "./backend/backend.js";
+export { type DownloadOptions, download } from "./download.js";
 export {
   type BackendName,
   Engine,
