@@ -11,7 +11,7 @@ import { createActivations, forward, type Model } from "./model/forward.js";
 import { type Repair, repairMetadata } from "./model/repair.js";
 import { loadWeights, weightSources } from "./model/weights.js";
 import { Scheduler } from "./scheduler.js";
-import { Session } from "./session.js";
+import { checkIds, Session } from "./session.js";
 import { createTokenizer, type Tokenizer } from "./text/tokenizer.js";
 
 export type BackendName = "auto" | "cpu" | "gpu" | "reference";
@@ -82,15 +82,15 @@ export class Engine implements AsyncDisposable {
   readonly #scheduler: Scheduler;
   readonly #metadata: ReadonlyMap<string, GgufValue>;
   readonly #freeSlots: number[];
-  #closed = false;
+  #closing: Promise<void> | undefined;
 
   /** Loads a model from a path, a file: URL, or an http(s) URL (downloaded once, then kept). */
   static async load(pathOrUrl: string | URL, options: EngineOptions = {}): Promise<Engine> {
-    const { signal, onProgress } = options;
-    signal?.throwIfAborted();
+    const { signal, onProgress } = guarded(options);
+    signal.throwIfAborted();
     const path = await download(pathOrUrl, {
       signal,
-      onProgress: (loadedBytes, totalBytes) => onProgress?.({ phase: "download", loadedBytes, totalBytes }),
+      onProgress: (loadedBytes, totalBytes) => onProgress({ phase: "download", loadedBytes, totalBytes }),
     });
     const clock = new LoadClock();
     const file = await readGguf(path);
@@ -107,13 +107,15 @@ export class Engine implements AsyncDisposable {
       const weightBytes = sources.reduce((sum, { byteLength }) => sum + byteLength, 0);
       const loading = loadWeights(sources, config, backend, {
         signal,
-        onProgress: (loadedBytes, totalBytes) => onProgress?.({ phase: "weights", loadedBytes, totalBytes }),
+        onProgress: (loadedBytes, totalBytes) => onProgress({ phase: "weights", loadedBytes, totalBytes }),
       });
       // the tokenizer keeps this thread busy while the backend's threads load; a failure of either ends both
       const [tokenizer, weights] = await Promise.all([
         afterTurn(() => clock.measure("tokenizer", 0, () => createTokenizer(metadata))),
         clock.measureAsync("weights", weightBytes, loading),
       ]);
+      signal.throwIfAborted();
+      checkVocabulary(tokenizer, config);
       clock.mark();
       const { layers, kvHeads, headDim, ropeBase } = config;
       const before = backend.memoryBytes;
@@ -161,13 +163,7 @@ export class Engine implements AsyncDisposable {
   /** A new timeline. Sessions may answer at the same time; close those no longer needed. */
   session(): Session {
     this.#throwIfClosed();
-    const slot = this.#freeSlots.shift();
-    if (slot === undefined) {
-      throw new TernionError(
-        "NO_FREE_SESSION",
-        "All sessions of this engine are in use. Close one, or load the model with a larger maxSessions.",
-      );
-    }
+    const slot = this.#takeSlot();
     const template = this.#metadata.get("tokenizer.chat_template");
     return new Session({
       scheduler: this.#scheduler,
@@ -183,16 +179,25 @@ export class Engine implements AsyncDisposable {
   }
 
   /**
-   * Every named intermediate of the forward pass over `ids`, in the order of computation. Must not run beside an answer.
+   * Every named intermediate of the forward pass over `ids`, in the order of computation. Takes the place of a session
+   * meanwhile; answers under way wait.
    */
   async trace(ids: readonly number[]): Promise<Map<string, TracedTensor>> {
     this.#throwIfClosed();
-    const slot = this.#freeSlots[0];
-    const { maxRows } = this.#scheduler;
-    if (slot === undefined) throw new TernionError("NO_FREE_SESSION", "trace needs a free session. Close one first.");
     if (ids.length === 0 || ids.length > this.contextLength) {
       throw new RangeError(`ids: expected 1 to ${this.contextLength} tokens, got ${ids.length}`);
     }
+    checkIds("ids", ids, this.config.vocabularySize);
+    const slot = this.#takeSlot();
+    try {
+      return await this.#scheduler.alone(() => this.#trace(ids, slot));
+    } finally {
+      this.#freeSlots.unshift(slot);
+    }
+  }
+
+  async #trace(ids: readonly number[], slot: number): Promise<Map<string, TracedTensor>> {
+    const { maxRows } = this.#scheduler;
     const parts = new Map<string, { width: number; chunks: Float32Array[] }>();
     this.#backend.setTracer((name, data, _rows, width) => {
       const part = parts.get(name) ?? { width, chunks: [] };
@@ -220,18 +225,26 @@ export class Engine implements AsyncDisposable {
   }
 
   /** Ends answers under way (they reject with CLOSED), threads and memory; safe to call twice. */
-  async close(): Promise<void> {
-    if (this.#closed) return;
-    this.#closed = true;
+  close(): Promise<void> {
     this.#scheduler.stop(closed());
-    await this.#backend.close();
+    this.#closing ??= this.#backend.close();
+    return this.#closing;
   }
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
 
   #throwIfClosed(): void {
-    if (this.#closed) throw closed();
+    if (this.#closing !== undefined) throw closed();
+  }
+
+  #takeSlot(): number {
+    const slot = this.#freeSlots.shift();
+    if (slot !== undefined) return slot;
+    throw new TernionError(
+      "NO_FREE_SESSION",
+      "All sessions of this engine are in use. Close one, or load the model with a larger maxSessions.",
+    );
   }
 }
 
@@ -293,6 +306,31 @@ async function createBackend(options: EngineOptions, maxRows: number): Promise<B
       backend satisfies never;
       throw new RangeError(`backend: expected "auto", "cpu", "gpu" or "reference", got ${JSON.stringify(backend)}`);
   }
+}
+
+/** Backends call `onProgress` from timers too: what it throws ends the load as an abort does, and not the process. */
+function guarded({ signal, onProgress }: EngineOptions) {
+  const thrown = new AbortController();
+  return {
+    signal: signal === undefined ? thrown.signal : AbortSignal.any([signal, thrown.signal]),
+    onProgress(event: ProgressEvent): void {
+      try {
+        onProgress?.(event);
+      } catch (error) {
+        thrown.abort(error);
+      }
+    },
+  };
+}
+
+/** An id that text can become must have a row in the embedding, and an id that is sampled must have a text. */
+function checkVocabulary({ size }: Tokenizer, { vocabularySize }: ModelConfig): void {
+  if (size === vocabularySize) return;
+  throw new TernionError(
+    "TOKENIZER",
+    `tokenizer.ggml.tokens: expected ${vocabularySize} tokens, one for each row of token_embd.weight, got ${size}. ` +
+      "The file was converted wrongly.",
+  );
 }
 
 /** Lets work that was just started reach its threads before `use` blocks this one. */

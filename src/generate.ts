@@ -102,6 +102,7 @@ export async function* generate(
   let stop: string | undefined;
   let completionTokens = 0;
   while (completionTokens < maxTokens) {
+    signal?.throwIfAborted(); // it may have come in the last run of a prompt: no piece follows an abort
     const sample = sampler.sample(logits, history, history.length);
     if (!ignoreEnd && tokenizer.stopIds.has(sample.id)) {
       reason = "stop";

@@ -1,7 +1,7 @@
 /**
  * Continuous batching: sessions ask for tokens to be fed, and the rows of all who wait go through the forward pass
  * together, at most `maxRows` at a time. One run of the backend is under way at any moment; between two runs aborts are
- * honoured and new requests join.
+ * honoured and new requests join. Whoever waits gets on: each run serves at least the one that was served longest ago.
  */
 import type { Backend, Batch } from "./backend/backend.js";
 import type { TernionError } from "./errors.js";
@@ -9,7 +9,7 @@ import { forward, type Model } from "./model/forward.js";
 
 export interface FeedRequest {
   readonly slot: number;
-  /** ids to feed, at positions `position`, `position + 1`, ... of the slot */
+  /** ids to feed, at least one, at positions `position`, `position + 1`, ... of the slot */
   readonly ids: readonly number[];
   readonly position: number;
   /** rows whose logits are wanted: the last one, or all */
@@ -36,8 +36,12 @@ interface Part {
 }
 
 export class Scheduler {
+  /** the one served longest ago first */
   #pending: Pending[] = [];
   #running: Promise<void> | undefined;
+  /** ends when the backend is free for the next of `alone` */
+  #turn: Promise<void> = Promise.resolve();
+  #stopped: TernionError | undefined;
 
   constructor(
     readonly backend: Backend,
@@ -48,13 +52,25 @@ export class Scheduler {
   /** Resolves when all ids are fed; rejects with the signal's reason, or with what the backend reports. */
   feed(request: FeedRequest): Promise<void> {
     return new Promise((resolve, reject) => {
+      if (this.#stopped !== undefined) return reject(this.#stopped);
       this.#pending.push({ request, fed: 0, resolve, reject });
       this.#running ??= this.#loop();
     });
   }
 
-  /** Rejects whatever still waits. */
+  /** Runs `use` with the backend to itself: behind what was asked for before, and no batch runs until it ends. */
+  alone<T>(use: () => Promise<T>): Promise<T> {
+    const result = this.#turn.then(use);
+    this.#turn = result.then(
+      () => {},
+      () => {},
+    );
+    return result;
+  }
+
+  /** Rejects whatever still waits, and all that comes later. */
   stop(reason: TernionError): void {
+    this.#stopped = reason;
     for (const pending of this.#pending.splice(0)) pending.reject(reason);
   }
 
@@ -65,7 +81,7 @@ export class Scheduler {
       this.#dropAborted();
       if (this.#pending.length === 0) break;
       try {
-        await this.#runBatch(this.#nextParts());
+        await this.alone(() => this.#runBatch(this.#nextParts()));
       } catch (error) {
         for (const pending of this.#pending.splice(0)) pending.reject(error);
       }
@@ -80,21 +96,26 @@ export class Scheduler {
     });
   }
 
-  /** Single tokens first, so that a long prompt delays nobody's answer; prompts share what is left. */
+  /**
+   * Single tokens first, so that a long prompt delays nobody's answer; prompts share what is left. One row is kept for
+   * the one served longest ago, so that a long prompt gets on however many answers are under way.
+   */
   #nextParts(): Part[] {
     const left = (pending: Pending) => pending.request.ids.length - pending.fed;
     const parts: Part[] = [];
-    let free = this.maxRows;
+    let free = this.maxRows - 1;
     for (const pending of [...this.#pending].sort((a, b) => left(a) - left(b))) {
-      const count = Math.min(free, left(pending));
-      if (count === 0) break;
+      const kept = pending === this.#pending[0] ? 1 : 0;
+      const count = Math.min(free + kept, left(pending));
+      if (count === 0) continue;
       parts.push({ pending, first: pending.fed, count });
-      free -= count;
+      free += kept - count;
     }
     return parts;
   }
 
   async #runBatch(parts: readonly Part[]): Promise<void> {
+    if (parts.length === 0) return; // all were stopped while another had the backend
     const rows = parts.flatMap(({ pending: { request }, first, count }) => {
       return Array.from({ length: count }, (_, i) => ({ request, index: first + i }));
     });
@@ -119,8 +140,10 @@ export class Scheduler {
   #advance(pending: Pending, count: number): void {
     pending.fed += count;
     pending.request.onFed?.(pending.fed);
-    if (pending.fed < pending.request.ids.length) return;
-    this.#pending = this.#pending.filter((other) => other !== pending);
-    pending.resolve();
+    const at = this.#pending.indexOf(pending);
+    if (at < 0) return; // stopped during the run
+    this.#pending.splice(at, 1);
+    if (pending.fed < pending.request.ids.length) this.#pending.push(pending);
+    else pending.resolve();
   }
 }

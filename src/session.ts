@@ -58,8 +58,9 @@ export class Session implements AsyncDisposable {
    */
   async score(ids: readonly number[], options: { signal?: AbortSignal } = {}): Promise<Float64Array> {
     return this.#exclusive(async () => {
-      this.#checkIds(ids);
-      const logprobs = new Float64Array(Math.max(0, ids.length - 1));
+      checkIds("ids", ids, this.#setup.vocabularySize);
+      if (ids.length === 0) return new Float64Array();
+      const logprobs = new Float64Array(ids.length - 1);
       await this.#timeline.feedAll(ids, options.signal, (index, logits) => {
         if (index + 1 < ids.length) logprobs[index] = logSoftmaxAt(logits, ids[index + 1]);
       });
@@ -67,8 +68,9 @@ export class Session implements AsyncDisposable {
     });
   }
 
-  /** Forgets all tokens. */
+  /** Forgets all tokens. An answer under way must be ended first. */
   reset(): void {
+    if (this.#busy) throw busy();
     this.#timeline.truncate(0);
   }
 
@@ -99,7 +101,7 @@ export class Session implements AsyncDisposable {
 
   #encode(prompt: string | readonly number[], { parseSpecial = false }: GenerateOptions): readonly number[] {
     if (typeof prompt === "string") return this.#setup.tokenizer.encode(prompt, { parseSpecial });
-    this.#checkIds(prompt);
+    checkIds("prompt", prompt, this.#setup.vocabularySize);
     return prompt;
   }
 
@@ -120,15 +122,6 @@ export class Session implements AsyncDisposable {
     );
   }
 
-  #checkIds(ids: readonly number[]): void {
-    const { vocabularySize } = this.#setup;
-    for (const [i, id] of ids.entries()) {
-      if (!Number.isInteger(id) || id < 0 || id >= vocabularySize) {
-        throw new RangeError(`prompt[${i}]: expected an id from 0 to ${vocabularySize - 1}, got ${id}`);
-      }
-    }
-  }
-
   #enter(): void {
     if (this.#closed) throw new TernionError("CLOSED", "The session is closed. Ask the engine for a new one.");
     if (this.#busy) throw busy();
@@ -142,6 +135,14 @@ export class Session implements AsyncDisposable {
     } finally {
       this.#busy = false;
     }
+  }
+}
+
+/** Ids of the caller's, before a backend takes them for rows of the embedding. */
+export function checkIds(name: string, ids: readonly number[], vocabularySize: number): void {
+  for (const [i, id] of ids.entries()) {
+    if (Number.isInteger(id) && id >= 0 && id < vocabularySize) continue;
+    throw new RangeError(`${name}[${i}]: expected an id from 0 to ${vocabularySize - 1}, got ${id}`);
   }
 }
 
