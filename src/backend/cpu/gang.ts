@@ -22,7 +22,7 @@ export class Gang {
   #ticket = 0;
   #idle: NodeJS.Timeout | undefined;
   #failure: TernionError | undefined;
-  #closed = false;
+  #closing: Promise<void> | undefined;
 
   constructor(
     readonly setup: GangSetup,
@@ -43,7 +43,7 @@ export class Gang {
     try {
       await Promise.all(jobs.map((each) => this.#post(each)));
     } catch (error) {
-      throw this.#fail(error);
+      this.#fail(error);
     }
     this.#throwIfEnded();
   }
@@ -62,9 +62,12 @@ export class Gang {
   }
 
   /** Ends all threads; a running `execute` rejects with CLOSED. */
-  async close(): Promise<void> {
-    if (this.#closed) return;
-    this.#closed = true;
+  close(): Promise<void> {
+    this.#closing ??= this.#end();
+    return this.#closing;
+  }
+
+  async #end(): Promise<void> {
     clearTimeout(this.#idle);
     this.#release();
     await this.#tasks?.catch(() => {});
@@ -90,9 +93,7 @@ export class Gang {
     });
     this.#tasks = Promise.all(jobs.map((job) => this.#post(job))).then(
       () => {},
-      (error) => {
-        this.#fail(error);
-      },
+      (error) => this.#fail(error),
     );
   }
 
@@ -111,7 +112,7 @@ export class Gang {
   /** Waits until all threads have finished the last range, or the gang has ended. */
   async #finished(): Promise<void> {
     const [words, done] = [this.#words, this.#at(CONTROL.done)];
-    while (this.#failure === undefined && !this.#closed) {
+    while (this.#failure === undefined && this.#closing === undefined) {
       const seen = Atomics.load(words, done);
       if (seen === this.#ticket) return;
       await Atomics.waitAsync(words, done, seen).value;
@@ -124,7 +125,7 @@ export class Gang {
   }
 
   /** Keeps the first failure and frees whoever waits. */
-  #fail(error: unknown): TernionError {
+  #fail(error: unknown): void {
     const message = error instanceof Error ? error.message : String(error);
     this.#failure ??=
       error instanceof TernionError
@@ -137,7 +138,6 @@ export class Gang {
             },
           );
     this.#release();
-    return this.#failure;
   }
 
   #release(): void {
@@ -148,7 +148,7 @@ export class Gang {
   }
 
   #throwIfEnded(): void {
-    if (this.#closed) throw new TernionError("CLOSED", "The CPU backend is closed. Load the model again.");
+    if (this.#closing !== undefined) throw new TernionError("CLOSED", "The CPU backend is closed. Load the model again.");
     if (this.#failure !== undefined) throw this.#failure;
   }
 }
