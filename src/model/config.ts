@@ -39,14 +39,14 @@ type Metadata = ReadonlyMap<string, GgufValue>;
 /** Reads the configuration of a model file; `metadata` may be a mended copy of the file's own. */
 export function readConfig(file: GgufFile, metadata: Metadata = file.metadata): ModelConfig {
   const arch = text(metadata, "general.architecture");
-  const family = FAMILIES[arch];
-  if (family === undefined) {
+  if (!Object.hasOwn(FAMILIES, arch)) {
     throw new TernionError(
       "MODEL_ARCH",
       `general.architecture: expected ${Object.keys(FAMILIES).join(" or ")}, got "${arch}". ` +
         "Use a BitNet b1.58 model in I2_S format.",
     );
   }
+  const family = FAMILIES[arch];
   const key = (name: string) => `${arch}.${name}`;
   const width = integer(metadata, key("embedding_length"), 128, 65_536);
   const heads = integer(metadata, key("attention.head_count"), 1, 1_024);
