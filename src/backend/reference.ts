@@ -3,6 +3,7 @@
  * backends are held to it. Weights are decoded whole, so it is for small models and single layers.
  */
 import { open } from "node:fs/promises";
+import { TernionError } from "../errors.js";
 import type {
   Activation,
   Backend,
@@ -290,13 +291,21 @@ async function readWeight({ name, type, rows, columns, path, offset, byteLength 
   const bytes = new Uint8Array(byteLength);
   const file = await open(path);
   try {
-    await file.read(bytes, 0, byteLength, offset);
+    const { bytesRead } = await file.read(bytes, 0, byteLength, offset);
+    if (bytesRead < byteLength) throw truncated(name, byteLength, bytesRead);
   } finally {
     await file.close();
   }
   const weight = { name, rows, columns };
   if (type === "I2_S") return { ...weight, ternary: decodeTernary(name, bytes, rows * columns) } as ReferenceWeight;
   return { ...weight, dense: decodeDense(type, bytes, rows * columns) } as ReferenceWeight;
+}
+
+function truncated(name: string, expected: number, got: number): TernionError {
+  return new TernionError(
+    "GGUF_TRUNCATED",
+    `${name}: expected ${expected} bytes, got ${got}: the file ends. Download it again.`,
+  );
 }
 
 function dot(a: ArrayLike<number>, b: ArrayLike<number>): number {

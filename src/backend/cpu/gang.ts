@@ -148,7 +148,8 @@ export class Gang {
   }
 
   #throwIfEnded(): void {
-    if (this.#closing !== undefined) throw new TernionError("CLOSED", "The CPU backend is closed. Load the model again.");
+    if (this.#closing !== undefined)
+      throw new TernionError("CLOSED", "The CPU backend is closed. Load the model again.");
     if (this.#failure !== undefined) throw this.#failure;
   }
 }
