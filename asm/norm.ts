@@ -8,7 +8,7 @@
 //
 // Preconditions: n a multiple of 16.
 
-import { sumTree } from "./reduce";
+import { roundToInt, sumTree } from "./reduce";
 
 /** 1 / sqrt(mean(x^2) + eps) */
 @inline
@@ -41,7 +41,7 @@ export function norm(x: usize, weight: usize, out: usize, n: i32, eps: f32): f32
 
 @inline
 function rounded(y: usize, s: v128): v128 {
-  return i32x4.trunc_sat_f32x4_s(f32x4.nearest(f32x4.mul(v128.load(y), s)));
+  return roundToInt(f32x4.mul(v128.load(y), s));
 }
 
 /** normed[n] = norm(x), q[n] int8; scale[1] = max|normed| / 127 (f32), sum[1] = sum of q (i32). */

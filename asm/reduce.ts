@@ -1,4 +1,4 @@
-// The one summation tree of the float kernels: 16 running lanes, added pairwise.
+// What the float kernels share: the one summation tree (16 running lanes, added pairwise), rounding, exp.
 
 @inline
 export function sumTree(a: v128, b: v128, c: v128, d: v128): f32 {
@@ -8,13 +8,23 @@ export function sumTree(a: v128, b: v128, c: v128, d: v128): f32 {
 }
 
 /**
+ * x to the nearest integer, ties to even, for |x| < 2^22: the sum with 1.5 * 2^23 has it in its low bits, rounded by the
+ * addition itself. Two instructions where nearest and trunc_sat take eight.
+ */
+@inline
+export function roundToInt(x: v128): v128 {
+  return i32x4.sub(f32x4.add(x, f32x4.splat(12582912)), i32x4.splat(0x4b400000));
+}
+
+/**
  * exp(x) for x <= 0, relative error below 2e-7: x = n ln 2 + r, a polynomial of degree 6 in r (coefficients of Cephes'
  * expf), then n added to the exponent. Below -87 the result is that of -87 (1.6e-38), which vanishes in any sum.
  */
 @inline
 export function expNegative(x: v128): v128 {
   const y = f32x4.max(x, f32x4.splat(-87));
-  const n = f32x4.nearest(f32x4.mul(y, f32x4.splat(1.44269504)));
+  const whole = roundToInt(f32x4.mul(y, f32x4.splat(1.44269504)));
+  const n = f32x4.convert_i32x4_s(whole);
   let r = f32x4.sub(y, f32x4.mul(n, f32x4.splat(0.693359375)));
   r = f32x4.add(r, f32x4.mul(n, f32x4.splat(2.1219444e-4)));
   let p = f32x4.splat(1.98756915e-4);
@@ -24,6 +34,6 @@ export function expNegative(x: v128): v128 {
   p = f32x4.add(f32x4.mul(p, r), f32x4.splat(1.66666655e-1));
   p = f32x4.add(f32x4.mul(p, r), f32x4.splat(0.5));
   p = f32x4.add(f32x4.mul(p, f32x4.mul(r, r)), f32x4.add(r, f32x4.splat(1)));
-  const power = i32x4.shl(i32x4.add(i32x4.trunc_sat_f32x4_s(n), i32x4.splat(127)), 23);
+  const power = i32x4.shl(i32x4.add(whole, i32x4.splat(127)), 23);
   return f32x4.mul(p, power);
 }

@@ -10,6 +10,7 @@ import { type ModelConfig, readConfig } from "./model/config.js";
 import { createActivations, forward, type Model } from "./model/forward.js";
 import { type Repair, repairMetadata } from "./model/repair.js";
 import { loadWeights, weightSources } from "./model/weights.js";
+import { MOST_CANDIDATES } from "./sampler.js";
 import { Scheduler } from "./scheduler.js";
 import { checkIds, Session } from "./session.js";
 import { createTokenizer, type Tokenizer } from "./text/tokenizer.js";
@@ -44,7 +45,7 @@ export interface ProgressEvent {
 }
 
 export interface LoadStep {
-  /** "metadata", "backend", "weights", "cache", "tokenizer"; weights and tokenizer run at the same time */
+  /** "metadata", "backend", "weights", "tokenizer", "cache", "head"; weights and tokenizer run at the same time */
   readonly component: string;
   readonly ms: number;
   /** bytes read from the file, or allocated */
@@ -123,7 +124,10 @@ export class Engine implements AsyncDisposable {
       const cache = backend.cache({ layers, slots, positions: limits.contextLength, kvHeads, headDim, ropeBase });
       const activations = createActivations(backend, config, limits.maxRows, limits.maxRows);
       clock.done("cache", backend.memoryBytes - before);
-      const model = { config, weights, cache, activations };
+      const scanned = backend.memoryBytes;
+      const head = await backend.head(weights.head, limits.maxRows, MOST_CANDIDATES);
+      clock.done("head", backend.memoryBytes - scanned);
+      const model = { config, weights, cache, head, activations };
       return new Engine({ backend, model, tokenizer, metadata, limits, loadReport: clock.report(repairs) });
     } catch (error) {
       await backend.close();

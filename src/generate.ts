@@ -2,7 +2,9 @@
  * The decode loop: feed the prompt, then sample, stop or feed the sampled token, and stream text as it becomes certain.
  * It knows ids and text; where they are computed is the timeline's business.
  */
+
 import { createSampler, type Sample, type SamplingOptions, type TokenLogprob } from "./sampler.js";
+import type { Scores } from "./scheduler.js";
 import { StopStrings, TextStream } from "./text/stream.js";
 import type { Tokenizer } from "./text/tokenizer.js";
 
@@ -71,8 +73,8 @@ export interface Timeline {
   readonly contextLength: number;
   /** ids whose keys and values are in the cache */
   readonly tokens: readonly number[];
-  /** Makes the timeline `ids`, computing what the cache lacks; gives the logits behind the last id. */
-  extendTo(ids: readonly number[], signal?: AbortSignal): Promise<{ logits: Float32Array; cached: number }>;
+  /** Makes the timeline `ids`, computing what the cache lacks; gives the scores behind the last id, at least `best`. */
+  extendTo(ids: readonly number[], best: number, signal?: AbortSignal): Promise<{ scores: Scores; cached: number }>;
 }
 
 /** Streams the continuation of `prompt` (at least one id, at most the context's length). */
@@ -95,7 +97,7 @@ export async function* generate(
   const ids = [...prompt];
   const history = [...prompt]; // what penalties look at: not cut by a shift
   const clock = new Clock();
-  let { logits, cached } = await timeline.extendTo(ids, signal);
+  let { scores, cached } = await timeline.extendTo(ids, sampler.candidates, signal);
   clock.promptDone();
 
   let reason: FinishReason = "length";
@@ -103,7 +105,7 @@ export async function* generate(
   let completionTokens = 0;
   while (completionTokens < maxTokens) {
     signal?.throwIfAborted(); // it may have come in the last run of a prompt: no piece follows an abort
-    const sample = sampler.sample(logits, history, history.length);
+    const sample = sampler.sample(scores, history, history.length);
     if (!ignoreEnd && tokenizer.stopIds.has(sample.id)) {
       reason = "stop";
       break;
@@ -127,7 +129,7 @@ export async function* generate(
       }
       shiftContext(ids, keepTokens, timeline.contextLength);
     }
-    ({ logits } = await timeline.extendTo(ids, signal));
+    ({ scores } = await timeline.extendTo(ids, sampler.candidates, signal));
   }
   // an unfinished character at the end completes no stop string
   const rest = stop === undefined ? stops.push(stream.flush()).text + stops.flush() : "";

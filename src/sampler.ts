@@ -6,6 +6,7 @@
  * and frequency of the OpenAI API); top-k; top-p (Holtzman et al. 2020); min-p (Nguyen et al. 2024); temperature; the draw.
  * Temperature comes after the truncation, so that raising it brings back no token that was cut.
  */
+import type { Best } from "./backend/backend.js";
 import { TernionError } from "./errors.js";
 import { checkOptions, type SamplingOptions, type Settings } from "./sampler/options.js";
 import { best, type Ranking } from "./sampler/ranking.js";
@@ -28,11 +29,14 @@ export interface Sample {
 export interface Sampler {
   /** repeats this sampler's draws when given as an option */
   readonly seed: number;
+  /** This many of the best ids suffice instead of a whole row; 0: they do not. */
+  readonly candidates: number;
   /**
-   * `logits` is one row of the vocabulary; `history` is what the penalties look at, oldest first; `position` is that of
-   * the token to be chosen, and names the random number.
+   * `scores` is one row of logits over the vocabulary, or at least `candidates` of its best ids; the choice is the same.
+   * `history` is what the penalties look at, oldest first; `position` is that of the token to be chosen, and names the
+   * random number.
    */
-  sample(logits: Float32Array, history: ArrayLike<number>, position: number): Sample;
+  sample(scores: Float32Array | Best, history: ArrayLike<number>, position: number): Sample;
 }
 
 export function createSampler(options: SamplingOptions = {}): Sampler {
@@ -41,6 +45,7 @@ export function createSampler(options: SamplingOptions = {}): Sampler {
 
 class LogitSampler implements Sampler {
   readonly seed: number;
+  readonly candidates: number;
   readonly #settings: Settings;
   readonly #penalised: boolean;
   /** a copy of the logits to change; allocated when first needed */
@@ -52,12 +57,19 @@ class LogitSampler implements Sampler {
     const { repetitionPenalty, repetitionWindow, presencePenalty, frequencyPenalty } = settings;
     this.#penalised =
       repetitionWindow > 0 && (repetitionPenalty !== 1 || presencePenalty !== 0 || frequencyPenalty !== 0);
+    this.candidates = candidatesFor(settings, this.#penalised);
   }
 
-  sample(logits: Float32Array, history: ArrayLike<number>, position: number): Sample {
+  sample(scores: Float32Array | Best, history: ArrayLike<number>, position: number): Sample {
     const { logprobs } = this.#settings;
-    const id = this.#choose(this.#adjust(logits, history), position);
-    return logprobs === undefined ? { id } : { id, ...measure(logits, id, logprobs) };
+    if (!(scores instanceof Float32Array)) {
+      // ids ascend, so that places in this short row rank among equals as the ids do
+      const place = new Map(Array.from(scores.ids, (id, i) => [id, i]));
+      const seen = Array.from(history, (id) => place.get(id) ?? -1);
+      return { id: scores.ids[this.#choose(this.#adjust(scores.logits, seen), position)] as number };
+    }
+    const id = this.#choose(this.#adjust(scores, history), position);
+    return logprobs === undefined ? { id } : { id, ...measure(scores, id, logprobs) };
   }
 
   /** The logits with bias and penalties: the caller's own array if there are none. */
@@ -82,6 +94,7 @@ class LogitSampler implements Sampler {
       const id = history[i] as number;
       counts.set(id, (counts.get(id) ?? 0) + 1);
     }
+    counts.delete(-1); // not among the candidates
     for (const [id, count] of counts) {
       const logit = logits[id];
       if (logit === undefined) throw new RangeError(`history: expected ids from 0 to ${logits.length - 1}, got ${id}`);
@@ -100,6 +113,19 @@ class LogitSampler implements Sampler {
     const kept = topK === 0 ? nucleusCandidates(logits, max, topP) : best(logits, topK);
     return draw(kept, truncate(kept, topP, minP), temperature, random);
   }
+}
+
+/** More candidates than this are not asked for. */
+export const MOST_CANDIDATES = 256;
+
+/** Penalties may take every token of their window out of the best: so many more are asked for. */
+function candidatesFor(settings: Settings, penalised: boolean): number {
+  const { temperature, topK, logitBias, logprobs, repetitionPenalty, presencePenalty, frequencyPenalty } = settings;
+  const wanted = temperature === 0 ? 1 : topK;
+  const raises = repetitionPenalty < 1 || presencePenalty < 0 || frequencyPenalty < 0;
+  if (wanted === 0 || logitBias.size > 0 || logprobs !== undefined || (penalised && raises)) return 0;
+  const candidates = wanted + (penalised ? settings.repetitionWindow : 0);
+  return candidates <= MOST_CANDIDATES ? candidates : 0;
 }
 
 /** The lowest id of the largest logit. Rejects rows that are no distribution, so that what follows need not. */

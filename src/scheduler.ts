@@ -3,9 +3,12 @@
  * together, at most `maxRows` at a time. One run of the backend is under way at any moment; between two runs aborts are
  * honoured and new requests join. Whoever waits gets on: each run serves at least the one that was served longest ago.
  */
-import type { Backend, Batch } from "./backend/backend.js";
+import type { Backend, Batch, Best } from "./backend/backend.js";
 import type { TernionError } from "./errors.js";
 import { forward, type Model } from "./model/forward.js";
+
+/** One row of logits (vocabularySize), or its best ids. */
+export type Scores = Float32Array | Best;
 
 export interface FeedRequest {
   readonly slot: number;
@@ -14,8 +17,13 @@ export interface FeedRequest {
   readonly position: number;
   /** rows whose logits are wanted: the last one, or all */
   readonly want: "last" | "all";
-  /** receives each wanted row: index into `ids`, and a copy of the logits (vocabularySize) */
-  onLogits(index: number, logits: Float32Array): void;
+  /** how many of the best ids suffice (see `Batch.best`); 0: whole logits */
+  readonly best: number;
+  /**
+   * Receives each wanted row: index into `ids`, and a copy of the scores. They are whole logits where any request of the
+   * batch wants them, and may be more of the best than asked for.
+   */
+  onScores(index: number, scores: Scores): void;
   /** called after each run with the number of ids fed so far: so much is in the cache */
   onFed?(count: number): void;
   readonly signal?: AbortSignal | undefined;
@@ -122,17 +130,22 @@ export class Scheduler {
     const wanted = rows.flatMap(({ request, index }, row) => {
       return request.want === "all" || index === request.ids.length - 1 ? [row] : [];
     });
+    // a chunk that ends no prompt wants nothing, and prevents nothing
+    const bests = wanted.map((row) => rows[row].request.best);
+    const best = bests.includes(0) ? 0 : Math.max(0, ...bests);
     const batch: Batch = {
       tokens: Int32Array.from(rows, ({ request, index }) => request.ids[index]),
       slots: Int32Array.from(rows, ({ request }) => request.slot),
       positions: Int32Array.from(rows, ({ request, index }) => request.position + index),
       outputs: Int32Array.from(wanted),
+      best,
     };
     forward(this.backend, this.model, batch);
     await this.backend.run();
     for (const [j, row] of wanted.entries()) {
-      const logits = await this.backend.read(this.model.activations.logits, j, 1);
-      rows[row].request.onLogits(rows[row].index, logits);
+      const { head, activations } = this.model;
+      const scores = best > 0 ? this.backend.readBest(head, j) : this.backend.read(activations.logits, j, 1);
+      rows[row].request.onScores(rows[row].index, await scores);
     }
     for (const { pending, count } of parts) this.#advance(pending, count);
   }

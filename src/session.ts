@@ -4,7 +4,7 @@
  */
 import { TernionError } from "./errors.js";
 import { type GenerateOptions, generate, type Piece, shiftContext, type Timeline } from "./generate.js";
-import type { Scheduler } from "./scheduler.js";
+import type { FeedRequest, Scheduler, Scores } from "./scheduler.js";
 import { type ChatMessage, encodeChat } from "./text/chat.js";
 import type { Tokenizer } from "./text/tokenizer.js";
 
@@ -169,16 +169,21 @@ class CachedTimeline implements Timeline {
     this.#tokens.length = length;
   }
 
-  async extendTo(ids: readonly number[], signal?: AbortSignal): Promise<{ logits: Float32Array; cached: number }> {
-    // the last id is always fed: its logits are wanted
+  async extendTo(
+    ids: readonly number[],
+    best: number,
+    signal?: AbortSignal,
+  ): Promise<{ scores: Scores; cached: number }> {
+    // the last id is always fed: its scores are wanted
     const cached = Math.min(commonPrefix(this.#tokens, ids), ids.length - 1);
-    let last: Float32Array | undefined;
-    await this.#feed(ids, cached, "last", signal, (_, logits) => {
-      last = logits;
-    });
+    let last: Scores | undefined;
+    const onScores = (_: number, scores: Scores) => {
+      last = scores;
+    };
+    await this.#feed(ids, cached, { want: "last", best, onScores, signal });
     if (last === undefined)
       throw new TernionError("BACKEND_FAILED", "The backend gave no logits. Load the model again.");
-    return { logits: last, cached };
+    return { scores: last, cached };
   }
 
   /** Computes all of `ids` anew and hands out the logits behind each. */
@@ -193,15 +198,14 @@ class CachedTimeline implements Timeline {
         `ids: expected at most ${this.contextLength} tokens, got ${ids.length}. Load with a larger contextLength.`,
       );
     }
-    await this.#feed(ids, 0, "all", signal, onLogits);
+    const onScores = (index: number, scores: Scores) => onLogits(index, scores as Float32Array); // best is 0
+    await this.#feed(ids, 0, { want: "all", best: 0, onScores, signal });
   }
 
   async #feed(
     ids: readonly number[],
     first: number,
-    want: "last" | "all",
-    signal: AbortSignal | undefined,
-    onLogits: (index: number, logits: Float32Array) => void,
+    wanted: Pick<FeedRequest, "want" | "best" | "onScores" | "signal">,
   ): Promise<void> {
     this.truncate(first);
     const rest = ids.slice(first);
@@ -209,12 +213,10 @@ class CachedTimeline implements Timeline {
       slot: this.setup.slot,
       ids: rest,
       position: first,
-      want,
-      onLogits,
       onFed: (count) => {
         for (let i = this.#tokens.length - first; i < count; i++) this.#tokens.push(rest[i]);
       },
-      signal,
+      ...wanted,
     });
   }
 }

@@ -37,6 +37,20 @@ export interface Weight {
   readonly columns: number;
 }
 
+/** A dense weight that is ready to find the best ids of a row. */
+export interface Head {
+  readonly weight: Weight;
+  readonly maxRows: number;
+  /** most ids of one row */
+  readonly maxBest: number;
+}
+
+/** The best ids of one row: those with the highest logits, of equal ones the lower id. Ordered by id. */
+export interface Best {
+  readonly ids: Int32Array;
+  readonly logits: Float32Array;
+}
+
 /** Keys and values of all layers and slots. */
 export interface Cache {
   readonly shape: CacheShape;
@@ -82,6 +96,8 @@ export interface Batch {
   readonly positions: Int32Array;
   /** rows whose logits are wanted, ascending; may be empty */
   readonly outputs: Int32Array;
+  /** how many of the best ids of these rows are wanted; 0 or absent: their whole logits */
+  readonly best?: number;
 }
 
 /** One matrix of a `ternary` op, and where its result goes. */
@@ -110,6 +126,8 @@ export interface Backend {
   tensor(maxRows: number, width: number): Tensor;
   quantized(maxRows: number, width: number): Quantized;
   cache(shape: CacheShape): Cache;
+  /** Makes a loaded weight the head of `best`, for at most `maxRows` wanted rows and `maxBest` ids a row. */
+  head(weight: Weight, maxRows: number, maxBest: number): Promise<Head>;
 
   /** Makes `batch` the current one for the ops recorded from here to `run`. The arrays are copied. */
   begin(batch: Batch): void;
@@ -139,6 +157,8 @@ export interface Backend {
   normOutputs(out: Tensor, x: Tensor, weight: Weight, eps: number): void;
   /** out[j] = head . x[j] for each wanted row j: float dot products, (outputs, vocabulary). */
   logits(out: Tensor, head: Weight, x: Tensor): void;
+  /** Finds the `count` best ids of each wanted row: those of `logits`, with the same bits. Kept until the next `best`. */
+  best(head: Head, x: Tensor, count: number): void;
 
   /**
    * Names an intermediate. While a tracer is set, `run` hands it the value that `tensor` has at this point of the record;
@@ -154,6 +174,8 @@ export interface Backend {
   write(tensor: Tensor, data: Float32Array): void;
   /** A copy of `count` rows of `tensor` from row `first` on. */
   read(tensor: Tensor, first: number, count: number): Promise<Float32Array>;
+  /** What the last `best` found for wanted row `row`; fewer than asked for where the vocabulary is smaller. */
+  readBest(head: Head, row: number): Promise<Best>;
   /** The int8 rows and their dequantisation factors (max|y| / 127), for tests and `verify`. */
   readQuantized(x: Quantized, first: number, count: number): Promise<{ values: Int8Array; scales: Float32Array }>;
 

@@ -8,8 +8,10 @@ import type {
   Activation,
   Backend,
   Batch,
+  Best,
   Cache,
   CacheShape,
+  Head,
   LoadOptions,
   OpTime,
   Projection,
@@ -80,6 +82,7 @@ export class ReferenceBackend implements Backend {
     outputs: new Int32Array(),
   };
   #tracer: Tracer | undefined;
+  #best: Best[] = [];
 
   async load(sources: readonly WeightSource[], { onProgress, signal }: LoadOptions = {}): Promise<Weight[]> {
     const total = sources.reduce((sum, source) => sum + source.byteLength, 0);
@@ -228,6 +231,22 @@ export class ReferenceBackend implements Backend {
     });
   }
 
+  async head(weight: Weight, maxRows: number, maxBest: number): Promise<Head> {
+    return { weight, maxRows, maxBest };
+  }
+
+  best(head: Head, x: Tensor, count: number): void {
+    const rows = this.#batch.outputs.length;
+    const out = this.tensor(rows, head.weight.rows);
+    this.logits(out, head.weight, x);
+    this.#op(() => {
+      this.#best = Array.from({ length: rows }, (_, j) => bestOf(Float32Array.from(tensorOf(out).row(j)), count));
+    });
+  }
+  async readBest(_head: Head, row: number): Promise<Best> {
+    return this.#best[row];
+  }
+
   mark(name: string, tensor: Tensor, rows: "all" | "outputs" = "all"): void {
     const tracer = this.#tracer;
     if (tracer === undefined) return;
@@ -312,6 +331,12 @@ function dot(a: ArrayLike<number>, b: ArrayLike<number>): number {
   let sum = 0;
   for (let i = 0; i < a.length; i++) sum += a[i] * b[i];
   return sum;
+}
+
+function bestOf(logits: Float32Array, count: number): Best {
+  const ids = Int32Array.from(logits.keys()).sort((a, b) => logits[b] - logits[a] || a - b);
+  const best = ids.slice(0, count).sort();
+  return { ids: best, logits: Float32Array.from(best, (id) => logits[id]) };
 }
 
 function rmsNorm(out: Float64Array, x: Float64Array, weight: Float32Array, eps: number): void {

@@ -2,7 +2,7 @@
  * THE forward pass of BitNet b1.58, written once over the backend contract: it records ops, names no device and waits
  * for nothing. Formulas and names follow the model's description in docs/model.md.
  */
-import type { Backend, Batch, Cache, Quantized, Tensor } from "../backend/backend.js";
+import type { Backend, Batch, Cache, Head, Quantized, Tensor } from "../backend/backend.js";
 import type { ModelConfig } from "./config.js";
 import type { ModelWeights } from "./weights.js";
 
@@ -26,6 +26,7 @@ export interface Model {
   readonly config: ModelConfig;
   readonly weights: ModelWeights;
   readonly cache: Cache;
+  readonly head: Head;
   readonly activations: Activations;
 }
 
@@ -47,9 +48,9 @@ export function createActivations(backend: Backend, c: ModelConfig, maxRows: num
   };
 }
 
-/** Records one forward pass over the rows of `batch`; after `run`, `activations.logits` holds the wanted rows. */
+/** Records one forward pass over the rows of `batch`; after `run`, `activations.logits` or `head` has what was wanted. */
 export function forward(b: Backend, model: Model, batch: Batch): void {
-  const { config: c, weights: w, cache, activations: a } = model;
+  const { config: c, weights: w, cache, head, activations: a } = model;
   b.begin(batch);
   b.embed(a.x, w.embedding);
   b.mark("embd", a.x);
@@ -99,6 +100,10 @@ export function forward(b: Backend, model: Model, batch: Batch): void {
   if (batch.outputs.length === 0) return;
   b.normOutputs(a.last, a.x, w.outputNorm, c.normEps);
   b.mark("result_norm", a.last, "outputs");
-  b.logits(a.logits, w.head, a.last);
+  if (batch.best) {
+    b.best(head, a.last, batch.best);
+    return;
+  }
+  b.logits(a.logits, head.weight, a.last);
   b.mark("logits", a.logits, "outputs");
 }

@@ -26,7 +26,8 @@ async function withModel(variant: Variant, golden: Golden, use: (b: Backend, mod
     const { layers, kvHeads, headDim, ropeBase } = config;
     const cache = backend.cache({ layers, slots: 2, positions: 64, kvHeads, headDim, ropeBase });
     const activations = createActivations(backend, config, rows, rows);
-    await use(backend, { config, weights, cache, activations });
+    const head = await backend.head(weights.head, rows, 8);
+    await use(backend, { config, weights, cache, head, activations });
   } finally {
     await backend.close();
   }

@@ -47,6 +47,8 @@ export const OPS = [
   "gate",
   "normOutputs",
   "logits",
+  "headPack",
+  "best",
 ] as const;
 export type OpName = (typeof OPS)[number];
 

@@ -9,8 +9,10 @@ import type {
   Activation,
   Backend,
   Batch,
+  Best,
   Cache,
   CacheShape,
+  Head,
   LoadOptions,
   OpTime,
   Projection,
@@ -25,9 +27,11 @@ import { checkScale } from "../decode.js";
 import { Arena } from "./arena.js";
 import { CHUNK, CONTROL, CONTROL_BYTES, DENSE_TYPES, OPS, type OpName, RECORD_WORDS } from "./commands.js";
 import { Gang } from "./gang.js";
+import { HEAD_GROUP, HEAD_NUMBERS, headScratchBytes, joinResults, resultBytes } from "./head.js";
 import { chooseKernels, type DotForm, type KernelChoice } from "./kernels.js";
-import { GROUP, packedBytes, piecesOf, readFully, STAGING } from "./loader.js";
+import { packedBytes, piecesOf, readFully, STAGING } from "./loader.js";
 import { partialFloats } from "./ops.js";
+import { TOKENS, ternaryScratchBytes } from "./ternary.js";
 
 export interface CpuOptions {
   /** worker threads; default: what the system says it can run in parallel */
@@ -67,6 +71,13 @@ interface CpuCache extends Cache {
   readonly angles: number; // (positions, headDim): headDim / 2 cosines, as many sines
 }
 
+interface CpuHead extends Head {
+  readonly codes: number; // (vocabulary / 4, columns / 16, 4, 16) int8
+  readonly numbers: number; // (vocabulary / 4, 4, 4) float32: scales, error norms, norms
+  readonly scratch: { address: number; bytes: number };
+  readonly results: number; // (maxRows, threads) of resultBytes(maxBest)
+}
+
 /** A named intermediate to be read between two ranges of commands. */
 interface Mark {
   readonly at: number;
@@ -85,9 +96,10 @@ export class CpuBackend implements Backend {
   #end = 0; // words recorded
   #rows = 0;
   #outputs = 0;
+  #best = 0; // ids of a row that the last `best` found
   #marks: Mark[] = [];
   #tracer: Tracer | undefined;
-  /** for each thread, `bytes` for the int32 sums of the tallest matrix or one decoded row of the head */
+  /** for each thread, `bytes` for the ternary kernels (see ternary.ts) or one decoded row of the head */
   #scratch = { address: 0, bytes: 0 };
   /** per thread scores, and partial results of attention */
   #attention = { scores: 0, partials: 0, unitBytes: 0 };
@@ -129,7 +141,11 @@ export class CpuBackend implements Backend {
     const { threads } = this.#gang;
     const staging = this.#arena.allocate(threads * STAGING, "staging areas");
     const weights = sources.map((source) => this.#place(source));
-    const bytes = 4 * Math.max(...sources.map((s) => Math.max(s.columns, s.type === "I2_S" ? s.rows + GROUP : 0)));
+    const matrices = sources.filter(({ type }) => type === "I2_S");
+    const bytes = Math.max(
+      ...sources.map(({ columns }) => 4 * columns),
+      ...matrices.map(({ rows, columns }) => ternaryScratchBytes(rows, columns, threads)),
+    );
     this.#scratch = { address: this.#arena.allocate(threads * bytes, "scratch rows"), bytes };
     const pieces = sources.flatMap((source, i) => piecesOf(source, i, weights[i].address));
     const total = sources.reduce((sum, { byteLength }) => sum + byteLength, 0);
@@ -168,7 +184,11 @@ export class CpuBackend implements Backend {
 
   quantized(maxRows: number, width: number): CpuQuantized {
     if (width % 16 !== 0) throw new RangeError(`width: expected a multiple of 16, got ${width}`);
-    const values = this.#arena.allocate(maxRows * width, `int8 activations of width ${width}`);
+    // the table kernel reads whole tiles of rows
+    const values = this.#arena.allocate(
+      Math.ceil(maxRows / TOKENS) * TOKENS * width,
+      `int8 activations of width ${width}`,
+    );
     const scales = this.#arena.allocate(4 * maxRows, "scales");
     const sums = this.#arena.allocate(4 * maxRows, "sums");
     return { width, normed: this.tensor(maxRows, width), values, scales, sums };
@@ -266,6 +286,39 @@ export class CpuBackend implements Backend {
     const { address, type, rowBytes } = denseOf(head);
     const scratch = [this.#scratch.address, this.#scratch.bytes];
     this.#emit("logits", [addressOf(x), address, type, rowBytes, x.width, head.rows, addressOf(out), ...scratch]);
+  }
+
+  async head(weight: Weight, maxRows: number, maxBest: number): Promise<CpuHead> {
+    const { threads } = this.#gang;
+    const { address, type, rowBytes } = denseOf(weight);
+    const { rows, columns } = weight;
+    const groups = Math.ceil(rows / HEAD_GROUP);
+    const codes = this.#arena.allocate(groups * HEAD_GROUP * columns, "int8 copy of the head");
+    const numbers = this.#arena.allocate(groups * HEAD_NUMBERS, "bounds of the head");
+    const bytes = headScratchBytes(columns, maxRows, threads, rows);
+    const scratch = { address: this.#arena.allocate(threads * bytes, "scratch of the head"), bytes };
+    const results = this.#arena.allocate(maxRows * threads * resultBytes(maxBest), "best ids");
+    this.#emit("headPack", [address, type, rowBytes, columns, rows, codes, numbers, scratch.address, bytes]);
+    await this.run();
+    return { weight, maxRows, maxBest, codes, numbers, scratch, results };
+  }
+
+  best(head: Head, x: Tensor, count: number): void {
+    const { weight, codes, numbers, scratch, results, maxRows, maxBest } = head as CpuHead;
+    if (count < 1 || count > maxBest || this.#outputs > maxRows) {
+      throw new RangeError(
+        `best: expected 1 to ${maxBest} ids of at most ${maxRows} rows, got ${count} of ${this.#outputs}`,
+      );
+    }
+    const { address, type, rowBytes } = denseOf(weight);
+    const table = [address, type, rowBytes, weight.columns, weight.rows, codes, numbers];
+    this.#best = count;
+    this.#emit("best", [addressOf(x), ...table, scratch.address, scratch.bytes, results, count, maxRows]);
+  }
+  async readBest(head: Head, row: number): Promise<Best> {
+    const { threads } = this.#gang;
+    const results = (head as CpuHead).results + row * threads * resultBytes(this.#best);
+    return joinResults(this.#arena.i32, this.#arena.f32, results, threads, this.#best);
   }
 
   mark(name: string, tensor: Tensor, rows: "all" | "outputs" = "all"): void {

@@ -20,6 +20,9 @@ type Dot = (
 type Decode = (src: number, dst: number, n: number) => void;
 type Gate = (gate: number, up: number, out: number, n: number) => void;
 
+/** Half-precision constants of asm/dense.ts: its mask and 2^112. */
+export const HALF = [0x8fffe000 | 0, 2 ** 112] as const;
+
 /** Exports of asm/index.ts; all numbers are byte addresses, counts of elements, or values. */
 export interface Kernels {
   ternaryDot16: Dot;
@@ -27,6 +30,17 @@ export interface Kernels {
   ternaryDotBaseline: Dot;
   ternaryScale(acc: number, out: number, addTo: number, n: number, factor: number): void;
   ternaryPack(src: number, dst: number, columns: number, rows: number): number;
+  tableTranspose(x: number, out: number, columns: number): void;
+  tableDot(w: number, x: number, acc: number, scratch: number, columns: number, groups: number, mask: number): void;
+  tableScale(
+    acc: number,
+    out: number,
+    addTo: number,
+    stride: number,
+    rows: number,
+    tokens: number,
+    factors: number,
+  ): void;
   norm(x: number, weight: number, out: number, n: number, eps: number): number;
   normQuantize(
     x: number,
@@ -63,6 +77,19 @@ export interface Kernels {
     partial: number,
   ): void;
   combine(partial: number, chunks: number, chunkStride: number, out: number, headDim: number): void;
+  headPack(row: number, dst: number, numbers: number, lane: number, n: number): void;
+  headQuantize(x: number, u: number, factors: number, n: number, limit: number): void;
+  headScan(
+    codes: number,
+    numbers: number,
+    u: number,
+    factors: number,
+    lower: number,
+    upper: number,
+    n: number,
+    groups: number,
+  ): void;
+  atLeast(values: number, n: number, threshold: number, found: number): number;
   barrier(count: number, generation: number, sleepers: number, failed: number, threads: number, spins: number): number;
 }
 
@@ -116,7 +143,16 @@ async function enableRelaxedSimd(): Promise<boolean> {
 
 async function compile(binary: "baseline" | "relaxed"): Promise<WebAssembly.Module> {
   const bytes = await readFile(new URL(`../../../asm/kernels.${binary}.wasm`, import.meta.url));
-  return WebAssembly.compile(bytes);
+  // V8 would begin with its baseline compiler, which is slower for seconds and in Node.js 20 miscompiles relaxed dots.
+  // The flags hold for this one synchronous call; compiling takes 12 ms.
+  v8.setFlagsFromString("--no-liftoff");
+  v8.setFlagsFromString("--no-wasm-lazy-compilation");
+  try {
+    return new WebAssembly.Module(bytes);
+  } finally {
+    v8.setFlagsFromString("--liftoff");
+    v8.setFlagsFromString("--wasm-lazy-compilation");
+  }
 }
 
 export function instantiate(module: WebAssembly.Module, memory: WebAssembly.Memory): Kernels {

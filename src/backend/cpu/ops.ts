@@ -3,66 +3,11 @@
  * Arguments stand in the record in the order in which cpu.ts writes them. Addresses above 2 GiB are negative in int32;
  * WebAssembly takes them so, and sums of them wrap as they should.
  */
-import { CHUNK, CONTROL, DENSE_TYPES, OPS, type OpName, share } from "./commands.js";
-import { type Kernels, MASKS } from "./kernels.js";
-import { GROUP, groupBytes } from "./loader.js";
-import type { RunJob } from "./worker.js";
-
-/** Bytes of weights that stay in a core's cache while several rows of the batch use them. */
-const BLOCK_BYTES = 128 << 10;
-
-/** Half-precision constants of asm/dense.ts. */
-const HALF = [0x8fffe000 | 0, 2 ** 112] as const;
-
-/** What the ops of one thread work with. */
-export class OpContext {
-  readonly words: Int32Array;
-  readonly floats: Float32Array;
-  rows = 0;
-  /** rows whose logits are wanted */
-  outputs = 0;
-  readonly #times: Float64Array;
-
-  constructor(
-    readonly job: RunJob,
-    readonly kernels: Kernels,
-  ) {
-    this.words = new Int32Array(job.memory.buffer);
-    this.floats = new Float32Array(job.memory.buffer);
-    this.#times = new Float64Array(job.memory.buffer, job.control + CONTROL.times, OPS.length);
-  }
-
-  begin(): void {
-    const batch = (this.job.control + CONTROL.batch) / 4;
-    this.rows = this.words[batch];
-    this.outputs = this.words[batch + 1];
-  }
-
-  addTime(op: number, ms: number): void {
-    this.#times[op] += ms;
-    this.words[(this.job.control + CONTROL.calls) / 4 + op]++;
-  }
-
-  /** This thread's [begin, end) of `count`. */
-  share(count: number): [begin: number, end: number] {
-    return share(count, this.job.thread, this.job.threads);
-  }
-
-  position(row: number): number {
-    return this.words[this.job.batch.positions / 4 + row];
-  }
-  slot(row: number): number {
-    return this.words[this.job.batch.slots / 4 + row];
-  }
-  token(row: number): number {
-    return this.words[this.job.batch.tokens / 4 + row];
-  }
-  outputRow(j: number): number {
-    return this.words[this.job.batch.outputs / 4 + j];
-  }
-}
-
-type Op = (t: OpContext, at: number) => void;
+import { CHUNK, DENSE_TYPES, type OpName } from "./commands.js";
+import { best, headPack } from "./head.js";
+import { HALF } from "./kernels.js";
+import { BLOCK_BYTES, type Op, type OpContext } from "./op-context.js";
+import { ternary } from "./ternary.js";
 
 export const EXECUTE: Readonly<Record<OpName, Op>> = {
   embed(t, at) {
@@ -83,10 +28,7 @@ export const EXECUTE: Readonly<Record<OpName, Op>> = {
     }
   },
 
-  ternary(t, at) {
-    const [count] = t.words.subarray(at + TERNARY_ARGUMENTS - 1);
-    for (let i = 0; i < count; i++) project(t, at, at + TERNARY_ARGUMENTS + i * PROJECTION_ARGUMENTS);
-  },
+  ternary,
 
   ropeStore(t, at) {
     const [q, k, v, heads, kvHeads, headDim, keys, values, positions, table] = t.words.subarray(at, at + 10);
@@ -173,35 +115,10 @@ export const EXECUTE: Readonly<Record<OpName, Op>> = {
       }
     }
   },
+
+  headPack,
+  best,
 };
-
-/** Arguments of `ternary` before the list of projections, and of one projection. */
-export const TERNARY_ARGUMENTS = 7;
-export const PROJECTION_ARGUMENTS = 5;
-
-/** out = scaled dots of this thread's share of one matrix's rows, for every row of the batch. */
-function project(t: OpContext, at: number, projection: number): void {
-  const [q, scales, sums, columns, scratch, scratchBytes] = t.words.subarray(at, at + 6);
-  const [weight, outputs, out, addTo] = t.words.subarray(projection, projection + 4);
-  const weightScale = t.floats[projection + 4];
-  const dot = t.kernels[t.job.dot];
-  const [begin, end] = t.share(Math.ceil(outputs / GROUP));
-  const bytes = groupBytes(columns);
-  const acc = scratch + t.job.thread * scratchBytes;
-  const step = t.rows === 1 ? end - begin : Math.ceil(BLOCK_BYTES / bytes);
-  for (let group = begin; group < end; group += step) {
-    const groups = Math.min(step, end - group);
-    const first = group * GROUP;
-    const count = Math.min(groups * GROUP, outputs - first);
-    for (let row = 0; row < t.rows; row++) {
-      const sum = t.words[(sums >>> 2) + row];
-      dot(weight + group * bytes, q + row * columns, acc, columns, groups, sum, ...MASKS);
-      const to = 4 * (row * outputs + first);
-      const factor = weightScale * t.floats[(scales >>> 2) + row];
-      t.kernels.ternaryScale(acc, out + to, addTo === 0 ? 0 : addTo + to, count, factor);
-    }
-  }
-}
 
 /** Floats of one head's partial result: its max, its sum, two unused, headDim of the mix. */
 export const partialFloats = (headDim: number) => headDim + 4;

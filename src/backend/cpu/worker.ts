@@ -6,7 +6,8 @@ import { TernionError } from "../../errors.js";
 import { CONTROL, OPS } from "./commands.js";
 import { type DotForm, instantiate } from "./kernels.js";
 import { type LoadJob, loadPieces } from "./loader.js";
-import { EXECUTE, OpContext } from "./ops.js";
+import { OpContext } from "./op-context.js";
+import { EXECUTE } from "./ops.js";
 
 export interface RunJob {
   readonly kind: "run";
