@@ -1,0 +1,148 @@
+/** The import direction of the sources, read from the sources: what may know what, no cycles, no device in the model. */
+import assert from "node:assert/strict";
+import { readdirSync, readFileSync } from "node:fs";
+import { posix } from "node:path";
+import { test } from "node:test";
+import { repositoryFile } from "./golden.js";
+
+interface Import {
+  readonly from: string;
+  readonly to: string;
+  readonly kind: "static" | "type" | "dynamic";
+}
+
+const SOURCES = readdirSync(repositoryFile("src"), { recursive: true, encoding: "utf8" })
+  .map((path) => path.replaceAll("\\", "/"))
+  .filter((path) => path.endsWith(".ts"));
+
+const textOf = (path: string) =>
+  readFileSync(repositoryFile(`src/${path}`), "utf8").replace(/^\s*(\/\/|\/?\*).*$/gm, "");
+
+/** A statement is one of types if it says so, or if each of its names does. */
+function kindOf(clause: string): "static" | "type" {
+  const names =
+    /^\{([^}]*)\}/
+      .exec(clause)?.[1]
+      .split(",")
+      .filter((name) => name.trim() !== "") ?? [];
+  const types = clause.startsWith("type ") || (names.length > 0 && names.every((name) => /^\s*type /.test(name)));
+  return types ? "type" : "static";
+}
+
+function importsOf(path: string): Import[] {
+  const target = (specifier: string) => posix.join(posix.dirname(path), specifier).replace(/\.js$/, ".ts");
+  const text = textOf(path);
+  const statements = text.matchAll(/^(?:import|export)\s+([^;"]*?)\s*(?:from\s*)?"(\.[^"]+)"/gm);
+  const dynamic = text.matchAll(/\bimport\(\s*"(\.[^"]+)"/g);
+  return [
+    ...[...statements].map(
+      ([, clause, specifier]): Import => ({ from: path, to: target(specifier), kind: kindOf(clause) }),
+    ),
+    ...[...dynamic].map(([, specifier]): Import => ({ from: path, to: target(specifier), kind: "dynamic" })),
+  ];
+}
+
+const IMPORTS = SOURCES.flatMap(importsOf);
+
+/** Layers from the top; a file imports from its own part or from parts named behind its own. */
+const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
+  cli: ["index", "errors"],
+  index: ["engine", "session", "generate", "download", "model", "text", "sampler", "gguf", "backend", "errors"],
+  engine: [
+    "session",
+    "generate",
+    "scheduler",
+    "download",
+    "model",
+    "text",
+    "sampler",
+    "gguf",
+    "backend",
+    "cpu",
+    "gpu",
+    "reference",
+    "errors",
+  ],
+  session: ["generate", "scheduler", "text", "errors"],
+  scheduler: ["model", "backend", "errors"],
+  generate: ["scheduler", "sampler", "text", "errors"],
+  download: ["errors"],
+  model: ["gguf", "backend", "text", "errors"],
+  text: ["gguf", "errors"],
+  sampler: ["backend", "errors"],
+  gguf: ["errors"],
+  cpu: ["backend", "errors"],
+  gpu: ["backend", "errors"],
+  reference: ["backend", "errors"],
+  backend: ["errors"],
+  errors: [],
+};
+
+/** "backend/cpu/gang.ts" → "cpu", "sampler/ranking.ts" → "sampler"; decode.ts belongs to the backends in common. */
+function partOf(path: string): string {
+  const [first, second, third] = path.replace(/\.ts$/, "").split("/");
+  if (first !== "backend") return first;
+  if (third !== undefined) return second;
+  return second === "reference" ? "reference" : "backend";
+}
+
+test("the imports were found", () => {
+  assert.ok(SOURCES.length > 20 && IMPORTS.length > 80, `${IMPORTS.length} imports in ${SOURCES.length} files`);
+  for (const { from, to } of IMPORTS) assert.ok(SOURCES.includes(to), `${from} imports ${to}, which is not there`);
+});
+
+test("imports point one way", () => {
+  const wrong = IMPORTS.filter(({ from, to }) => {
+    const [part, other] = [partOf(from), partOf(to)];
+    assert.ok(part in MAY_IMPORT, `${from} belongs to no part of the architecture`);
+    return part !== other && !MAY_IMPORT[part].includes(other);
+  });
+  assert.deepEqual(
+    wrong.map(({ from, to }) => `${from} → ${to}`),
+    [],
+  );
+});
+
+test("the contract imports nothing", () => {
+  assert.deepEqual(
+    IMPORTS.filter(({ from }) => from === "backend/backend.ts" || from === "errors.ts"),
+    [],
+  );
+});
+
+test("only the engine loads backends, when they are asked for", () => {
+  const outside = IMPORTS.filter(({ from, to, kind }) => {
+    const backend = ["cpu", "gpu", "reference"].includes(partOf(to)) && partOf(to) !== partOf(from);
+    return backend && kind !== "type" && !(from === "engine.ts" && kind === "dynamic");
+  });
+  assert.deepEqual(outside, []);
+  const loaded = IMPORTS.filter(({ from, kind }) => from === "engine.ts" && kind === "dynamic").map(({ to }) => to);
+  assert.ok(loaded.includes("backend/cpu/cpu.ts") && loaded.includes("backend/reference.ts"));
+});
+
+test("the model takes nothing of text but the template constant", () => {
+  const taken = IMPORTS.filter(({ from, to }) => partOf(from) === "model" && partOf(to) === "text");
+  assert.deepEqual(
+    taken.map(({ from, to }) => `${from} → ${to}`),
+    ["model/repair.ts → text/chat.ts"],
+  );
+  assert.match(textOf("model/repair.ts"), /^import \{ BITNET_CHAT_TEMPLATE \} from "\.\.\/text\/chat\.js";$/m);
+});
+
+test("no cycles", () => {
+  const next = new Map(SOURCES.map((path) => [path, IMPORTS.filter((i) => i.from === path && i.kind !== "type")]));
+  const done = new Set<string>();
+  const visit = (path: string, trail: readonly string[]): void => {
+    assert.ok(!trail.includes(path), `cycle: ${[...trail, path].join(" → ")}`);
+    if (done.has(path)) return;
+    for (const { to } of next.get(path) ?? []) visit(to, [...trail, path]);
+    done.add(path);
+  };
+  for (const path of SOURCES) visit(path, []);
+});
+
+test("the forward pass waits for nothing and names no device", () => {
+  const text = textOf("model/forward.ts");
+  assert.doesNotMatch(text, /\bawait\b|\basync\b|\bPromise\b/);
+  assert.doesNotMatch(text, /cpu|gpu|wasm|thread/i);
+});

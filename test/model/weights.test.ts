@@ -1,0 +1,217 @@
+/** Every defect of a model's tensors and metadata that is found at load, with the words in which it is told. */
+import assert from "node:assert/strict";
+import { before, describe, test } from "node:test";
+import type { GgmlType, GgufFile, GgufTensor, GgufValue } from "../../src/gguf/gguf.js";
+import { readGguf } from "../../src/gguf/gguf.js";
+import { readConfig } from "../../src/model/config.js";
+import { weightSources } from "../../src/model/weights.js";
+import { repositoryFile } from "../golden.js";
+
+let tiny: GgufFile;
+before(async () => {
+  tiny = await readGguf(repositoryFile("test/golden/tiny/model.gguf"));
+});
+
+/** The file with some tensors changed or left out. */
+function withTensors(changes: Readonly<Record<string, Partial<GgufTensor> | undefined>>): GgufFile {
+  const tensors = new Map(tiny.tensors);
+  for (const [name, change] of Object.entries(changes)) {
+    const found = tensors.get(name) ?? { name, type: "F32", dims: [1], offset: 0, byteLength: 4 };
+    if (change === undefined) tensors.delete(name);
+    else tensors.set(name, { ...found, ...change });
+  }
+  return { ...tiny, tensors };
+}
+
+const sourcesOf = (file: GgufFile) => weightSources(file, readConfig(file));
+
+describe("tensors of tiny: width 256, ffn 768, 320 tokens, 4 heads of 64, 2 of them kv", () => {
+  const TABLE = "F16 or Q8_0 or Q6_K or BF16 or F32";
+  const expected = new Map([
+    ["token_embd.weight", `${TABLE} [256, 320]`],
+    ["output_norm.weight", "F32 [256]"],
+  ]);
+  for (const layer of [0, 1]) {
+    for (const [part, type, dims] of [
+      ["attn_norm", "F32", "256"],
+      ["attn_q", "I2_S", "256, 256"],
+      ["attn_k", "I2_S", "256, 128"],
+      ["attn_v", "I2_S", "256, 128"],
+      ["attn_sub_norm", "F32", "256"],
+      ["attn_output", "I2_S", "256, 256"],
+      ["ffn_norm", "F32", "256"],
+      ["ffn_gate", "I2_S", "256, 768"],
+      ["ffn_up", "I2_S", "256, 768"],
+      ["ffn_sub_norm", "F32", "768"],
+      ["ffn_down", "I2_S", "768, 256"],
+    ]) {
+      expected.set(`blk.${layer}.${part}.weight`, `${type} [${dims}]`);
+    }
+  }
+
+  function refuses(file: GgufFile, message: string): void {
+    assert.throws(() => sourcesOf(file), { name: "TernionError", code: "MODEL_TENSOR", message });
+  }
+
+  test("a sound file gives one source for each, with the file's own offsets", () => {
+    const sources = sourcesOf(tiny);
+    assert.deepEqual(new Set(sources.map(({ name }) => name)), new Set(expected.keys()));
+    assert.equal(sources.length, expected.size);
+    for (const { name, type, rows, columns, offset, byteLength, path } of sources) {
+      const tensor = tiny.tensors.get(name);
+      assert.deepEqual([type, offset, byteLength, path], [tensor?.type, tensor?.offset, tensor?.byteLength, tiny.path]);
+      assert.deepEqual(rows === 1 ? [columns] : [columns, rows], tensor?.dims);
+    }
+  });
+
+  test("each that is missing is named", () => {
+    for (const [name, want] of expected) {
+      const end = "got no such tensor. The file is incomplete; download it again.";
+      refuses(withTensors({ [name]: undefined }), `${name}: expected ${want}, ${end}`);
+    }
+  });
+
+  test("each of another type is told with both", () => {
+    for (const [name, want] of expected) {
+      const type: GgmlType = want.startsWith("I2_S") ? "F16" : "I2_S";
+      const { dims } = tiny.tensors.get(name) ?? assert.fail(name);
+      refuses(withTensors({ [name]: { type } }), `${name}: expected ${want}, got ${type} [${dims.join(", ")}].`);
+    }
+    refuses(
+      withTensors({ "blk.0.ffn_down.weight": { type: "F16", dims: [256, 768] } }),
+      "blk.0.ffn_down.weight: expected I2_S [768, 256], got F16 [256, 768].",
+    );
+  });
+
+  test("each of another shape is told with both", () => {
+    for (const [name, want] of expected) {
+      const { type, dims } = tiny.tensors.get(name) ?? assert.fail(name);
+      for (const wrong of [
+        [...dims].reverse(),
+        [...dims, 1],
+        dims.slice(0, 1),
+        [dims[0] + 128, ...dims.slice(1)],
+        [],
+      ]) {
+        if (wrong.join() === dims.join()) continue;
+        refuses(
+          withTensors({ [name]: { dims: wrong } }),
+          `${name}: expected ${want}, got ${type} [${wrong.join(", ")}].`,
+        );
+      }
+    }
+  });
+
+  test("an output head of its own is taken, in any dense type, and checked", () => {
+    for (const type of ["F16", "Q8_0", "Q6_K", "BF16", "F32"] as const) {
+      const sources = sourcesOf(withTensors({ "output.weight": { type, dims: [256, 320] } }));
+      assert.deepEqual([sources.at(-1)?.name, sources.at(-1)?.type], ["output.weight", type]);
+    }
+    refuses(
+      withTensors({ "output.weight": { type: "Q4_0", dims: [256, 320] } }),
+      `output.weight: expected ${TABLE} [256, 320], got Q4_0 [256, 320].`,
+    );
+  });
+
+  test("rows of I2_S are whole blocks of 128", () => {
+    const file = withTensors({
+      "token_embd.weight": { dims: [192, 320] },
+      "blk.0.attn_norm.weight": { dims: [192] },
+      "blk.0.attn_q.weight": { dims: [192, 192] },
+    });
+    const metadata = mended({ embedding_length: 192, "rope.dimension_count": 48 });
+    assert.throws(() => weightSources(file, readConfig(file, metadata)), {
+      code: "MODEL_TENSOR",
+      message: "blk.0.attn_q.weight: expected I2_S [192, 192]: I2_S rows must be a multiple of 128 weights, got 192.",
+    });
+  });
+});
+
+/** The metadata of tiny with some keys of its architecture, or whole keys with a dot in front, changed or left out. */
+function mended(changes: Readonly<Record<string, GgufValue | undefined>>, arch = "bitnet-b1.58") {
+  const metadata = new Map<string, GgufValue>();
+  for (const [key, value] of tiny.metadata) metadata.set(key.replace(/^bitnet-b1\.58/, arch), value);
+  metadata.set("general.architecture", arch);
+  for (const [name, value] of Object.entries(changes)) {
+    const key = name.startsWith(".") ? name.slice(1) : `${arch}.${name}`;
+    if (value === undefined) metadata.delete(key);
+    else metadata.set(key, value);
+  }
+  return metadata;
+}
+
+describe("configuration", () => {
+  test("both architectures give the same numbers", () => {
+    const { arch, ...rest } = readConfig(tiny, mended({}, "bitnet-25"));
+    assert.equal(arch, "bitnet-25");
+    assert.deepEqual(rest, {
+      name: "tiny",
+      vocabularySize: 320,
+      contextLength: 4096,
+      width: 256,
+      ffnWidth: 768,
+      layers: 2,
+      heads: 4,
+      kvHeads: 2,
+      headDim: 64,
+      normEps: Math.fround(1e-5),
+      ropeBase: 500_000,
+      activation: "relu2",
+    });
+    const { arch: other, ...same } = readConfig(tiny);
+    assert.equal(other, "bitnet-b1.58");
+    assert.deepEqual(same, rest);
+    assert.equal(sourcesOf({ ...tiny, metadata: mended({}, "bitnet-25") }).length, 24);
+  });
+
+  test("keys that may be absent", () => {
+    const absent = { "attention.head_count_kv": undefined, "rope.dimension_count": undefined };
+    const config = readConfig(tiny, mended({ ...absent, "rope.freq_base": undefined, vocab_size: undefined }));
+    assert.deepEqual([config.kvHeads, config.headDim, config.ropeBase, config.vocabularySize], [4, 64, 10_000, 320]);
+    assert.equal(readConfig(tiny, mended({ ".general.name": undefined })).name, "bitnet-b1.58");
+  });
+
+  test("an architecture that is none of ours", () => {
+    for (const arch of ["llama", "", "toString", "__proto__"]) {
+      assert.throws(() => readConfig(tiny, mended({}, arch)), {
+        code: "MODEL_ARCH",
+        message: `general.architecture: expected bitnet-b1.58 or bitnet-25, got "${arch}". Use a BitNet b1.58 model in I2_S format.`,
+      });
+    }
+  });
+
+  test("an error names the key, what was expected and what was found", () => {
+    for (const [key, value, expected, got] of [
+      ["embedding_length", undefined, "an integer from 128 to 65536", "nothing"],
+      ["embedding_length", 0, "an integer from 128 to 65536", '"0"'],
+      ["embedding_length", "256", "an integer from 128 to 65536", '"256"'],
+      ["attention.head_count", 2.5, "an integer from 1 to 1024", '"2.5"'],
+      ["attention.head_count", 3, null, null],
+      ["attention.head_count_kv", 5, "an integer from 1 to 4", '"5"'],
+      ["attention.head_count_kv", 3, "a divisor of head_count 4", '"3"'],
+      ["rope.dimension_count", 32, "embedding_length / head_count = 64", '"32"'],
+      ["vocab_size", 2 ** 40, "an integer from 1 to 16777216", '"1099511627776"'],
+      ["vocab_size", 2n ** 63n, "an integer from 1 to 16777216", '"9223372036854775808"'],
+      ["context_length", -1, "an integer from 1 to 16777216", '"-1"'],
+      [
+        "feed_forward_length",
+        { type: "I32", values: Int32Array.of(768) },
+        "an integer from 128 to 1048576",
+        "an array",
+      ],
+      ["block_count", 0, "an integer from 1 to 1000", '"0"'],
+      ["block_count", true, "an integer from 1 to 1000", '"true"'],
+      ["attention.layer_norm_rms_epsilon", undefined, "a number from 1e-12 to 0.01", "nothing"],
+      ["attention.layer_norm_rms_epsilon", Number.NaN, "a number from 1e-12 to 0.01", '"NaN"'],
+      ["rope.freq_base", 0, "a number from 1 to 1000000000000", '"0"'],
+      ["rope.freq_base", Number.POSITIVE_INFINITY, "a number from 1 to 1000000000000", '"Infinity"'],
+      [".general.architecture", 7, "a string", '"7"'],
+    ] as const) {
+      const name = key.startsWith(".") ? key.slice(1) : `bitnet-b1.58.${key}`;
+      const end = "The file is damaged or was converted wrongly.";
+      const message = `metadata key ${name}: expected ${expected}, got ${got}. ${end}`;
+      const want = expected === null ? /^metadata key bitnet-b1\.58\.rope\.dimension_count: / : message;
+      assert.throws(() => readConfig(tiny, mended({ [key]: value })), { code: "MODEL_KEY", message: want });
+    }
+  });
+});
