@@ -9,7 +9,7 @@
 //    add for each vector, found by the index code0 + 3 code1 + 9 code2 + 27 code3.
 // 3. The columns of a group are j, 16 + j, 32 + j, 48 + j of a block of 64, so that 16 indices come out of vectors.
 // 4. Tables of 16 groups at a time: with 64 of them (331 KB) it was 1.6 times slower where the L2 cache has 512 KB.
-// 5. int16 sums hold 256 columns (128 * 256 = 32768 only with -128 throughout, and -32768 fits), then widen to int32.
+// 5. int16 sums hold 192 columns, at most 192 * 128 = 24576 in size, then widen to int32. (256 would do but for +32768.)
 //
 // Preconditions: columns a multiple of 64; x has 32 rows, whatever the number of tokens (lanes never mix).
 
@@ -17,7 +17,7 @@ const TOKENS: usize = 32;
 const LINE: usize = TOKENS * 2; // bytes of one int16 for each token
 const TABLE: usize = 81 * LINE; // bytes of one group's table
 const BLOCK: i32 = 64; // columns whose tables are in use at a time: 83 KB
-const RUN: i32 = 256; // columns that int16 can sum
+const RUN: i32 = 192; // columns that int16 sums before it widens
 
 @inline
 function low(a: v128, b: v128): v128 {

@@ -1,6 +1,7 @@
 /** Every backend variant that the conformance and golden tests run over. */
 import type { Backend } from "../src/backend/backend.js";
 import { CpuBackend } from "../src/backend/cpu/cpu.js";
+import type { DotForm } from "../src/backend/cpu/kernels.js";
 import { ReferenceBackend } from "../src/backend/reference.js";
 
 export interface Variant {
@@ -8,13 +9,19 @@ export interface Variant {
   create(maxRows: number): Promise<Backend>;
 }
 
-const cpu = (threads: number, kernel?: "ternaryDot16" | "ternaryDotBaseline"): Variant => ({
+const cpu = (threads: number, kernel?: DotForm): Variant => ({
   name: `cpu, ${threads} threads${kernel === undefined ? "" : `, ${kernel}`}`,
   create: (maxRows) => CpuBackend.create({ threads, maxRows, kernel }),
 });
 
 export const REFERENCE: Variant = { name: "reference", create: async () => new ReferenceBackend() };
 
-export const CPU_VARIANTS: readonly Variant[] = [cpu(1), cpu(2), cpu(3), cpu(2, "ternaryDotBaseline")];
+export const CPU_VARIANTS: readonly Variant[] = [
+  cpu(1),
+  cpu(2),
+  cpu(3),
+  cpu(2, "ternaryDot32"),
+  cpu(2, "ternaryDotBaseline"),
+];
 
 export const VARIANTS: readonly Variant[] = [REFERENCE, ...CPU_VARIANTS];
