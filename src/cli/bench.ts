@@ -1,0 +1,138 @@
+/**
+ * `ternion bench`: prompt and generation speed as llama-bench means them. "pp N" computes a prompt of N tokens from an
+ * empty cache, "tg N" generates N tokens from an empty cache, each after a warm-up. The rows have llama-bench's field
+ * names, and the logits hash says that what was fast was also the same answer.
+ */
+import type { Command } from "commander";
+import type { Engine, OpTime } from "../index.js";
+import { type BenchRow, benchRow, modelSummary } from "./bench-row.js";
+import { UsageError } from "./exit.js";
+import { generationRun, HASHED_TOKENS, logitsHash, measure, promptRun, type Test } from "./measure.js";
+import { loadEngine, modelFile } from "./model.js";
+import { addCommonOptions, type CommonOptions } from "./options.js";
+import { interruptSignal, note, print } from "./streams.js";
+import { formatTable } from "./table.js";
+import { integerListOption, integerOption } from "./values.js";
+
+interface BenchOptions extends CommonOptions {
+  readonly nPrompt: readonly number[];
+  readonly nGen: readonly number[];
+  readonly repetitions: number;
+  readonly batchSize: number;
+  readonly json?: true;
+  readonly profile?: true;
+}
+
+const EXAMPLES = `
+Examples:
+  ternion bench --model model.gguf -t 2
+  ternion bench --model model.gguf -p 128,512 -n 0 --repetitions 3
+  ternion bench --model model.gguf -p 512 -n 64 --repetitions 5 -t 2 --json > bench.json
+
+GB/s is the bytes of weights that a generated token reads, over its time. The logits hash is of a fixed prompt.`;
+
+export function registerBench(program: Command): void {
+  const command = program
+    .command("bench")
+    .description("measure prompt and generation speed")
+    .addOption(
+      integerListOption("-p, --n-prompt <N,...>", "tokens of a prompt, 0: no such test", { min: 0 }).default([512]),
+    )
+    .addOption(
+      integerListOption("-n, --n-gen <N,...>", "tokens to generate, 0: no such test", { min: 0 }).default([64]),
+    )
+    .addOption(integerOption("-r, --repetitions <N>", "samples of each test", { min: 1, max: 1000 }).default(5))
+    .addOption(integerOption("-b, --batch-size <N>", "rows of one pass", { min: 1, max: 4096 }).default(64))
+    .option("--json", "print a JSON array of rows with the field names of llama-bench")
+    .option("--profile", "print the time by op of each test; on stderr with --json")
+    .addHelpText("after", EXAMPLES)
+    .action(bench);
+  addCommonOptions(command);
+}
+
+async function bench(options: BenchOptions): Promise<void> {
+  const tests: readonly Test[] = [
+    ...options.nPrompt.map((tokens) => ({ kind: "pp", tokens }) as const),
+    ...options.nGen.map((tokens) => ({ kind: "tg", tokens }) as const),
+  ].filter(({ tokens }) => tokens > 0);
+  const signal = interruptSignal();
+  const path = await modelFile(options, signal);
+  await using engine = await loadEngine(path, options, {
+    signal,
+    maxSessions: 1,
+    batchSize: options.batchSize,
+    contextLength: contextLength(options, tests),
+    profile: options.profile,
+  });
+  const model = await modelSummary(path, engine.config);
+  const hash = await logitsHash(engine);
+  engine.takeProfile();
+
+  const rows: BenchRow[] = [];
+  const say = options.json ? async (text: string) => void process.stderr.write(text) : print;
+  for (const test of tests) {
+    const samples = await runTest(engine, test, options.repetitions, signal);
+    rows.push(benchRow({ model, engine, options, test, samples, logitsHash: hash }));
+    if (options.profile) await say(profileText(test, engine.takeProfile()));
+  }
+  await print(options.json ? `${JSON.stringify(rows, null, 2)}\n` : tableText(rows));
+  if (!options.json) await print(summaryText(engine, hash));
+}
+
+/** Room for the longest test. */
+function contextLength({ ctx }: BenchOptions, tests: readonly Test[]): number {
+  const needed = Math.max(HASHED_TOKENS, ...tests.map(({ tokens }) => tokens));
+  if (ctx !== undefined && ctx < needed)
+    throw new UsageError(`--ctx: expected at least ${needed} for these tests, got ${ctx}`);
+  return ctx ?? needed;
+}
+
+async function runTest(engine: Engine, test: Test, repetitions: number, signal: AbortSignal): Promise<number[]> {
+  await using session = engine.session();
+  const run = test.kind === "pp" ? promptRun : generationRun;
+  if (process.stderr.isTTY) note(`${test.kind} ${test.tokens}, ${repetitions} times`);
+  // awaited here: the session closes at the end of this function
+  return await measure(
+    () => run(engine, session, test.tokens, signal),
+    repetitions,
+    () => engine.takeProfile(),
+  );
+}
+
+function tableText(rows: readonly BenchRow[]): string {
+  const head = ["model", "size MB", "params M", "backend", "threads", "test", "tokens/s", "+-", "GB/s"];
+  const cells = rows.map((row) => [
+    row.model_type,
+    (row.model_size / 1e6).toFixed(1),
+    (row.model_n_params / 1e6).toFixed(1),
+    row.backends,
+    row.n_threads,
+    row.n_prompt > 0 ? `pp ${row.n_prompt}` : `tg ${row.n_gen}`,
+    row.avg_ts.toFixed(2),
+    row.stddev_ts.toFixed(2),
+    row.gb_per_s?.toFixed(2) ?? "",
+  ]);
+  return formatTable(head, cells);
+}
+
+function summaryText({ description, loadReport: { totalMs, steps } }: Engine, hash: string): string {
+  const parts = steps.map(({ component, ms, bytes }) => {
+    return `${component} ${ms.toFixed(0)} ms${bytes > 0 ? ` (${(bytes / 1e6).toFixed(1)} MB)` : ""}`;
+  });
+  return `${description}\nload ${totalMs.toFixed(0)} ms: ${parts.join(", ")}\nlogits hash ${hash}\n`;
+}
+
+function profileText({ kind, tokens }: Test, ops: readonly OpTime[]): string {
+  const all = ops.reduce((sum, { ms }) => sum + ms, 0);
+  const rows = [...ops]
+    .sort((a, b) => b.ms - a.ms)
+    .map(({ op, calls, ms }) => [
+      op,
+      calls,
+      ms.toFixed(2),
+      ((1000 * ms) / calls).toFixed(1),
+      ((100 * ms) / all).toFixed(1),
+    ]);
+  const table = formatTable(["op", "calls", "ms", "us a call", "%"], rows);
+  return `${kind} ${tokens}, all repetitions, by op\n${table === "" ? "  this backend measures no ops\n" : table}`;
+}

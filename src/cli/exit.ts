@@ -1,0 +1,51 @@
+/**
+ * How the program ends: which error means which exit code, and the one line that is said about it.
+ */
+import { CommanderError } from "commander";
+
+export const EXIT = { ok: 0, failure: 1, usage: 2, interrupted: 130 } as const;
+
+export const EXIT_CODES_HELP = "Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted by Ctrl-C.";
+
+/** The command line is wrong: the message names the option, what was expected, and what came. */
+export class UsageError extends Error {
+  override readonly name = "UsageError";
+}
+
+/** Ctrl-C; the reason of the signals that it aborts. */
+export class Interrupted extends Error {
+  override readonly name = "Interrupted";
+  constructor() {
+    super("interrupted");
+  }
+}
+
+export function exitCodeOf(error: unknown): number {
+  if (error instanceof Interrupted) return EXIT.interrupted;
+  if (isClosedPipe(error)) return EXIT.ok; // as with `| head`: the reader had enough
+  if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
+  // the library's RangeErrors are about option values
+  return error instanceof UsageError || error instanceof RangeError ? EXIT.usage : EXIT.failure;
+}
+
+/** What to say on stderr, or "" where nothing needs saying. */
+export function reportOf(error: unknown, debug: boolean): string {
+  if (error instanceof Interrupted || isClosedPipe(error)) return "";
+  if (error instanceof CommanderError) return commandLineReport(error);
+  if (!(error instanceof Error)) return `ternion: ${String(error)}\n`;
+  return `ternion: ${debug ? (error.stack ?? error.message) : oneLine(error.message)}\n`;
+}
+
+/** Help and version are no errors, and were printed already. */
+function commandLineReport({ code, message }: CommanderError): string {
+  if (code.startsWith("commander.help") || code === "commander.version") return "";
+  return `ternion: ${oneLine(message.replace(/^error: |\.$/g, ""))}; see --help\n`;
+}
+
+function oneLine(message: string): string {
+  return message.trim().replace(/\s*\n\s*/g, " ");
+}
+
+function isClosedPipe(error: unknown): boolean {
+  return error instanceof Error && (error as NodeJS.ErrnoException).code === "EPIPE";
+}

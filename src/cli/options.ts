@@ -1,0 +1,90 @@
+/**
+ * The options that commands share, and what they mean to the library. What is not given is left to its defaults.
+ */
+import { type Command, Option } from "commander";
+import type { EngineOptions, GenerateOptions } from "../index.js";
+import { biasOption, choiceOption, integerOption, numberOption, repeatedOption } from "./values.js";
+
+type Backend = NonNullable<EngineOptions["backend"]>;
+type Kernel = NonNullable<EngineOptions["kernel"]>;
+
+const BACKENDS: readonly Backend[] = ["auto", "cpu", "gpu", "reference"];
+const KERNELS: readonly Kernel[] = ["ternaryDot16", "ternaryDot32", "ternaryDotBaseline"];
+
+/** Of every command; one that does not run the model takes the options of the engine without using them. */
+export interface CommonOptions {
+  readonly model?: string;
+  readonly backend?: Backend;
+  readonly threads?: number;
+  readonly ctx?: number;
+  readonly seed?: number;
+  readonly kernel?: Kernel;
+  readonly strict?: true;
+  readonly debug?: true;
+}
+
+export interface SamplingFlags {
+  readonly maxTokens?: number;
+  readonly stop?: readonly string[];
+  readonly temperature?: number;
+  readonly topK?: number;
+  readonly topP?: number;
+  readonly minP?: number;
+  readonly repetitionPenalty?: number;
+  readonly presencePenalty?: number;
+  readonly frequencyPenalty?: number;
+  readonly logitBias?: Readonly<Record<number, number>>;
+  readonly logprobs?: number;
+}
+
+export function addCommonOptions(command: Command): Command {
+  const options = [
+    new Option("-m, --model <FILE|URL>", "GGUF model; default: the model that comes with ternion"),
+    choiceOption("--backend <NAME>", "what computes; default: auto", BACKENDS),
+    integerOption("-t, --threads <N>", "worker threads; default: one a processor", { min: 1, max: 256 }),
+    integerOption("-c, --ctx <N>", "tokens of context; default: the model's own, at most 2048", { min: 1 }),
+    integerOption("--seed <N>", "the same seed gives the same text; default: a random one", { min: 0 }),
+    choiceOption("--kernel <NAME>", "ternary kernel of the CPU; default: the fastest that works here", KERNELS),
+    new Option("--strict", "refuse a file whose metadata needs mending"),
+    new Option("--debug", "print the stack trace of an error"),
+  ];
+  return addGroup(command, "Model and engine:", options);
+}
+
+export function addSamplingOptions(command: Command): Command {
+  const options = [
+    integerOption("-n, --max-tokens <N>", "most tokens to generate; default: until the context is full", { min: 0 }),
+    repeatedOption("--stop <TEXT>", "ends the answer, and is left out of it"),
+    numberOption("--temperature <X>", "0 always takes the best token; default: 0.8", { min: 0, max: 1e6 }),
+    integerOption("--top-k <N>", "keep the N best tokens, 0: all; default: 40", { min: 0 }),
+    numberOption("--top-p <X>", "keep the best tokens that hold this probability; default: 0.95", { min: 0, max: 1 }),
+    numberOption("--min-p <X>", "keep tokens of this part of the best one's probability; default: 0.05", {
+      min: 0,
+      max: 1,
+    }),
+    numberOption("--repetition-penalty <X>", "1 is off; default: 1", { min: 0.001, max: 1e6 }),
+    numberOption("--presence-penalty <X>", "for tokens that came already; default: 0", { min: -1e6, max: 1e6 }),
+    numberOption("--frequency-penalty <X>", "for each time that they came; default: 0", { min: -1e6, max: 1e6 }),
+    biasOption("--logit-bias <ID=BIAS>", "added to the logit of a token, -inf bans it"),
+    integerOption("--logprobs <N>", "a line of JSON a token on stderr, with the N likeliest", { min: 0, max: 100 }),
+  ];
+  return addGroup(command, "Generation:", options);
+}
+
+/** The heading is that of each option, so that a command's own options keep theirs. */
+function addGroup(command: Command, heading: string, options: readonly Option[]): Command {
+  for (const option of options) command.addOption(option.helpGroup(heading));
+  return command;
+}
+
+export function engineOptions({ backend, threads, ctx, kernel, strict }: CommonOptions): EngineOptions {
+  return { backend, threads, contextLength: ctx, kernel, strict };
+}
+
+/** The library takes `undefined` for "not given", and options by the names that commander makes of the flags. */
+export function generateOptions({ seed, ...options }: CommonOptions & SamplingFlags): GenerateOptions {
+  const { maxTokens, stop, temperature, topK, topP, minP, logitBias, logprobs } = options;
+  const { repetitionPenalty, presencePenalty, frequencyPenalty } = options;
+  const penalties = { repetitionPenalty, presencePenalty, frequencyPenalty };
+  return { seed, maxTokens, stop, temperature, topK, topP, minP, ...penalties, logitBias, logprobs };
+}

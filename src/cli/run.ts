@@ -1,0 +1,98 @@
+/** `ternion run`: one prompt, one answer. The answer and nothing else goes to stdout. */
+import { readFile } from "node:fs/promises";
+import type { Command } from "commander";
+import type { Engine, GenerateOptions, Piece } from "../index.js";
+import { UsageError } from "./exit.js";
+import { loadEngine, modelFile } from "./model.js";
+import {
+  addCommonOptions,
+  addSamplingOptions,
+  type CommonOptions,
+  generateOptions,
+  type SamplingFlags,
+} from "./options.js";
+import { answerStats, loadStats } from "./stats.js";
+import { interruptSignal, print, readStdin } from "./streams.js";
+
+interface RunOptions extends CommonOptions, SamplingFlags {
+  readonly file?: string;
+  readonly chat?: true;
+  readonly system?: string;
+  readonly special?: true;
+  readonly stats?: true;
+}
+
+const EXAMPLES = `
+Examples:
+  ternion run "The capital of France is" --max-tokens 20
+  ternion run --chat "Why is the sky blue?" --temperature 0
+  ternion run --chat --system "Answer in one sentence." --file question.txt --stats
+  echo "Once upon a time" | ternion run --model model.gguf --seed 1 > story.txt
+
+A file or stdin loses the line end at its end, if there is one.`;
+
+export function registerRun(program: Command): void {
+  const command = program
+    .command("run")
+    .description("continue or answer a prompt from the argument, a file, or stdin")
+    .argument("[PROMPT]", "the text; without it --file, or stdin")
+    .option("-f, --file <FILE>", "read the prompt from a file")
+    .option("--chat", "apply the chat template of the model: the prompt is a message")
+    .option("--system <TEXT>", "the system message, with --chat")
+    .option("--special", "special tokens in the prompt become their ids; with --chat they never do")
+    .option("--stats", "print timings on stderr")
+    .addHelpText("after", EXAMPLES)
+    .action(run);
+  addSamplingOptions(addCommonOptions(command));
+}
+
+async function run(prompt: string | undefined, options: RunOptions): Promise<void> {
+  if (options.system !== undefined && !options.chat)
+    throw new UsageError("--system: expected --chat with it, got none");
+  const text = await promptText(prompt, options);
+  const signal = interruptSignal();
+  await using engine = await loadEngine(await modelFile(options, signal), options, { signal, maxSessions: 1 });
+  for await (const piece of answer(engine, text, options, signal)) {
+    await print(piece.text);
+    if (options.logprobs !== undefined && piece.id !== undefined) process.stderr.write(logprobLine(engine, piece));
+    if (piece.finish === undefined) continue;
+    // a shell's next prompt belongs on a line of its own; a file or pipe gets the answer as it is
+    if (process.stdout.isTTY) await print("\n");
+    if (options.stats) process.stderr.write(`${[...loadStats(engine), ...answerStats(piece.finish)].join("\n")}\n`);
+  }
+}
+
+function answer(engine: Engine, text: string, options: RunOptions, signal: AbortSignal): AsyncIterable<Piece> {
+  const session = engine.session();
+  const generation: GenerateOptions = { ...generateOptions(options), parseSpecial: options.special, signal };
+  if (!options.chat) return session.generate(text, generation);
+  const system = options.system === undefined ? [] : [{ role: "system", content: options.system }];
+  return session.chat([...system, { role: "user", content: text }], generation);
+}
+
+async function promptText(prompt: string | undefined, { file }: RunOptions): Promise<string> {
+  if (prompt !== undefined && file !== undefined) throw new UsageError("expected PROMPT or --file, got both");
+  if (prompt !== undefined) return prompt;
+  if (file !== undefined) return withoutLineEnd(await readText(file));
+  if (process.stdin.isTTY) throw new UsageError("expected PROMPT, --file or text on stdin, got none");
+  return withoutLineEnd(await readStdin());
+}
+
+async function readText(file: string): Promise<string> {
+  try {
+    return await readFile(file, "utf8");
+  } catch (cause) {
+    const reason = (cause as NodeJS.ErrnoException).code === "ENOENT" ? "no such file" : (cause as Error).message;
+    throw new Error(`--file: expected a text file, got ${file}: ${reason}`, { cause });
+  }
+}
+
+/** Editors and `echo` end a text with a line end that is not meant. */
+function withoutLineEnd(text: string): string {
+  return text.replace(/\r?\n$/, "");
+}
+
+function logprobLine({ tokenizer }: Engine, { id, logprob, top = [] }: Piece): string {
+  const likeliest = top.map((token) => ({ id: token.id, piece: tokenizer.piece(token.id), logprob: token.logprob }));
+  return `${JSON.stringify({ id, piece: tokenizer.piece(id as number), logprob, top: likeliest })}\n`;
+}

@@ -1,0 +1,68 @@
+/** `ternion tokenize`: the text on stdin as ids. Needs the vocabulary of a file only, so a GGUF without tensors will do. */
+import type { Command } from "commander";
+import { createTokenizer, type EncodeOptions, readGguf, type Tokenizer } from "../index.js";
+import { UsageError } from "./exit.js";
+import { mendedMetadata, modelFile } from "./model.js";
+import { addCommonOptions, type CommonOptions } from "./options.js";
+import { print, readStdin, stdinLines } from "./streams.js";
+
+interface TokenizeOptions extends CommonOptions {
+  readonly json?: true;
+  readonly jsonl?: true;
+  readonly special?: true;
+  /** commander's form of --no-bos */
+  readonly bos: boolean;
+}
+
+const EXAMPLES = `
+Examples:
+  echo -n "Hello world" | ternion tokenize --model model.gguf
+  ternion tokenize --json --no-bos < text.txt
+  printf '"one text"\\n"another\\\\n"\\n' | ternion tokenize --jsonl
+
+Without --json and --jsonl: a line for each token, its id and its spelling in the vocabulary.
+The text is taken as it is, with the line end at its end.`;
+
+export function registerTokenize(program: Command): void {
+  const command = program
+    .command("tokenize")
+    .description("print the ids and pieces of the text on stdin")
+    .option("--json", 'print {"ids": [...], "pieces": [...]}')
+    .option("--jsonl", 'for each line of stdin, a JSON string, print a line {"ids": [...]}')
+    .option("--special", "special tokens in the text become their ids; else they are plain characters")
+    .option("--no-bos", "leave out the token that begins a text; else the vocabulary decides")
+    .addHelpText("after", EXAMPLES)
+    .action(tokenize);
+  addCommonOptions(command);
+}
+
+async function tokenize(options: TokenizeOptions): Promise<void> {
+  if (options.json && options.jsonl) throw new UsageError("expected --json or --jsonl, got both");
+  const file = await readGguf(await modelFile(options));
+  const tokenizer = createTokenizer(mendedMetadata(file.metadata, options).metadata);
+  const encoding: EncodeOptions = { parseSpecial: options.special, ...(!options.bos && { addBos: false }) };
+  if (options.jsonl) return printLines(tokenizer, encoding);
+  const ids = tokenizer.encode(await readStdin(), encoding);
+  const pieces = ids.map((id) => tokenizer.piece(id));
+  if (options.json) return print(`${JSON.stringify({ ids, pieces })}\n`);
+  return print(ids.map((id, i) => `${id}\t${JSON.stringify(pieces[i])}\n`).join(""));
+}
+
+async function printLines(tokenizer: Tokenizer, encoding: EncodeOptions): Promise<void> {
+  let number = 0;
+  for await (const line of stdinLines()) {
+    number++;
+    await print(`${JSON.stringify({ ids: tokenizer.encode(textOf(line, number), encoding) })}\n`);
+  }
+}
+
+function textOf(line: string, number: number): string {
+  let value: unknown;
+  try {
+    value = JSON.parse(line);
+  } catch {
+    // said below
+  }
+  if (typeof value === "string") return value;
+  throw new Error(`stdin, line ${number}: expected a JSON string, got ${JSON.stringify(line.slice(0, 60))}`);
+}

@@ -1,0 +1,87 @@
+/** Help, version, and the one line and exit code for each way of getting it wrong. */
+import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
+import { describe, it } from "node:test";
+import { repositoryFile, TINY, ternion } from "./program.js";
+
+const COMMANDS = ["run", "chat", "tokenize", "inspect", "trace", "bench"];
+const RUN = ["run", "Hello", "--model", TINY];
+
+/** arguments, exit code, the line on stderr */
+const MISTAKES: readonly (readonly [args: string[], code: number, line: string | RegExp])[] = [
+  [["walk"], 2, "unknown command 'walk'; see --help"],
+  [["run", "--sped", "x"], 2, /^unknown option '--sped' .*--seed.*; see --help$/],
+  [["run", "a", "b"], 2, "too many arguments for 'run'. Expected 1 argument but got 2; see --help"],
+  [["run", "--model"], 2, "option '-m, --model <FILE|URL>' argument missing; see --help"],
+  [[...RUN, "--threads", "two"], 2, '--threads: expected an integer from 1 to 256, got "two"'],
+  [[...RUN, "--threads", "0"], 2, '--threads: expected an integer from 1 to 256, got "0"'],
+  [[...RUN, "--ctx", "1e3"], 2, '--ctx: expected an integer of 1 or more, got "1e3"'],
+  [[...RUN, "--ctx", "99999"], 2, "contextLength: expected an integer from 1 to 4096, got 99999"],
+  [[...RUN, "--seed", "-1"], 2, '--seed: expected an integer of 0 or more, got "-1"'],
+  [[...RUN, "--temperature", "warm"], 2, '--temperature: expected a number from 0 to 1000000, got "warm"'],
+  [[...RUN, "--top-p", "1.1"], 2, '--top-p: expected a number from 0 to 1, got "1.1"'],
+  [[...RUN, "--min-p", ""], 2, '--min-p: expected a number from 0 to 1, got ""'],
+  [[...RUN, "--stop", ""], 2, '--stop: expected at least one character, got ""'],
+  [[...RUN, "--logit-bias", "5"], 2, '--logit-bias: expected ID=BIAS with a number or -inf, as in 12=-5, got "5"'],
+  [[...RUN, "--backend", "npu"], 2, '--backend: expected auto or cpu or gpu or reference, got "npu"'],
+  [[...RUN, "--system", "x"], 2, "--system: expected --chat with it, got none"],
+  [[...RUN, "--file", "x"], 2, "expected PROMPT or --file, got both"],
+  [[...RUN, "--strict"], 1, /^The model file needs mending and strict is set: tokenizer\.ggml\.pre \(absent\)/],
+  [
+    ["inspect", "--model", TINY, "--strict"],
+    1,
+    /^metadata key tokenizer\.ggml\.pre: expected a sound file with --strict/,
+  ],
+  [["run", "--model", TINY, "--file", "nowhere"], 1, "--file: expected a text file, got nowhere: no such file"],
+  [["run", "x", "--model", "nowhere.gguf"], 1, "nowhere.gguf: no such file; give the path of a GGUF model"],
+  [["run", "x", "--model", "ftp://host/a"], 1, /^ftp:\/\/host\/a: expected a path or an http:, https: or file: URL/],
+  [["inspect", "--model", repositoryFile("package.json")], 1, /package\.json: .*magic/i],
+  [["tokenize", "--json", "--jsonl"], 2, "expected --json or --jsonl, got both"],
+  [["trace", "--out", "x"], 2, "required option '--tokens <IDS>' not specified; see --help"],
+  [["trace", "--tokens", "1,,2", "--out", "x"], 2, '--tokens: expected an integer of 0 or more, got ""'],
+  [["bench", "--model", TINY, "-p", "64", "--ctx", "32"], 2, "--ctx: expected at least 64 for these tests, got 32"],
+];
+
+describe("ternion on the command line", () => {
+  for (const [args, code, line] of MISTAKES) {
+    const words = args.map((arg) => (arg === TINY ? "tiny.gguf" : arg.split("/").at(-1)));
+    it(`${words.join(" ")} ends with ${code} and one line`, async () => {
+      const got = await ternion(args);
+      assert.equal(got.code, code);
+      assert.equal(got.stdout, "");
+      assert.match(got.stderr, /^ternion: [^\n]+\n$/);
+      const said = got.stderr.slice("ternion: ".length, -1);
+      if (typeof line === "string") assert.equal(said, line);
+      else assert.match(said, line);
+    });
+  }
+
+  it("shows a stack trace with --debug only", async () => {
+    const { stderr, code } = await ternion(["run", "x", "--model", "nowhere.gguf", "--debug"]);
+    assert.equal(code, 1);
+    assert.match(stderr, /^ternion: TernionError: nowhere\.gguf: no such file.*\n {4}at /);
+  });
+
+  it("has help with examples and exit codes for every command", async () => {
+    for (const command of COMMANDS) {
+      const { stdout, stderr, code } = await ternion([command, "--help"]);
+      assert.deepEqual({ stderr, code }, { stderr: "", code: 0 });
+      assert.match(stdout, new RegExp(`^Usage: ternion ${command} .*\\n`));
+      assert.match(stdout, new RegExp(`\\nExamples:\\n.*ternion ${command}`, "s"));
+      assert.match(stdout, /--model <FILE\|URL>.*--backend.*--threads.*--ctx.*--seed.*--debug/s);
+      assert.match(stdout, /\nExit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted/);
+    }
+  });
+
+  it("lists the commands, on stderr with exit code 2 if there is none", async () => {
+    const asked = await ternion(["--help"]);
+    assert.equal(asked.code, 0);
+    for (const command of COMMANDS) assert.match(asked.stdout, new RegExp(`^ {2}${command} `, "m"));
+    assert.deepEqual(await ternion([]), { stdout: "", stderr: asked.stdout, code: 2 });
+  });
+
+  it("prints its version", async () => {
+    const { version } = JSON.parse(await readFile(repositoryFile("package.json"), "utf8"));
+    assert.deepEqual(await ternion(["--version"]), { stdout: `${version}\n`, stderr: "", code: 0 });
+  });
+});
