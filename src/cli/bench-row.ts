@@ -27,7 +27,7 @@ export interface BenchRow {
   readonly samples_ts: readonly number[];
   // from here on not llama-bench's
   readonly backend_description: string;
-  /** bytes of weights that a generated token reads, over its time; null for prompts, where many tokens share a read */
+  /** `bytesPerToken` over the time of a generated token; null for prompts, where many tokens share a read */
   readonly gb_per_s: number | null;
   readonly load_ms: number;
   readonly load_steps: readonly LoadStep[];
@@ -41,7 +41,7 @@ export interface ModelSummary {
   readonly type: string;
   readonly bytes: number;
   readonly weights: number;
-  /** bytes that one token reads: all but the embedding, unless it is the head too */
+  /** bytes in the file that a token depends on: all but the embedding, unless it is the head too */
   readonly bytesPerToken: number;
 }
 

@@ -29,7 +29,7 @@ Examples:
   ternion bench --model model.gguf -p 128,512 -n 0 --repetitions 3
   ternion bench --model model.gguf -p 512 -n 64 --repetitions 5 -t 2 --json > bench.json
 
-GB/s is the bytes of weights that a generated token reads, over its time. The logits hash is of a fixed prompt.`;
+GB/s is the bytes of weights that a generated token depends on, as the file stores them, over its time. The logits hash is of a fixed prompt.`;
 
 export function registerBench(program: Command): void {
   const command = program

@@ -7,7 +7,7 @@ import type { Command } from "commander";
 import type { Engine } from "../index.js";
 import { COMMANDS_HELP, runCommand } from "./chat-commands.js";
 import { Conversation } from "./conversation.js";
-import { Interrupted } from "./exit.js";
+import { EXIT, Interrupted } from "./exit.js";
 import { loadEngine, modelFile } from "./model.js";
 import {
   addCommonOptions,
@@ -55,6 +55,7 @@ async function chat({ system, ...options }: ChatOptions): Promise<void> {
     const terminal = new ChatTerminal(engine, conversation);
     onInterrupt = () => terminal.interrupt();
     await terminal.loop();
+    onInterrupt = () => process.exit(EXIT.interrupted); // while the engine closes
   } finally {
     process.off("SIGINT", interrupt);
   }
