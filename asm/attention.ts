@@ -13,7 +13,7 @@
 //
 // Preconditions: headDim a multiple of 8; what follows a chunk's last position in its block is readable.
 
-import { expNegative } from "./reduce";
+import { expNegative, maxLane } from "./reduce";
 
 const CHUNK: usize = 128; // positions
 const ROW: usize = CHUNK << 2; // bytes of one head's scores
@@ -103,9 +103,8 @@ function softmax(s: usize, partial: usize, count: i32): void {
   const stop = s + (<usize>((count + 3) & ~3) << 2);
   for (let p = end; p < stop; p += 4) store<f32>(p, -1e30);
   let m = f32x4.splat(-1e30);
-  for (let p = s; p < stop; p += 16) m = f32x4.max(m, v128.load(p));
-  m = f32x4.max(m, v128.shuffle<i32>(m, m, 2, 3, 0, 1));
-  m = f32x4.max(m, v128.shuffle<i32>(m, m, 1, 0, 3, 2));
+  for (let p = s; p < stop; p += 16) m = f32x4.pmax(m, v128.load(p));
+  m = f32x4.splat(maxLane(m));
   let sum = f32x4.splat(0);
   for (let p = s; p < stop; p += 16) {
     const e = expNegative(f32x4.sub(v128.load(p), m));

@@ -10,7 +10,7 @@
 //
 // Preconditions: columns a multiple of 16; u fits 127 * columns * max|u| < 2^31, so that int32 sums are exact.
 
-import { roundToInt as rounded, sumTree } from "./reduce";
+import { maxLane, roundToInt as rounded, sumTree } from "./reduce";
 
 /** Float sums are within 2e-4 of exact ones for rows of up to 2^20; the norms are rounded up by more than that. */
 const UPWARD: f32 = 1.001;
@@ -22,11 +22,15 @@ function upward(squares: f32): f32 {
 
 @inline
 function absmax(x: usize, n: i32): f32 {
-  let m = f32x4.splat(0);
+  let a = f32x4.splat(0), b = a, c = a, d = a;
   const end = x + (<usize>n << 2);
-  for (; x < end; x += 16) m = f32x4.max(m, f32x4.abs(v128.load(x)));
-  m = f32x4.max(m, v128.shuffle<i32>(m, m, 2, 3, 0, 1));
-  return max(f32x4.extract_lane(m, 0), f32x4.extract_lane(m, 1));
+  for (; x < end; x += 64) {
+    a = f32x4.pmax(a, f32x4.abs(v128.load(x)));
+    b = f32x4.pmax(b, f32x4.abs(v128.load(x, 16)));
+    c = f32x4.pmax(c, f32x4.abs(v128.load(x, 32)));
+    d = f32x4.pmax(d, f32x4.abs(v128.load(x, 48)));
+  }
+  return maxLane(f32x4.pmax(f32x4.pmax(a, b), f32x4.pmax(c, d)));
 }
 
 @inline

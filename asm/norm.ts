@@ -8,11 +8,11 @@
 //
 // Preconditions: n a multiple of 16.
 
-import { roundToInt, sumTree } from "./reduce";
+import { maxLane, roundToInt, sumTree } from "./reduce";
 
-/** 1 / sqrt(mean(x^2) + eps) */
+/** mean(x^2) */
 @inline
-function inverseRms(x: usize, n: i32, eps: f32): f32 {
+function meanSquare(x: usize, n: i32): f32 {
   let a = f32x4.splat(0), b = a, c = a, d = a;
   const end = x + (<usize>n << 2);
   for (; x < end; x += 64) {
@@ -22,21 +22,31 @@ function inverseRms(x: usize, n: i32, eps: f32): f32 {
     c = f32x4.add(c, f32x4.mul(x2, x2));
     d = f32x4.add(d, f32x4.mul(x3, x3));
   }
-  return 1 / Mathf.sqrt(sumTree(a, b, c, d) / <f32>n + eps);
+  return sumTree(a, b, c, d) / <f32>n;
 }
 
-/** out[n] = RMSNorm(x[n]) * weight[n]; out may be x. Returns max|out|. */
+/** y = x * r * weight for 4 elements, stored; gives |y| */
+@inline
+function normalised(x: usize, weight: usize, out: usize, r: v128): v128 {
+  const y = f32x4.mul(f32x4.mul(v128.load(x), r), v128.load(weight));
+  v128.store(out, y);
+  return f32x4.abs(y);
+}
+
+/** out[n] = RMSNorm(x[n]) * weight[n]; out may be x. Returns max|out|, or NaN where x has an infinity or a NaN. */
 export function norm(x: usize, weight: usize, out: usize, n: i32, eps: f32): f32 {
-  const r = f32x4.splat(inverseRms(x, n, eps));
-  let m = f32x4.splat(0);
+  const square = meanSquare(x, n);
+  const r = f32x4.splat(1 / Mathf.sqrt(square + eps));
+  let a = f32x4.splat(0), b = a, c = a, d = a;
   const end = x + (<usize>n << 2);
-  for (; x < end; x += 16, weight += 16, out += 16) {
-    const y = f32x4.mul(f32x4.mul(v128.load(x), r), v128.load(weight));
-    m = f32x4.max(m, f32x4.abs(y));
-    v128.store(out, y);
+  for (; x < end; x += 64, weight += 64, out += 64) {
+    a = f32x4.pmax(a, normalised(x, weight, out, r));
+    b = f32x4.pmax(b, normalised(x + 16, weight + 16, out + 16, r));
+    c = f32x4.pmax(c, normalised(x + 32, weight + 32, out + 32, r));
+    d = f32x4.pmax(d, normalised(x + 48, weight + 48, out + 48, r));
   }
-  const m2 = f32x4.max(m, v128.shuffle<i32>(m, m, 2, 3, 0, 1));
-  return max(f32x4.extract_lane(m2, 0), f32x4.extract_lane(m2, 1));
+  // pmax is one instruction where max is ten, but may lose a NaN: the last term is NaN unless the sum was finite
+  return maxLane(f32x4.pmax(f32x4.pmax(a, b), f32x4.pmax(c, d))) + (square - square);
 }
 
 @inline

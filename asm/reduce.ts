@@ -7,6 +7,13 @@ export function sumTree(a: v128, b: v128, c: v128, d: v128): f32 {
   return f32x4.extract_lane(t, 0) + f32x4.extract_lane(t, 1);
 }
 
+/** The largest lane; none is NaN. */
+@inline
+export function maxLane(m: v128): f32 {
+  const pair = f32x4.pmax(m, v128.shuffle<i32>(m, m, 2, 3, 0, 1));
+  return max(f32x4.extract_lane(pair, 0), f32x4.extract_lane(pair, 1));
+}
+
 /**
  * x to the nearest integer, ties to even, for |x| < 2^22: the sum with 1.5 * 2^23 has it in its low bits, rounded by the
  * addition itself. Two instructions where nearest and trunc_sat take eight.
@@ -22,7 +29,7 @@ export function roundToInt(x: v128): v128 {
  */
 @inline
 export function expNegative(x: v128): v128 {
-  const y = f32x4.max(x, f32x4.splat(-87));
+  const y = f32x4.pmax(x, f32x4.splat(-87));
   const whole = roundToInt(f32x4.mul(y, f32x4.splat(1.44269504)));
   const n = f32x4.convert_i32x4_s(whole);
   let r = f32x4.sub(y, f32x4.mul(n, f32x4.splat(0.693359375)));
