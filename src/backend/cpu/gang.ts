@@ -19,6 +19,8 @@ export type GangSetup = Omit<RunJob, "kind" | "thread" | "threads" | "spins" | "
 export class Gang {
   readonly #pool: Piscina;
   #tasks: Promise<void> | undefined;
+  /** bytes of memory that the threads' views reach */
+  #reach = 0;
   #ticket = 0;
   #idle: NodeJS.Timeout | undefined;
   #failure: TernionError | undefined;
@@ -81,11 +83,16 @@ export class Gang {
     return (this.setup.control + address) / 4;
   }
 
-  /** Starts the long tasks if none is running. */
+  /** Starts the long tasks if none is running; anew where the memory has grown since, which their views do not reach. */
   async #start(): Promise<void> {
+    const { byteLength } = this.setup.memory.buffer;
     const parked = Atomics.load(this.#words, this.#at(CONTROL.park)) !== 0;
-    if (this.#tasks !== undefined && !parked) return;
+    if (this.#tasks !== undefined && !parked) {
+      if (byteLength === this.#reach) return;
+      this.#park();
+    }
     await this.#tasks;
+    this.#reach = byteLength;
     Atomics.store(this.#words, this.#at(CONTROL.park), 0);
     const { setup, threads } = this;
     const jobs = Array.from({ length: threads }, (_, thread): RunJob => {
