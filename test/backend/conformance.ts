@@ -228,6 +228,39 @@ function tables(variant: Variant): void {
       assert.deepEqual(await b.read(x, 0, 5), input, "the input is not touched");
     });
   });
+
+  test("best finds the ids with the highest logits, with their bits, by id; of equal ones the lower", async () => {
+    // three rows twice, and more ids asked for than there are
+    const twice = (name: string, type: "F16" | "Q8_0") => {
+      const matrix = denseMatrix({ name, rows, columns: width }, type, 11);
+      const rowBytes = matrix.bytes.length / rows;
+      for (const row of [0, 5, 20]) matrix.bytes.copyWithin((row + 7) * rowBytes, row * rowBytes, (row + 1) * rowBytes);
+      return matrix;
+    };
+    await withBackend(variant, [twice("a", "F16"), twice("b", "Q8_0")], async (b, weights) => {
+      const [x, logits] = [b.tensor(MAX_ROWS, width), b.tensor(MAX_ROWS, rows)];
+      for (const weight of weights) {
+        const head = await b.head(weight, 4, 50);
+        b.write(x, uniform(4 * width, 21, 3));
+        const batch = batchOf(6, { outputs: Int32Array.of(0, 2, 3, 5) });
+        await runOps(b, batch, () => b.logits(logits, weight, x));
+        for (const count of [1, 2, 5, 36, 37, 50]) {
+          await runOps(b, batch, () => b.best(head, x, count));
+          for (let j = 0; j < 4; j++) {
+            const row = await b.read(logits, j, 1);
+            const ranked = [...row.keys()].sort((p, q) => row[q] - row[p] || p - q);
+            const want = ranked.slice(0, count).sort((p, q) => p - q);
+            const best = await b.readBest(head, j);
+            assert.deepEqual([...best.ids], want, `${count} of row ${j}`);
+            assert.deepEqual(
+              [...best.logits],
+              want.map((id) => row[id]),
+            );
+          }
+        }
+      }
+    });
+  });
 }
 
 function rmsNorm(x: ArrayLike<number>, weight: ArrayLike<number>, eps: number): Float64Array {

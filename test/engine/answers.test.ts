@@ -45,6 +45,30 @@ describe("the same ids for", () => {
   });
 });
 
+describe("the best ids of a row choose as the whole row does", () => {
+  for (const options of [
+    { temperature: 0 },
+    { temperature: 0, frequencyPenalty: 20, repetitionWindow: 200 },
+    { temperature: 14, topK: 40 },
+    { temperature: 14, topK: 7, topP: 0.7, minP: 0.2, repetitionPenalty: 1.3 },
+    { temperature: 14, topK: 100, presencePenalty: 30 },
+    { temperature: 14, topK: 256, seed: 3 },
+  ]) {
+    test(JSON.stringify(options), async () => {
+      await withEngine({ threads: 3 }, async (engine) => {
+        const answer = { seed: 5, ignoreEnd: true, maxTokens: 25, ...options };
+        const short = await freshIds(engine, PROMPT, answer);
+        // log probabilities need the whole row
+        assert.deepEqual(await freshIds(engine, PROMPT, { ...answer, logprobs: 0 }), short);
+        const mixed = await Promise.all(
+          [answer, { ...answer, logprobs: 0 }, answer].map((o) => freshIds(engine, PROMPT, o)),
+        );
+        assert.deepEqual(mixed, [short, short, short]);
+      });
+    });
+  }
+});
+
 /** Eight greedy tokens, none of them twice, and how far the best raw logit was ahead of the next. */
 async function greedySteps(session: Session) {
   const steps: { id: number; logprob: number; margin: number }[] = [];
