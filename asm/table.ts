@@ -9,7 +9,9 @@
 //    add for each vector, found by the index code0 + 3 code1 + 9 code2 + 27 code3.
 // 3. The columns of a group are j, 16 + j, 32 + j, 48 + j of a block of 64, so that 16 indices come out of vectors.
 // 4. Tables of 16 groups at a time: with 64 of them (331 KB) it was 1.6 times slower where the L2 cache has 512 KB.
-// 5. int16 sums hold 192 columns, at most 192 * 128 = 24576 in size, then widen to int32. (256 would do but for +32768.)
+// 5. Indices are made for 192 columns and all rows first: that reads the weights in long runs, where 64 columns a time
+//    waited for memory at every group.
+// 6. int16 sums hold 192 columns, at most 192 * 128 = 24576 in size, then widen to int32. (256 would do but for +32768.)
 //
 // Preconditions: columns a multiple of 64; x has 32 rows, whatever the number of tokens (lanes never mix).
 
@@ -118,27 +120,32 @@ function groupIndices(w: usize, index: usize, m: v128): void {
   }
 }
 
-/** acc16[8 * groups][32] += the sums of one block of 64 columns, whose 16 tables are built. */
-function addBlock(w: usize, groupBytes: usize, groups: i32, acc16: usize, tables: usize, index: usize, mask: i32): void {
+/** Indices of all groups for `blocks` blocks of 64 columns: (blocks, 8 * groups, 16) bytes. */
+function allIndices(w: usize, groupBytes: usize, groups: i32, blocks: i32, index: usize, mask: i32): void {
   const m = i8x16.splat(<i8>mask);
-  const indexEnd = index + 128;
-  for (let g = 0; g < groups; g++, w += groupBytes) {
-    groupIndices(w, index, m);
-    for (let row = index; row < indexEnd; row += 16, acc16 += LINE) {
-      let s0 = v128.load(acc16), s1 = v128.load(acc16, 16), s2 = v128.load(acc16, 32), s3 = v128.load(acc16, 48);
-      const end = row + 16;
-      for (let p = row, table = tables; p < end; p++, table += TABLE) {
-        const entry = table + <usize>load<u8>(p) * LINE;
-        s0 = i16x8.add(s0, v128.load(entry));
-        s1 = i16x8.add(s1, v128.load(entry, 16));
-        s2 = i16x8.add(s2, v128.load(entry, 32));
-        s3 = i16x8.add(s3, v128.load(entry, 48));
-      }
-      v128.store(acc16, s0);
-      v128.store(acc16, s1, 16);
-      v128.store(acc16, s2, 32);
-      v128.store(acc16, s3, 48);
+  const blockBytes = <usize>groups << 7;
+  for (let g = 0; g < groups; g++, w += groupBytes, index += 128) {
+    for (let b: usize = 0; b < <usize>blocks; b++) groupIndices(w + (b << 7), index + b * blockBytes, m);
+  }
+}
+
+/** acc16[rows][32] += the sums of one block of 64 columns, by its 16 tables; index: (rows, 16) bytes. */
+function addBlock(index: usize, rows: i32, acc16: usize, tables: usize): void {
+  const indexEnd = index + (<usize>rows << 4);
+  for (; index < indexEnd; acc16 += LINE) {
+    let s0 = v128.load(acc16), s1 = v128.load(acc16, 16), s2 = v128.load(acc16, 32), s3 = v128.load(acc16, 48);
+    const end = index + 16;
+    for (let table = tables; index < end; index++, table += TABLE) {
+      const entry = table + <usize>load<u8>(index) * LINE;
+      s0 = i16x8.add(s0, v128.load(entry));
+      s1 = i16x8.add(s1, v128.load(entry, 16));
+      s2 = i16x8.add(s2, v128.load(entry, 32));
+      s3 = i16x8.add(s3, v128.load(entry, 48));
     }
+    v128.store(acc16, s0);
+    v128.store(acc16, s1, 16);
+    v128.store(acc16, s2, 32);
+    v128.store(acc16, s3, 48);
   }
 }
 
@@ -154,20 +161,24 @@ function widen(acc16: usize, acc: usize, n: i32): void {
 }
 
 /**
- * acc[8 * groups][32] int32 = the sums. w as in ternary.ts; x from tableTranspose; scratch: 16 tables, 128 bytes of
- * indices, then (8 * groups, 32) int16.
+ * acc[8 * groups][32] int32 = the sums. w as in ternary.ts; x from tableTranspose; scratch: 16 tables, (8 * groups, 32)
+ * int16, then (3, 8 * groups, 16) indices. Some 200 groups at a time keep the scratch in a cache of 512 KB.
  */
 export function tableDot(w: usize, x: usize, acc: usize, scratch: usize, columns: i32, groups: i32, mask: i32): void {
-  const sums = groups << 8;
-  const index = scratch + 16 * TABLE;
-  const acc16 = index + 128;
-  memory.fill(acc, 0, <usize>sums << 2);
-  memory.fill(acc16, 0, <usize>sums << 1);
-  for (let c = 0; c < columns; c += BLOCK) {
-    for (let j = 0; j < 16; j++) buildTable(x + <usize>(c + j) * LINE, scratch + <usize>j * TABLE);
-    addBlock(w + (<usize>c << 1), <usize>columns << 1, groups, acc16, scratch, index, mask);
-    const done = c + BLOCK;
-    if (done % RUN == 0 || done == columns) widen(acc16, acc, sums);
+  const rows = groups << 3;
+  const acc16 = scratch + 16 * TABLE;
+  const index = acc16 + <usize>rows * LINE;
+  memory.fill(acc, 0, <usize>rows << 7);
+  memory.fill(acc16, 0, <usize>rows * LINE);
+  for (let c = 0; c < columns; c += RUN) {
+    const blocks = min(RUN, columns - c) / BLOCK;
+    allIndices(w + (<usize>c << 1), <usize>columns << 1, groups, blocks, index, mask);
+    for (let b = 0; b < blocks; b++) {
+      const first = x + <usize>(c + b * BLOCK) * LINE;
+      for (let j: usize = 0; j < 16; j++) buildTable(first + j * LINE, scratch + j * TABLE);
+      addBlock(index + <usize>b * (<usize>rows << 4), rows, acc16, scratch);
+    }
+    widen(acc16, acc, rows << 5);
   }
 }
 

@@ -114,7 +114,7 @@ for (const binary of ["ternaryDot16", "ternaryDotBaseline"] as const) {
           const packed = bench.allocate(groups * 2 * columns);
           bench.kernels.ternaryPack(bench.put(encodeI2S(codes)), packed, columns, rows);
           const [input, acc] = [bench.allocate(64 * columns), bench.allocate(1024 * groups)];
-          const scratch = bench.allocate(16 * 81 * 64 + 128 + 512 * groups);
+          const scratch = bench.allocate(16 * 81 * 64 + 8 * groups * (64 + 48));
           bench.kernels.tableTranspose(bench.put(x), input, columns);
           bench.kernels.tableDot(packed, input, acc, scratch, columns, groups, MASKS[0]);
           const sums = bench.i32(acc, 256 * groups);

@@ -144,7 +144,7 @@ export class CpuBackend implements Backend {
     const matrices = sources.filter(({ type }) => type === "I2_S");
     const bytes = Math.max(
       ...sources.map(({ columns }) => 4 * columns),
-      ...matrices.map(({ rows, columns }) => ternaryScratchBytes(rows, columns, threads)),
+      ...matrices.map(({ rows, columns }) => ternaryScratchBytes(rows, columns)),
     );
     this.#scratch = { address: this.#arena.allocate(threads * bytes, "scratch rows"), bytes };
     const pieces = sources.flatMap((source, i) => piecesOf(source, i, weights[i].address));

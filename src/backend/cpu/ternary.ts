@@ -12,20 +12,20 @@ export const TOKENS = 32;
 /** A tile with fewer rows than this is faster row by row (90 against 53 GMAC/s of a whole tile on Zen 3). */
 const FEWEST_TOKENS = 20;
 
-/** Bytes of 16 tables and their indices, as asm/table.ts has them. */
-const TABLE_BYTES = 16 * 81 * 2 * TOKENS + 128;
+/** Groups that the table kernel takes at a time: its scratch stays in a cache of 512 KB. */
+const TILE_GROUPS = 216;
 
-/** Bytes of a thread's scratch for a matrix: transposed input, factors, int32 sums, tables and int16 sums. */
-export function ternaryScratchBytes(rows: number, columns: number, threads: number): number {
-  const share = GROUP * (Math.floor(Math.ceil(rows / GROUP) / threads) + 1);
-  return scratchOf(0, columns, share).end;
+/** Bytes of a thread's scratch for a matrix: for the table kernel, or for the int32 sums of its rows. */
+export function ternaryScratchBytes(rows: number, columns: number): number {
+  return Math.max(tileScratch(0, columns).end, 4 * GROUP * Math.ceil(rows / GROUP));
 }
 
-function scratchOf(address: number, columns: number, rows: number) {
+function tileScratch(address: number, columns: number) {
+  const rows = GROUP * TILE_GROUPS;
   const factors = address + 2 * TOKENS * columns; // (TOKENS) float32
   const acc = factors + 4 * TOKENS; // (rows, TOKENS) int32
-  const tables = acc + 4 * TOKENS * rows; // TABLE_BYTES, then (rows, TOKENS) int16
-  return { input: address, factors, acc, tables, end: Math.ceil((tables + TABLE_BYTES + 2 * TOKENS * rows) / 64) * 64 };
+  const kernel = acc + 4 * TOKENS * rows; // 16 tables of 81 lines, (rows, TOKENS) int16, (3, rows, 16) indices
+  return { input: address, factors, acc, kernel, end: kernel + 16 * 81 * 2 * TOKENS + rows * (2 * TOKENS + 3 * 16) };
 }
 
 /** Arguments before the list of projections, and of one projection. */
@@ -67,17 +67,20 @@ export const ternary: Op = (t, at) => {
 
 /** Batch rows `first` .. `first + TOKENS`, as many as there are. */
 function multiplyTile(t: OpContext, { weight, outputs, out, addTo, scale }: Matrix, x: Input, first: number): void {
-  const [begin, end] = t.share(Math.ceil(outputs / GROUP));
-  const s = scratchOf(x.scratch, x.columns, GROUP * (end - begin));
+  const s = tileScratch(x.scratch, x.columns);
   const tokens = Math.min(TOKENS, t.rows - first);
   for (let i = 0; i < tokens; i++) {
     t.floats[(s.factors >>> 2) + i] = scale * t.floats[(x.scales >>> 2) + first + i];
   }
-  const from = weight + begin * groupBytes(x.columns);
-  t.kernels.tableDot(from, s.input, s.acc, s.tables, x.columns, end - begin, MASKS[0]);
-  const to = 4 * (first * outputs + begin * GROUP);
-  const rows = Math.min(end * GROUP, outputs) - begin * GROUP;
-  t.kernels.tableScale(s.acc, out + to, addTo === 0 ? 0 : addTo + to, 4 * outputs, rows, tokens, s.factors);
+  const [begin, end] = t.share(Math.ceil(outputs / GROUP));
+  for (let group = begin; group < end; group += TILE_GROUPS) {
+    const groups = Math.min(TILE_GROUPS, end - group);
+    const from = weight + group * groupBytes(x.columns);
+    t.kernels.tableDot(from, s.input, s.acc, s.kernel, x.columns, groups, MASKS[0]);
+    const rows = Math.min(groups * GROUP, outputs - group * GROUP);
+    const to = 4 * (first * outputs + group * GROUP);
+    t.kernels.tableScale(s.acc, out + to, addTo === 0 ? 0 : addTo + to, 4 * outputs, rows, tokens, s.factors);
+  }
 }
 
 /** Batch rows from `firstRow` on, one by one, over blocks of weights that stay in the cache. */
