@@ -16,7 +16,7 @@
 import { expNegative, maxLane } from "./reduce";
 
 const CHUNK: usize = 128; // positions
-const ROW: usize = CHUNK << 2; // bytes of one head's scores
+export const CHUNK_ROW: usize = CHUNK << 2; // bytes of one head's scores
 
 /** Rotates pairs (i, i + headDim / 2) of each head in place; table: headDim / 2 cosines, then as many sines. */
 export function rope(x: usize, table: usize, heads: i32, headDim: i32): void {
@@ -72,12 +72,12 @@ function scores4(q: usize, keys: usize, s: usize, blocks: i32, headDim: i32, sca
     }
     v128.store(s, f32x4.mul(a0, f));
     v128.store(s, f32x4.mul(a1, f), 16);
-    v128.store(s + ROW, f32x4.mul(b0, f));
-    v128.store(s + ROW, f32x4.mul(b1, f), 16);
-    v128.store(s + ROW * 2, f32x4.mul(c0, f));
-    v128.store(s + ROW * 2, f32x4.mul(c1, f), 16);
-    v128.store(s + ROW * 3, f32x4.mul(d0, f));
-    v128.store(s + ROW * 3, f32x4.mul(d1, f), 16);
+    v128.store(s + CHUNK_ROW, f32x4.mul(b0, f));
+    v128.store(s + CHUNK_ROW, f32x4.mul(b1, f), 16);
+    v128.store(s + CHUNK_ROW * 2, f32x4.mul(c0, f));
+    v128.store(s + CHUNK_ROW * 2, f32x4.mul(c1, f), 16);
+    v128.store(s + CHUNK_ROW * 3, f32x4.mul(d0, f));
+    v128.store(s + CHUNK_ROW * 3, f32x4.mul(d1, f), 16);
   }
 }
 
@@ -98,7 +98,7 @@ function scores1(q: usize, keys: usize, s: usize, blocks: i32, headDim: i32, sca
 }
 
 /** s[count] → exp(s - max s) in place; partial[0] = max s, partial[1] = the sum. */
-function softmax(s: usize, partial: usize, count: i32): void {
+export function softmaxChunk(s: usize, partial: usize, count: i32): void {
   const end = s + (<usize>count << 2);
   const stop = s + (<usize>((count + 3) & ~3) << 2);
   for (let p = end; p < stop; p += 4) store<f32>(p, -1e30);
@@ -127,13 +127,13 @@ function mix4(w: usize, values: usize, out: usize, outStride: usize, count: i32,
       let e = v128.load32_splat(p);
       a0 = f32x4.add(a0, f32x4.mul(e, v0));
       a1 = f32x4.add(a1, f32x4.mul(e, v1));
-      e = v128.load32_splat(p, ROW);
+      e = v128.load32_splat(p, CHUNK_ROW);
       b0 = f32x4.add(b0, f32x4.mul(e, v0));
       b1 = f32x4.add(b1, f32x4.mul(e, v1));
-      e = v128.load32_splat(p, ROW * 2);
+      e = v128.load32_splat(p, CHUNK_ROW * 2);
       c0 = f32x4.add(c0, f32x4.mul(e, v0));
       c1 = f32x4.add(c1, f32x4.mul(e, v1));
-      e = v128.load32_splat(p, ROW * 3);
+      e = v128.load32_splat(p, CHUNK_ROW * 3);
       d0 = f32x4.add(d0, f32x4.mul(e, v0));
       d1 = f32x4.add(d1, f32x4.mul(e, v1));
     }
@@ -180,15 +180,15 @@ export function attendChunk(
   const k = keys + <usize>(first >> 3) * (head << 3);
   const v = values + (<usize>first << 5);
   let h = 0;
-  for (; h + 4 <= heads; h += 4) scores4(q + <usize>h * head, k, scores + <usize>h * ROW, blocks, headDim, scale);
-  for (; h < heads; h++) scores1(q + <usize>h * head, k, scores + <usize>h * ROW, blocks, headDim, scale);
-  for (h = 0; h < heads; h++) softmax(scores + <usize>h * ROW, partial + <usize>h * partialHead, count);
+  for (; h + 4 <= heads; h += 4) scores4(q + <usize>h * head, k, scores + <usize>h * CHUNK_ROW, blocks, headDim, scale);
+  for (; h < heads; h++) scores1(q + <usize>h * head, k, scores + <usize>h * CHUNK_ROW, blocks, headDim, scale);
+  for (h = 0; h < heads; h++) softmaxChunk(scores + <usize>h * CHUNK_ROW, partial + <usize>h * partialHead, count);
   const out = partial + 16;
   h = 0;
   for (; h + 4 <= heads; h += 4) {
-    mix4(scores + <usize>h * ROW, v, out + <usize>h * partialHead, partialHead, count, headDim, stride);
+    mix4(scores + <usize>h * CHUNK_ROW, v, out + <usize>h * partialHead, partialHead, count, headDim, stride);
   }
-  for (; h < heads; h++) mix1(scores + <usize>h * ROW, v, out + <usize>h * partialHead, count, headDim, stride);
+  for (; h < heads; h++) mix1(scores + <usize>h * CHUNK_ROW, v, out + <usize>h * partialHead, count, headDim, stride);
 }
 
 /** out[headDim] of one head from its `chunks` partials, `chunkStride` bytes apart, in order. */

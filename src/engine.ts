@@ -1,7 +1,7 @@
 /**
  * An Engine: a loaded model on a backend. The one place where file, model, text and backend are put together.
  */
-import type { Backend, OpTime } from "./backend/backend.js";
+import type { Backend, CacheType, HeadKind, OpTime } from "./backend/backend.js";
 import type { DotForm } from "./backend/cpu/kernels.js";
 import { download } from "./download.js";
 import { TernionError } from "./errors.js";
@@ -30,6 +30,14 @@ export interface EngineOptions {
   readonly batchSize?: number | undefined;
   /** refuse a file whose metadata needs mending, instead of mending it; default false */
   readonly strict?: boolean | undefined;
+  /** precision of the key-value cache; default "f32". "i16" takes half of the memory, see docs/kernels.md */
+  readonly kv?: CacheType | undefined;
+  /**
+   * How the next token is found. "exact" scans an 8-bit copy of the output table and computes what is left from the table
+   * itself: same bits as the full table at half of its bytes. "f16" reads the whole table, without the copy. "int8" uses
+   * the copy alone. Default "exact". Logprobs and sampling without top-k read the whole table in any case.
+   */
+  readonly head?: "exact" | "f16" | "int8" | undefined;
   /** form of the ternary kernel of the CPU backend; default: the fastest that works here */
   readonly kernel?: DotForm | undefined;
   /** measure time by op, see `takeProfile`; default false */
@@ -121,11 +129,19 @@ export class Engine implements AsyncDisposable {
       const { layers, kvHeads, headDim, ropeBase } = config;
       const before = backend.memoryBytes;
       const slots = limits.maxSessions;
-      const cache = backend.cache({ layers, slots, positions: limits.contextLength, kvHeads, headDim, ropeBase });
+      const cache = backend.cache({
+        layers,
+        slots,
+        positions: limits.contextLength,
+        kvHeads,
+        headDim,
+        ropeBase,
+        type: limits.kv,
+      });
       const activations = createActivations(backend, config, limits.maxRows, limits.maxRows);
       clock.done("cache", backend.memoryBytes - before);
       const scanned = backend.memoryBytes;
-      const head = await backend.head(weights.head, limits.maxRows, MOST_CANDIDATES);
+      const head = await backend.head(weights.head, limits.maxRows, MOST_CANDIDATES, limits.head);
       clock.done("head", backend.memoryBytes - scanned);
       const model = { config, weights, cache, head, activations };
       return new Engine({ backend, model, tokenizer, metadata, limits, loadReport: clock.report(repairs) });
@@ -268,6 +284,8 @@ interface Limits {
   readonly contextLength: number;
   readonly maxSessions: number;
   readonly maxRows: number;
+  readonly kv: CacheType;
+  readonly head: HeadKind;
 }
 
 function checkLimits(
@@ -280,13 +298,22 @@ function checkLimits(
   };
   const wanted = options.contextLength ?? Math.min(trained, DEFAULT_CONTEXT);
   const contextLength = integer("contextLength", wanted, trained);
-  const cacheBytes = 2 * 4 * layers * kvHeads * headDim * contextLength;
+  const kv = oneOf("kv", options.kv ?? "f32", ["f32", "i16"]);
+  const head = oneOf("head", options.head ?? "exact", ["exact", "f16", "int8"]);
+  const cacheBytes = 2 * (kv === "f32" ? 4 : 2) * layers * kvHeads * headDim * contextLength;
   const affordable = Math.max(1, Math.min(DEFAULT_SESSIONS, Math.floor(DEFAULT_CACHE_BYTES / cacheBytes)));
   return {
     contextLength,
     maxSessions: integer("maxSessions", options.maxSessions ?? affordable, 1024),
     maxRows: integer("batchSize", options.batchSize ?? DEFAULT_BATCH, 4096),
+    kv,
+    head: head === "f16" ? "full" : head,
   };
+}
+
+function oneOf<T extends string>(name: string, value: T, choices: readonly T[]): T {
+  if (choices.includes(value)) return value;
+  throw new RangeError(`${name}: expected ${choices.join(" or ")}, got ${JSON.stringify(value)}`);
 }
 
 async function createBackend(options: EngineOptions, maxRows: number): Promise<Backend> {

@@ -132,7 +132,8 @@ export class Scheduler {
     });
     // a chunk that ends no prompt wants nothing, and prevents nothing
     const bests = wanted.map((row) => rows[row].request.best);
-    const best = bests.includes(0) ? 0 : Math.max(0, ...bests);
+    const full = this.model.head.kind === "full" || bests.includes(0);
+    const best = full ? 0 : Math.max(0, ...bests);
     const batch: Batch = {
       tokens: Int32Array.from(rows, ({ request, index }) => request.ids[index]),
       slots: Int32Array.from(rows, ({ request }) => request.slot),

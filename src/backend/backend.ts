@@ -40,10 +40,18 @@ export interface Weight {
 /** A dense weight that is ready to find the best ids of a row. */
 export interface Head {
   readonly weight: Weight;
+  readonly kind: HeadKind;
   readonly maxRows: number;
   /** most ids of one row */
   readonly maxBest: number;
 }
+
+/**
+ * How the best ids are found. "exact": as fast as the backend can without changing a bit; default. "full": from whole rows
+ * of logits, with no copy of the table. "int8": from an 8-bit copy, whose logits are off by up to a few per cent of their
+ * spread.
+ */
+export type HeadKind = "exact" | "full" | "int8";
 
 /** The best ids of one row: those with the highest logits, of equal ones the lower id. Ordered by id. */
 export interface Best {
@@ -67,7 +75,12 @@ export interface CacheShape {
   readonly headDim: number;
   /** base of the rotary angles; keys are stored rotated */
   readonly ropeBase: number;
+  /** least precision of what is stored; default "f32" */
+  readonly type?: CacheType;
 }
+
+/** float32, or 16-bit integers with a float32 scale for each head and position. */
+export type CacheType = "f32" | "i16";
 
 export type WeightType = "F32" | "F16" | "BF16" | "Q8_0" | "Q6_K" | "I2_S";
 
@@ -126,8 +139,11 @@ export interface Backend {
   tensor(maxRows: number, width: number): Tensor;
   quantized(maxRows: number, width: number): Quantized;
   cache(shape: CacheShape): Cache;
-  /** Makes a loaded weight the head of `best`, for at most `maxRows` wanted rows and `maxBest` ids a row. */
-  head(weight: Weight, maxRows: number, maxBest: number): Promise<Head>;
+  /**
+   * Makes a loaded weight the head of `best`, for at most `maxRows` wanted rows and `maxBest` ids a row. Unless the head
+   * is "int8", `best` finds what `logits` would give, with the same bits.
+   */
+  head(weight: Weight, maxRows: number, maxBest: number, kind?: HeadKind): Promise<Head>;
 
   /** Makes `batch` the current one for the ops recorded from here to `run`. The arrays are copied. */
   begin(batch: Batch): void;
@@ -157,7 +173,7 @@ export interface Backend {
   normOutputs(out: Tensor, x: Tensor, weight: Weight, eps: number): void;
   /** out[j] = head . x[j] for each wanted row j: float dot products, (outputs, vocabulary). */
   logits(out: Tensor, head: Weight, x: Tensor): void;
-  /** Finds the `count` best ids of each wanted row: those of `logits`, with the same bits. Kept until the next `best`. */
+  /** Finds the `count` best ids of each wanted row and keeps them until the next `best`; not for a "full" head. */
   best(head: Head, x: Tensor, count: number): void;
 
   /**

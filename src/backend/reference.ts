@@ -12,6 +12,7 @@ import type {
   Cache,
   CacheShape,
   Head,
+  HeadKind,
   LoadOptions,
   OpTime,
   Projection,
@@ -231,8 +232,8 @@ export class ReferenceBackend implements Backend {
     });
   }
 
-  async head(weight: Weight, maxRows: number, maxBest: number): Promise<Head> {
-    return { weight, maxRows, maxBest };
+  async head(weight: Weight, maxRows: number, maxBest: number, kind: HeadKind = "exact"): Promise<Head> {
+    return { weight, kind, maxRows, maxBest };
   }
 
   best(head: Head, x: Tensor, count: number): void {

@@ -7,9 +7,14 @@ import { biasOption, choiceOption, integerOption, numberOption, repeatedOption }
 
 type Backend = NonNullable<EngineOptions["backend"]>;
 type Kernel = NonNullable<EngineOptions["kernel"]>;
+type Cache = NonNullable<EngineOptions["kv"]>;
+type Head = NonNullable<EngineOptions["head"]>;
 
 const BACKENDS: readonly Backend[] = ["auto", "cpu", "gpu", "reference"];
 const KERNELS: readonly Kernel[] = ["ternaryDot16", "ternaryDot32", "ternaryDotBaseline"];
+
+const CACHES: readonly Cache[] = ["f32", "i16"];
+const HEADS: readonly Head[] = ["exact", "f16", "int8"];
 
 /** Of every command; one that does not run the model takes the options of the engine without using them. */
 export interface CommonOptions {
@@ -19,6 +24,8 @@ export interface CommonOptions {
   readonly ctx?: number;
   readonly seed?: number;
   readonly kernel?: Kernel;
+  readonly kv?: Cache;
+  readonly head?: Head;
   readonly strict?: true;
   readonly debug?: true;
 }
@@ -45,6 +52,8 @@ export function addCommonOptions(command: Command): Command {
     integerOption("-c, --ctx <N>", "tokens of context; default: the model's own, at most 2048", { min: 1 }),
     integerOption("--seed <N>", "the same seed gives the same text; default: a random one", { min: 0 }),
     choiceOption("--kernel <NAME>", "ternary kernel of the CPU; default: the fastest that works here", KERNELS),
+    choiceOption("--kv <TYPE>", "precision of the key-value cache; default: f32", CACHES),
+    choiceOption("--head <KIND>", "how the next token is found; default: exact", HEADS),
     new Option("--strict", "refuse a file whose metadata needs mending"),
     new Option("--debug", "print the stack trace of an error"),
   ];
@@ -77,8 +86,9 @@ function addGroup(command: Command, heading: string, options: readonly Option[])
   return command;
 }
 
-export function engineOptions({ backend, threads, ctx, kernel, strict }: CommonOptions): EngineOptions {
-  return { backend, threads, contextLength: ctx, kernel, strict };
+export function engineOptions({ ctx, ...options }: CommonOptions): EngineOptions {
+  const { backend, threads, kernel, kv, head, strict } = options;
+  return { backend, threads, contextLength: ctx, kernel, kv, head, strict };
 }
 
 /** The library takes `undefined` for "not given", and options by the names that commander makes of the flags. */

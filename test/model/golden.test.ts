@@ -5,7 +5,7 @@
  */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import type { Backend, Batch, Quantized, Tensor } from "../../src/backend/backend.js";
+import type { Backend, Batch, CacheType, Quantized, Tensor } from "../../src/backend/backend.js";
 import { roundHalfEven } from "../../src/backend/reference.js";
 import type { ModelConfig } from "../../src/model/config.js";
 import { createActivations, forward, type Model } from "../../src/model/forward.js";
@@ -17,14 +17,19 @@ const OP_TOLERANCE = 2e-6;
 const UNFLIPPED_TOLERANCE = 1e-5;
 const FLIPPED_TOLERANCE = 5e-2;
 
-async function withModel(variant: Variant, golden: Golden, use: (b: Backend, model: Model) => Promise<void>) {
+async function withModel(
+  variant: Variant,
+  golden: Golden,
+  use: (b: Backend, model: Model) => Promise<void>,
+  type: CacheType = "f32",
+) {
   const rows = golden.tokens.length;
   const backend = await variant.create(rows);
   try {
     const { config } = golden;
     const weights = await loadWeights(golden.sources, config, backend, {});
     const { layers, kvHeads, headDim, ropeBase } = config;
-    const cache = backend.cache({ layers, slots: 2, positions: 64, kvHeads, headDim, ropeBase });
+    const cache = backend.cache({ layers, slots: 2, positions: 64, kvHeads, headDim, ropeBase, type });
     const activations = createActivations(backend, config, rows, rows);
     const head = await backend.head(weights.head, rows, 8);
     await use(backend, { config, weights, cache, head, activations });
@@ -228,18 +233,23 @@ async function chunkedLogits(b: Backend, model: Model, golden: Golden, size: num
 
 describe("logits are the same bits for any threads, chunks, slots and kernels", () => {
   for (const name of GOLDEN_MODELS) {
-    test(name, async () => {
-      const golden = await loadGolden(name);
-      let first: Float32Array | undefined;
-      for (const variant of CPU_VARIANTS) {
-        await withModel(variant, golden, async (b, model) => {
-          for (const size of [golden.tokens.length, 7, 1]) {
-            const logits = await chunkedLogits(b, model, golden, size, size % 2);
-            first ??= logits;
-            assert.deepEqual(logits, first, `${variant.name}, chunks of ${size}`);
-          }
-        });
-      }
-    });
+    for (const type of ["f32", "i16"] as const) {
+      test(`${name} with a cache of ${type}`, async () => {
+        const golden = await loadGolden(name);
+        let first: Float32Array | undefined;
+        for (const variant of CPU_VARIANTS) {
+          const compare = async (b: Backend, model: Model) => {
+            for (const size of [golden.tokens.length, 7, 1]) {
+              const logits = await chunkedLogits(b, model, golden, size, size % 2);
+              first ??= logits;
+              assert.deepEqual(logits, first, `${variant.name}, chunks of ${size}`);
+            }
+          };
+          await withModel(variant, golden, compare, type);
+        }
+        const errors = rowErrors(first ?? new Float32Array(), golden.tensor("logits"), golden.tokens.length);
+        for (const error of errors) assert.ok(error <= FLIPPED_TOLERANCE, `${error}`);
+      });
+    }
   }
 });

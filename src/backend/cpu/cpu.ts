@@ -13,6 +13,7 @@ import type {
   Cache,
   CacheShape,
   Head,
+  HeadKind,
   LoadOptions,
   OpTime,
   Projection,
@@ -25,12 +26,12 @@ import type {
 } from "../backend.js";
 import { checkScale } from "../decode.js";
 import { Arena } from "./arena.js";
+import { elementBytes, partialFloats, scoreBytes } from "./attention.js";
 import { CHUNK, CONTROL, CONTROL_BYTES, DENSE_TYPES, OPS, type OpName, RECORD_WORDS } from "./commands.js";
 import { Gang } from "./gang.js";
 import { HEAD_GROUP, HEAD_NUMBERS, headScratchBytes, joinResults, resultBytes } from "./head.js";
 import { chooseKernels, type DotForm, type KernelChoice } from "./kernels.js";
 import { packedBytes, piecesOf, readFully, STAGING } from "./loader.js";
-import { partialFloats } from "./ops.js";
 import { TOKENS, ternaryScratchBytes } from "./ternary.js";
 
 export interface CpuOptions {
@@ -64,8 +65,11 @@ interface CpuWeight extends Weight {
 }
 
 interface CpuCache extends Cache {
-  readonly keys: number; // (layers, slots, kvHeads, positions / 8, headDim, 8) float32
-  readonly values: number; // (layers, slots, kvHeads, headDim / 8, positions, 8) float32
+  // f32: (layers, slots, kvHeads, positions / 8, headDim, 8); i16: (.., positions / 8, headDim / 2, 8, 2)
+  readonly keys: number;
+  readonly values: number; // (layers, slots, kvHeads, headDim / 8, positions, 8)
+  readonly keyScales: number; // i16: (layers, slots, kvHeads, positions) float32; f32: 0
+  readonly valueScales: number;
   /** positions rounded up to whole chunks */
   readonly positions: number;
   readonly angles: number; // (positions, headDim): headDim / 2 cosines, as many sines
@@ -197,13 +201,21 @@ export class CpuBackend implements Backend {
   cache(shape: CacheShape): CpuCache {
     const { layers, slots, kvHeads, headDim } = shape;
     const positions = Math.ceil(shape.positions / CHUNK) * CHUNK;
-    const bytes = 4 * layers * slots * kvHeads * positions * headDim;
+    const heads = layers * slots * kvHeads;
     const what = `key-value cache of ${slots} x ${shape.positions} positions`;
-    const keys = this.#arena.allocate(bytes, what);
-    const values = this.#arena.allocate(bytes, what);
+    const elements = () => this.#arena.allocate(heads * positions * headDim * elementBytes(shape), what);
+    const scales = () => (shape.type === "i16" ? this.#arena.allocate(4 * heads * positions, what) : 0);
     const angles = this.#arena.allocate(4 * positions * headDim, "rotary angles");
     fillAngles(this.#arena.f32.subarray(angles / 4), shape, positions);
-    return { shape, keys, values, positions, angles };
+    return {
+      shape,
+      keys: elements(),
+      values: elements(),
+      keyScales: scales(),
+      valueScales: scales(),
+      positions,
+      angles,
+    };
   }
 
   begin({ tokens, slots, positions, outputs }: Batch): void {
@@ -241,32 +253,17 @@ export class CpuBackend implements Backend {
   }
 
   ropeStore(cache: Cache, layer: number, { q, k, v }: { q: Tensor; k: Tensor; v: Tensor }): void {
-    const { kvHeads, headDim } = cache.shape;
-    const { keys, values, positions, angles } = this.#layer(cache, layer);
-    const heads = [q.width / headDim, kvHeads, headDim];
-    this.#emit("ropeStore", [...[q, k, v].map(addressOf), ...heads, keys, values, positions, angles]);
+    const heads = q.width / cache.shape.headDim;
+    const { angles } = cache as CpuCache;
+    this.#emit("ropeStore", [...layerOf(cache, layer), ...[q, k, v].map(addressOf), heads, angles]);
   }
 
   attend(out: Tensor, q: Tensor, cache: Cache, layer: number): void {
     const { kvHeads, headDim } = cache.shape;
-    const { keys, values, positions } = this.#layer(cache, layer);
     const heads = q.width / headDim;
-    const { threads } = this.#gang;
-    const { scores, partials, unitBytes } = this.#attentionScratch(heads / kvHeads, headDim, positions);
-    const all = [
-      addressOf(q),
-      addressOf(out),
-      heads,
-      kvHeads,
-      headDim,
-      keys,
-      values,
-      positions,
-      partials,
-      unitBytes,
-      scores,
-    ];
-    if (this.#rows * kvHeads >= SPLIT_UNITS * threads) {
+    const { scores, partials, unitBytes } = this.#attentionScratch(heads / kvHeads, cache as CpuCache);
+    const all = [...layerOf(cache, layer), addressOf(q), addressOf(out), heads, partials, unitBytes, scores];
+    if (this.#rows * kvHeads >= SPLIT_UNITS * this.#gang.threads) {
       this.#emit("attend", all);
     } else {
       this.#emit("attendSplit", all);
@@ -288,7 +285,9 @@ export class CpuBackend implements Backend {
     this.#emit("logits", [addressOf(x), address, type, rowBytes, x.width, head.rows, addressOf(out), ...scratch]);
   }
 
-  async head(weight: Weight, maxRows: number, maxBest: number): Promise<CpuHead> {
+  async head(weight: Weight, maxRows: number, maxBest: number, kind: HeadKind = "exact"): Promise<CpuHead> {
+    const none = { codes: 0, numbers: 0, scratch: { address: 0, bytes: 0 }, results: 0 };
+    if (kind === "full") return { weight, kind, maxRows: 0, maxBest: 0, ...none };
     const { threads } = this.#gang;
     const { address, type, rowBytes } = denseOf(weight);
     const { rows, columns } = weight;
@@ -300,11 +299,11 @@ export class CpuBackend implements Backend {
     const results = this.#arena.allocate(maxRows * threads * resultBytes(maxBest), "best ids");
     this.#emit("headPack", [address, type, rowBytes, columns, rows, codes, numbers, scratch.address, bytes]);
     await this.run();
-    return { weight, maxRows, maxBest, codes, numbers, scratch, results };
+    return { weight, kind, maxRows, maxBest, codes, numbers, scratch, results };
   }
 
   best(head: Head, x: Tensor, count: number): void {
-    const { weight, codes, numbers, scratch, results, maxRows, maxBest } = head as CpuHead;
+    const { weight, kind, codes, numbers, scratch, results, maxRows, maxBest } = head as CpuHead;
     if (count < 1 || count > maxBest || this.#outputs > maxRows) {
       throw new RangeError(
         `best: expected 1 to ${maxBest} ids of at most ${maxRows} rows, got ${count} of ${this.#outputs}`,
@@ -313,7 +312,16 @@ export class CpuBackend implements Backend {
     const { address, type, rowBytes } = denseOf(weight);
     const table = [address, type, rowBytes, weight.columns, weight.rows, codes, numbers];
     this.#best = count;
-    this.#emit("best", [addressOf(x), ...table, scratch.address, scratch.bytes, results, count, maxRows]);
+    this.#emit("best", [
+      addressOf(x),
+      ...table,
+      scratch.address,
+      scratch.bytes,
+      results,
+      count,
+      maxRows,
+      kind === "int8" ? 1 : 0,
+    ]);
   }
   async readBest(head: Head, row: number): Promise<Best> {
     const { threads } = this.#gang;
@@ -404,19 +412,12 @@ export class CpuBackend implements Backend {
     return { name, rows, columns, type, address, rowBytes: type === "I2_S" ? 0 : byteLength / rows, scale };
   }
 
-  /** Addresses of one layer of the cache. */
-  #layer(cache: Cache, layer: number) {
-    const { keys, values, positions, angles, shape } = cache as CpuCache;
-    const offset = 4 * layer * shape.slots * shape.kvHeads * positions * shape.headDim;
-    return { keys: keys + offset, values: values + offset, positions, angles };
-  }
-
   /** Scratch of attention, made once: all layers have one shape. */
-  #attentionScratch(group: number, headDim: number, positions: number) {
+  #attentionScratch(group: number, { positions, shape: { headDim } }: CpuCache) {
     if (this.#attention.unitBytes === 0) {
       const { threads } = this.#gang;
       const unitBytes = 4 * (positions / CHUNK) * group * partialFloats(headDim);
-      const scores = this.#arena.allocate(threads * group * CHUNK * 4, "attention scores");
+      const scores = this.#arena.allocate(threads * scoreBytes(group, headDim), "attention scores");
       const partials = this.#arena.allocate(threads * SPLIT_UNITS * unitBytes, "attention partials");
       this.#attention = { scores, partials, unitBytes };
     }
@@ -428,6 +429,16 @@ export class CpuBackend implements Backend {
 const SPLIT_UNITS = 4;
 
 const addressOf = (tensor: Tensor) => (tensor as CpuTensor).address;
+
+/** What the ops of attention want to know of one layer of a cache, in the order of attention.ts. */
+function layerOf(cache: Cache, layer: number): number[] {
+  const { keys, values, keyScales, valueScales, positions, shape } = cache as CpuCache;
+  const { slots, kvHeads, headDim } = shape;
+  const heads = layer * slots * kvHeads;
+  const elements = heads * positions * headDim * elementBytes(shape);
+  const scales = keyScales === 0 ? 0 : 4 * heads * positions;
+  return [kvHeads, headDim, keys + elements, values + elements, keyScales + scales, valueScales + scales, positions];
+}
 
 function denseOf(weight: Weight): { address: number; type: number; rowBytes: number } {
   const { name, address, type, rowBytes } = weight as CpuWeight;

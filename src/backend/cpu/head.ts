@@ -67,24 +67,46 @@ export const headPack: Op = (t, at) => {
 };
 
 export const best: Op = (t, at) => {
-  const [
-    x,
-    table,
-    type,
-    rowBytes,
-    columns,
-    vocabulary,
-    codes,
-    numbers,
-    scratch,
-    scratchBytes,
-    results,
-    count,
-    maxRows,
-  ] = t.words.subarray(at, at + 13);
+  const [x, table, type, rowBytes, columns, vocabulary, codes, numbers, scratch, scratchBytes, results, count] =
+    t.words.subarray(at, at + 12);
+  const [maxRows, int8] = t.words.subarray(at + 12, at + 14);
   const [begin, end] = t.share(Math.ceil(vocabulary / HEAD_GROUP));
   const rows = shareRows(vocabulary, t.job.threads);
   const s = scratchOf(scratch + t.job.thread * scratchBytes, columns, maxRows, rows);
+  scan(t, { x, columns, codes, numbers, begin, end }, s);
+  const first = HEAD_GROUP * begin;
+  const length = Math.min(HEAD_GROUP * end, vocabulary) - first;
+  for (let j = 0; j < t.outputs; j++) {
+    const share = {
+      first,
+      length,
+      lower: s.lower + j * s.boundBytes,
+      upper: s.upper + j * s.boundBytes,
+      found: s.found,
+    };
+    const input = x + 4 * j * columns;
+    const exact = (id: number) => exactLogit(t, table + id * rowBytes, type, input, s.row, columns);
+    const top = int8 === 1 ? pickApproximate(t, share, count) : pick(t, share, count, exact);
+    writeResult(t, results + (j * t.job.threads + t.job.thread) * resultBytes(count), top);
+  }
+};
+
+interface Scanned {
+  readonly x: number;
+  readonly columns: number;
+  readonly codes: number;
+  readonly numbers: number;
+  /** groups */
+  readonly begin: number;
+  readonly end: number;
+}
+
+/** Bounds of the logits of this thread's share, for every wanted row. */
+function scan(
+  t: OpContext,
+  { x, columns, codes, numbers, begin, end }: Scanned,
+  s: ReturnType<typeof scratchOf>,
+): void {
   const { headQuantize, headScan } = t.kernels;
   for (let j = 0; j < t.outputs; j++) {
     const input = s.inputs + j * s.inputBytes;
@@ -93,37 +115,26 @@ export const best: Op = (t, at) => {
   const step = t.outputs === 1 ? end - begin : Math.ceil(BLOCK_BYTES / (HEAD_GROUP * columns));
   for (let group = begin; group < end; group += step) {
     const groups = Math.min(step, end - group);
-    const bounds = 4 * HEAD_GROUP * (group - begin);
+    const [from, scales] = [codes + group * HEAD_GROUP * columns, numbers + group * HEAD_NUMBERS];
     for (let j = 0; j < t.outputs; j++) {
-      const [input, to] = [s.inputs + j * s.inputBytes, j * s.boundBytes + bounds];
-      const [from, with4] = [codes + group * HEAD_GROUP * columns, numbers + group * HEAD_NUMBERS];
-      headScan(from, with4, input, input + s.factors, s.lower + to, s.upper + to, columns, groups);
+      const input = s.inputs + j * s.inputBytes;
+      const to = j * s.boundBytes + 4 * HEAD_GROUP * (group - begin);
+      headScan(from, scales, input, input + s.factors, s.lower + to, s.upper + to, columns, groups);
     }
   }
-  const first = HEAD_GROUP * begin;
-  const length = Math.min(HEAD_GROUP * end, vocabulary) - first;
-  for (let j = 0; j < t.outputs; j++) {
-    const to = results + (j * t.job.threads + t.job.thread) * resultBytes(count);
-    const share = {
-      first,
-      length,
-      lower: s.lower + j * s.boundBytes,
-      upper: s.upper + j * s.boundBytes,
-      found: s.found,
-    };
-    const exact = (id: number) => {
-      if (DENSE_TYPES[type] === "F16")
-        t.kernels.logitsF16(table + id * rowBytes, x + 4 * j * columns, s.row, columns, 1, ...HALF);
-      else {
-        t.kernels[`decode${DENSE_TYPES[type]}`](table + id * rowBytes, s.row, columns);
-        return t.kernels.dotF32(s.row, x + 4 * j * columns, columns);
-      }
-      return t.floats[s.row >>> 2];
-    };
-    writeResult(t, to, pick(t, share, count, exact));
-  }
-};
+}
 
+/** One logit by the kernels of the full head; `row` is scratch. */
+function exactLogit(t: OpContext, from: number, type: number, x: number, row: number, columns: number): number {
+  if (DENSE_TYPES[type] === "F16") {
+    t.kernels.logitsF16(from, x, row, columns, 1, ...HALF);
+    return t.floats[row >>> 2];
+  }
+  t.kernels[`decode${DENSE_TYPES[type]}`](from, row, columns);
+  return t.kernels.dotF32(row, x, columns);
+}
+
+/** Bounds of the logits of consecutive rows of the table. */
 interface Share {
   /** id of the first row */
   readonly first: number;
@@ -131,6 +142,13 @@ interface Share {
   readonly lower: number;
   readonly upper: number;
   readonly found: number;
+}
+
+/** The best `count` by the middle of their bounds. */
+function pickApproximate(t: OpContext, { first, length, lower, upper }: Share, count: number): TopList {
+  const top = new TopList(count);
+  for (let i = 0; i < length; i++) top.add(first + i, (t.floats[(lower >>> 2) + i] + t.floats[(upper >>> 2) + i]) / 2);
+  return top;
 }
 
 /** The best `count` of a share: ids whose upper bound reaches the count-th largest lower bound, computed exactly. */

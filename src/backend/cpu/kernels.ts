@@ -76,6 +76,23 @@ export interface Kernels {
     scores: number,
     partial: number,
   ): void;
+  storeKey16(k: number, keys: number, scales: number, position: number, headDim: number, limit: number): void;
+  storeValue16(v: number, values: number, scales: number, position: number, headDim: number, stride: number): void;
+  attendChunk16(
+    q: number,
+    keys: number,
+    values: number,
+    keyScales: number,
+    valueScales: number,
+    stride: number,
+    first: number,
+    count: number,
+    heads: number,
+    headDim: number,
+    scores: number,
+    partial: number,
+    limit: number,
+  ): void;
   combine(partial: number, chunks: number, chunkStride: number, out: number, headDim: number): void;
   headPack(row: number, dst: number, numbers: number, lane: number, n: number): void;
   headQuantize(x: number, u: number, factors: number, n: number, limit: number): void;

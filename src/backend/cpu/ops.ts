@@ -3,10 +3,12 @@
  * Arguments stand in the record in the order in which cpu.ts writes them. Addresses above 2 GiB are negative in int32;
  * WebAssembly takes them so, and sums of them wrap as they should.
  */
-import { CHUNK, DENSE_TYPES, type OpName } from "./commands.js";
+
+import { attend, attendSplit, combine, ropeStore } from "./attention.js";
+import { DENSE_TYPES, type OpName } from "./commands.js";
 import { best, headPack } from "./head.js";
 import { HALF } from "./kernels.js";
-import { BLOCK_BYTES, type Op, type OpContext } from "./op-context.js";
+import { BLOCK_BYTES, type Op } from "./op-context.js";
 import { ternary } from "./ternary.js";
 
 export const EXECUTE: Readonly<Record<OpName, Op>> = {
@@ -30,57 +32,11 @@ export const EXECUTE: Readonly<Record<OpName, Op>> = {
 
   ternary,
 
-  ropeStore(t, at) {
-    const [q, k, v, heads, kvHeads, headDim, keys, values, positions, table] = t.words.subarray(at, at + 10);
-    const headBytes = 4 * headDim;
-    const [begin, end] = t.share(t.rows);
-    for (let row = begin; row < end; row++) {
-      const position = t.position(row);
-      const angles = table + position * headBytes;
-      t.kernels.rope(q + row * heads * headBytes, angles, heads, headDim);
-      t.kernels.rope(k + row * kvHeads * headBytes, angles, kvHeads, headDim);
-      for (let head = 0; head < kvHeads; head++) {
-        const from = (row * kvHeads + head) * headBytes;
-        const to = (t.slot(row) * kvHeads + head) * positions * headBytes;
-        t.kernels.storeKey(k + from, keys + to, position, headDim);
-        t.kernels.storeValue(v + from, values + to, position, headDim, 32 * positions);
-      }
-    }
-  },
+  ropeStore,
 
-  // a unit is (row, key-value head); many units: each thread does whole ones
-  attend(t, at) {
-    const a = attention(t, at);
-    const partials = a.scratch + t.job.thread * a.unitBytes;
-    const [begin, end] = t.share(t.rows * a.kvHeads);
-    for (let unit = begin; unit < end; unit++) {
-      const chunks = chunksOf(t, a, unit);
-      for (let chunk = 0; chunk < chunks; chunk++) attendChunk(t, a, { unit, chunk, partials });
-      combine(t, a, unit, partials);
-    }
-  },
-
-  // few units: threads share their chunks, and `combine` follows behind a barrier
-  attendSplit(t, at) {
-    const a = attention(t, at);
-    const units = t.rows * a.kvHeads;
-    let total = 0;
-    for (let unit = 0; unit < units; unit++) total += chunksOf(t, a, unit);
-    const [begin, end] = t.share(total);
-    for (let unit = 0, first = 0; unit < units; unit++) {
-      const chunks = chunksOf(t, a, unit);
-      const partials = a.scratch + unit * a.unitBytes;
-      const last = Math.min(chunks, end - first);
-      for (let chunk = Math.max(0, begin - first); chunk < last; chunk++) attendChunk(t, a, { unit, chunk, partials });
-      first += chunks;
-    }
-  },
-
-  combine(t, at) {
-    const a = attention(t, at);
-    const [begin, end] = t.share(t.rows * a.kvHeads);
-    for (let unit = begin; unit < end; unit++) combine(t, a, unit, a.scratch + unit * a.unitBytes);
-  },
+  attend,
+  attendSplit,
+  combine,
 
   gate(t, at) {
     const [gate, up, out, width, silu] = t.words.subarray(at, at + 5);
@@ -119,64 +75,3 @@ export const EXECUTE: Readonly<Record<OpName, Op>> = {
   headPack,
   best,
 };
-
-/** Floats of one head's partial result: its max, its sum, two unused, headDim of the mix. */
-export const partialFloats = (headDim: number) => headDim + 4;
-
-function attention(t: OpContext, at: number) {
-  const [q, out, heads, kvHeads, headDim, keys, values, positions, scratch, unitBytes, scores] = t.words.subarray(
-    at,
-    at + 11,
-  );
-  const group = heads / kvHeads;
-  return {
-    q,
-    out,
-    /** query heads that share one key-value head */
-    group,
-    kvHeads,
-    headDim,
-    keys,
-    values,
-    positions,
-    scratch,
-    /** bytes of all partials of one unit */
-    unitBytes,
-    scores: scores + t.job.thread * group * CHUNK * 4,
-    chunkBytes: group * partialFloats(headDim) * 4,
-  };
-}
-type Attention = ReturnType<typeof attention>;
-
-function chunksOf(t: OpContext, a: Attention, unit: number): number {
-  return Math.floor(t.position(Math.floor(unit / a.kvHeads)) / CHUNK) + 1;
-}
-
-/** One chunk of positions of one unit, into its place among the unit's partials. */
-function attendChunk(t: OpContext, a: Attention, at: { unit: number; chunk: number; partials: number }): void {
-  const row = Math.floor(at.unit / a.kvHeads);
-  const headBytes = 4 * a.headDim;
-  const first = at.chunk * CHUNK;
-  const cached = (t.slot(row) * a.kvHeads + (at.unit % a.kvHeads)) * a.positions * headBytes;
-  t.kernels.attendChunk(
-    a.q + at.unit * a.group * headBytes,
-    a.keys + cached,
-    a.values + cached,
-    32 * a.positions,
-    first,
-    Math.min(CHUNK, t.position(row) + 1 - first),
-    a.group,
-    a.headDim,
-    a.scores,
-    at.partials + at.chunk * a.chunkBytes,
-  );
-}
-
-function combine(t: OpContext, a: Attention, unit: number, partials: number): void {
-  const chunks = chunksOf(t, a, unit);
-  for (let head = 0; head < a.group; head++) {
-    const from = partials + head * partialFloats(a.headDim) * 4;
-    const to = a.out + (unit * a.group + head) * 4 * a.headDim;
-    t.kernels.combine(from, chunks, a.chunkBytes, to, a.headDim);
-  }
-}
