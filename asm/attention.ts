@@ -7,9 +7,9 @@
 // 1. Keys lie in blocks of 8 positions, (position / 8, headDim, 8): 8 scores grow side by side in two vectors, without
 //    sums across lanes. Values lie as (headDim / 8, positions, 8): the mix of 8 elements reads straight through.
 // 2. Four query heads that share a key-value head go together, so that a key or value is read once for the four.
-// 3. Positions go in chunks of at most CHUNK, whose (max, sum of w, sum of w v) `combine` puts together in the order of
-//    the chunks. Chunks begin at multiples of CHUNK: the arithmetic depends on the position alone, so it does not
-//    matter which thread takes which chunk.
+// 3. Positions go in chunks of at most CHUNK, whose (max, sum of w, sum of w v) `fold` adds up in the order of the
+//    chunks. Chunks begin at multiples of CHUNK: the arithmetic depends on the position alone, so it does not matter
+//    which thread takes which chunk, nor when they are folded.
 //
 // Preconditions: headDim a multiple of 8; what follows a chunk's last position in its block is readable.
 
@@ -191,20 +191,23 @@ export function attendChunk(
   for (; h < heads; h++) mix1(scores + <usize>h * CHUNK_ROW, v, out + <usize>h * partialHead, count, headDim, stride);
 }
 
-/** out[headDim] of one head from its `chunks` partials, `chunkStride` bytes apart, in order. */
-export function combine(partial: usize, chunks: i32, chunkStride: usize, out: usize, headDim: i32): void {
-  let m = load<f32>(partial);
-  for (let c = 1; c < chunks; c++) m = max(m, load<f32>(partial + <usize>c * chunkStride));
-  const size = <usize>headDim << 2;
-  memory.fill(out, 0, size);
-  let sum: f32 = 0;
-  for (let c = 0; c < chunks; c++, partial += chunkStride) {
-    const f = expNegative(f32x4.splat(load<f32>(partial) - m));
-    sum += f32x4.extract_lane(f, 0) * load<f32>(partial, 4);
-    for (let i: usize = 0; i < size; i += 16) {
-      v128.store(out + i, f32x4.add(v128.load(out + i), f32x4.mul(f, v128.load(partial + 16 + i))));
-    }
+/** Adds the partial result of the next chunk to that of the chunks before it: state = state + next, both of one head. */
+export function fold(state: usize, next: usize, headDim: i32): void {
+  const before = load<f32>(state), after = load<f32>(next);
+  const m = max(before, after);
+  const a = expNegative(f32x4.splat(before - m)), b = expNegative(f32x4.splat(after - m));
+  store<f32>(state, m);
+  store<f32>(state, f32x4.extract_lane(a, 0) * load<f32>(state, 4) + f32x4.extract_lane(b, 0) * load<f32>(next, 4), 4);
+  const end = state + (<usize>headDim << 2);
+  for (; state < end; state += 16, next += 16) {
+    const old = f32x4.mul(a, v128.load(state, 16));
+    v128.store(state, f32x4.add(old, f32x4.mul(b, v128.load(next, 16))), 16);
   }
-  const inverse = f32x4.splat(1 / sum);
-  for (let i: usize = 0; i < size; i += 16) v128.store(out + i, f32x4.mul(v128.load(out + i), inverse));
+}
+
+/** out[headDim] = the mix of a head's whole context: its sum of w v over its sum of w. */
+export function finish(state: usize, out: usize, headDim: i32): void {
+  const inverse = f32x4.splat(1 / load<f32>(state, 4));
+  const end = out + (<usize>headDim << 2);
+  for (; out < end; out += 16, state += 16) v128.store(out, f32x4.mul(v128.load(state, 16), inverse));
 }

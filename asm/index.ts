@@ -5,7 +5,7 @@ export { tableTranspose, tableDot, tableScale } from "./table";
 export { norm, normQuantize } from "./norm";
 export { gateRelu2, gateSilu } from "./ffn";
 export { decodeF32, decodeF16, decodeBF16, decodeQ8_0, decodeQ6_K, dotF32, logitsF16 } from "./dense";
-export { rope, storeKey, storeValue, attendChunk, combine } from "./attention";
+export { rope, storeKey, storeValue, attendChunk, fold, finish } from "./attention";
 export { headPack, headQuantize, headScan, atLeast } from "./head";
 export { storeKey16, storeValue16, attendChunk16 } from "./attention16";
 export { barrier } from "./sync";

@@ -145,7 +145,7 @@ export interface Backend {
    */
   head(weight: Weight, maxRows: number, maxBest: number, kind?: HeadKind): Promise<Head>;
 
-  /** Makes `batch` the current one for the ops recorded from here to `run`. The arrays are copied. */
+  /** Makes `batch` the current one for the ops recorded from here to `run`; once a run, before its ops. Copies the arrays. */
   begin(batch: Batch): void;
 
   /** out[row] = table[token of row], as float32. */

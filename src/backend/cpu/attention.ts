@@ -57,43 +57,78 @@ export const ropeStore: Op = (t, at) => {
   }
 };
 
-/** Many units: each thread does whole ones. */
+/** Batch rows that go through a chunk of keys and values one after another, so that it is read from memory once. */
+const TILE_ROWS = 16;
+
+/** Partial results that one thread of `attend` works with: those of a tile, and one more. */
+export const TILE_PARTIALS = TILE_ROWS + 1;
+
+/** Many units: each thread does whole ones, chunk by chunk for a tile of rows that share a key-value head. */
 export const attend: Op = (t, at) => {
   const a = attentionAt(t, at);
-  const partials = a.scratch + t.job.thread * a.unitBytes;
   const [begin, end] = t.share(t.rows * a.kvHeads);
-  for (let unit = begin; unit < end; unit++) {
-    const chunks = chunksOf(t, a, unit);
-    for (let chunk = 0; chunk < chunks; chunk++) attendChunk(t, a, { unit, chunk, partials });
-    combineUnit(t, a, unit, partials);
+  for (let unit = begin; unit < end; ) {
+    const head = Math.floor(unit / t.rows);
+    const first = unit % t.rows;
+    const last = Math.min(first + TILE_ROWS, t.rows, first + end - unit);
+    attendTile(t, a, head, first, last);
+    unit += last - first;
   }
 };
+
+/** Rows first .. last of one key-value head. */
+function attendTile(t: OpContext, a: Attention, head: number, first: number, last: number): void {
+  const states = a.tile + t.job.thread * TILE_PARTIALS * a.chunkBytes;
+  const next = states + TILE_ROWS * a.chunkBytes;
+  let chunks = 0;
+  for (let row = first; row < last; row++) chunks = Math.max(chunks, chunksOf(t, row));
+  for (let chunk = 0; chunk < chunks; chunk++) {
+    for (let row = first; row < last; row++) {
+      if (chunk >= chunksOf(t, row)) continue;
+      const state = states + (row - first) * a.chunkBytes;
+      attendChunk(t, a, { row, head, chunk, partial: chunk === 0 ? state : next });
+      if (chunk > 0) foldAll(t, a, state, next);
+    }
+  }
+  for (let row = first; row < last; row++) finishAll(t, a, row, head, states + (row - first) * a.chunkBytes);
+}
 
 /** Few units: threads share their chunks, and `combine` follows behind a barrier. */
 export const attendSplit: Op = (t, at) => {
   const a = attentionAt(t, at);
-  const units = t.rows * a.kvHeads;
   let total = 0;
-  for (let unit = 0; unit < units; unit++) total += chunksOf(t, a, unit);
+  for (let row = 0; row < t.rows; row++) total += chunksOf(t, row) * a.kvHeads;
   const [begin, end] = t.share(total);
-  for (let unit = 0, first = 0; unit < units; unit++) {
-    const chunks = chunksOf(t, a, unit);
-    const partials = a.scratch + unit * a.unitBytes;
+  for (let unit = 0, first = 0; unit < t.rows * a.kvHeads; unit++) {
+    const row = Math.floor(unit / a.kvHeads);
+    const chunks = chunksOf(t, row);
     const last = Math.min(chunks, end - first);
-    for (let chunk = Math.max(0, begin - first); chunk < last; chunk++) attendChunk(t, a, { unit, chunk, partials });
+    for (let chunk = Math.max(0, begin - first); chunk < last; chunk++) {
+      const partial = a.split + unit * a.unitBytes + chunk * a.chunkBytes;
+      attendChunk(t, a, { row, head: unit % a.kvHeads, chunk, partial });
+    }
     first += chunks;
   }
 };
 
+/** Folds the chunks of `attendSplit` in order. */
 export const combine: Op = (t, at) => {
   const a = attentionAt(t, at);
   const [begin, end] = t.share(t.rows * a.kvHeads);
-  for (let unit = begin; unit < end; unit++) combineUnit(t, a, unit, a.scratch + unit * a.unitBytes);
+  for (let unit = begin; unit < end; unit++) {
+    const row = Math.floor(unit / a.kvHeads);
+    const state = a.split + unit * a.unitBytes;
+    for (let chunk = 1; chunk < chunksOf(t, row); chunk++) foldAll(t, a, state, state + chunk * a.chunkBytes);
+    finishAll(t, a, row, unit % a.kvHeads, state);
+  }
 };
 
 function attentionAt(t: OpContext, at: number) {
   const cache = cacheAt(t, at);
-  const [q, out, heads, scratch, unitBytes, scores] = t.words.subarray(at + CACHE_ARGUMENTS, at + CACHE_ARGUMENTS + 6);
+  const [q, out, heads, tile, split, unitBytes, scores] = t.words.subarray(
+    at + CACHE_ARGUMENTS,
+    at + CACHE_ARGUMENTS + 7,
+  );
   const group = heads / cache.kvHeads;
   return {
     ...cache,
@@ -101,29 +136,34 @@ function attentionAt(t: OpContext, at: number) {
     out,
     /** query heads that share one key-value head */
     group,
-    scratch,
-    /** bytes of all partials of one unit */
+    tile,
+    split,
+    /** bytes of all partial results of one unit */
     unitBytes,
     scores: scores + t.job.thread * scoreBytes(group, cache.headDim),
+    /** bytes of the partial result of one unit for one chunk */
     chunkBytes: group * partialFloats(cache.headDim) * 4,
   };
 }
 type Attention = ReturnType<typeof attentionAt>;
 
-function chunksOf(t: OpContext, a: Attention, unit: number): number {
-  return Math.floor(t.position(Math.floor(unit / a.kvHeads)) / CHUNK) + 1;
+function chunksOf(t: OpContext, row: number): number {
+  return Math.floor(t.position(row) / CHUNK) + 1;
 }
 
-/** One chunk of positions of one unit, into its place among the unit's partials. */
-function attendChunk(t: OpContext, a: Attention, at: { unit: number; chunk: number; partials: number }): void {
-  const row = Math.floor(at.unit / a.kvHeads);
-  const first = at.chunk * CHUNK;
-  const count = Math.min(CHUNK, t.position(row) + 1 - first);
-  const slot = t.slot(row) * a.kvHeads + (at.unit % a.kvHeads);
-  const [keys, values] = [a.keys + slot * a.headBytes, a.values + slot * a.headBytes];
-  const q = a.q + at.unit * a.group * 4 * a.headDim;
-  const partial = at.partials + at.chunk * a.chunkBytes;
+/** One chunk of positions of one unit. */
+function attendChunk(
+  t: OpContext,
+  a: Attention,
+  at: { row: number; head: number; chunk: number; partial: number },
+): void {
+  const { row, head, chunk, partial } = at;
   const { group, headDim, positions, scores } = a;
+  const first = chunk * CHUNK;
+  const count = Math.min(CHUNK, t.position(row) + 1 - first);
+  const slot = t.slot(row) * a.kvHeads + head;
+  const [keys, values] = [a.keys + slot * a.headBytes, a.values + slot * a.headBytes];
+  const q = a.q + (row * a.kvHeads + head) * group * 4 * headDim;
   if (a.keyScales === 0) {
     t.kernels.attendChunk(q, keys, values, 32 * positions, first, count, group, headDim, scores, partial);
     return;
@@ -146,11 +186,16 @@ function attendChunk(t: OpContext, a: Attention, at: { unit: number; chunk: numb
   );
 }
 
-function combineUnit(t: OpContext, a: Attention, unit: number, partials: number): void {
-  const chunks = chunksOf(t, a, unit);
+/** state += next for the heads of one unit. */
+function foldAll(t: OpContext, a: Attention, state: number, next: number): void {
+  const bytes = 4 * partialFloats(a.headDim);
+  for (let head = 0; head < a.group; head++) t.kernels.fold(state + head * bytes, next + head * bytes, a.headDim);
+}
+
+function finishAll(t: OpContext, a: Attention, row: number, kvHead: number, state: number): void {
+  const bytes = 4 * partialFloats(a.headDim);
+  const out = a.out + (row * a.kvHeads + kvHead) * a.group * 4 * a.headDim;
   for (let head = 0; head < a.group; head++) {
-    const from = partials + head * partialFloats(a.headDim) * 4;
-    const to = a.out + (unit * a.group + head) * 4 * a.headDim;
-    t.kernels.combine(from, chunks, a.chunkBytes, to, a.headDim);
+    t.kernels.finish(state + head * bytes, out + head * 4 * a.headDim, a.headDim);
   }
 }

@@ -2,7 +2,7 @@
  * The CPU backend: the contract over one shared memory and a gang of worker threads. Handles are addresses in the arena;
  * an op writes one command into the record, `run` hands the record to the gang. Kernels are in asm/.
  */
-import { closeSync, openSync } from "node:fs";
+import { closeSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { TernionError } from "../../errors.js";
 import type {
@@ -26,12 +26,12 @@ import type {
 } from "../backend.js";
 import { checkScale } from "../decode.js";
 import { Arena } from "./arena.js";
-import { elementBytes, partialFloats, scoreBytes } from "./attention.js";
+import { elementBytes, partialFloats, scoreBytes, TILE_PARTIALS } from "./attention.js";
 import { CHUNK, CONTROL, CONTROL_BYTES, DENSE_TYPES, OPS, type OpName, RECORD_WORDS } from "./commands.js";
 import { Gang } from "./gang.js";
 import { HEAD_GROUP, HEAD_NUMBERS, headScratchBytes, joinResults, resultBytes } from "./head.js";
 import { chooseKernels, type DotForm, type KernelChoice } from "./kernels.js";
-import { packedBytes, piecesOf, readFully, STAGING } from "./loader.js";
+import { openFile, packedBytes, piecesOf, readFully, STAGING } from "./loader.js";
 import { TOKENS, ternaryScratchBytes } from "./ternary.js";
 
 export interface CpuOptions {
@@ -105,8 +105,8 @@ export class CpuBackend implements Backend {
   #tracer: Tracer | undefined;
   /** for each thread, `bytes` for the ternary kernels (see ternary.ts) or one decoded row of the head */
   #scratch = { address: 0, bytes: 0 };
-  /** per thread scores, and partial results of attention */
-  #attention = { scores: 0, partials: 0, unitBytes: 0 };
+  /** each thread's scores, and partial results for whole units and for split ones, see attention.ts */
+  #attention = { scores: 0, tile: 0, split: 0, unitBytes: 0 };
 
   static async create(options: CpuOptions): Promise<CpuBackend> {
     return new CpuBackend(await chooseKernels(options.kernel), options);
@@ -147,6 +147,7 @@ export class CpuBackend implements Backend {
     const weights = sources.map((source) => this.#place(source));
     const matrices = sources.filter(({ type }) => type === "I2_S");
     const bytes = Math.max(
+      0,
       ...sources.map(({ columns }) => 4 * columns),
       ...matrices.map(({ rows, columns }) => ternaryScratchBytes(rows, columns)),
     );
@@ -261,8 +262,8 @@ export class CpuBackend implements Backend {
   attend(out: Tensor, q: Tensor, cache: Cache, layer: number): void {
     const { kvHeads, headDim } = cache.shape;
     const heads = q.width / headDim;
-    const { scores, partials, unitBytes } = this.#attentionScratch(heads / kvHeads, cache as CpuCache);
-    const all = [...layerOf(cache, layer), addressOf(q), addressOf(out), heads, partials, unitBytes, scores];
+    const { tile, split, unitBytes, scores } = this.#attentionScratch(heads / kvHeads, cache as CpuCache);
+    const all = [...layerOf(cache, layer), addressOf(q), addressOf(out), heads, tile, split, unitBytes, scores];
     if (this.#rows * kvHeads >= SPLIT_UNITS * this.#gang.threads) {
       this.#emit("attend", all);
     } else {
@@ -339,6 +340,7 @@ export class CpuBackend implements Backend {
   }
 
   async run(): Promise<void> {
+    this.#gang.throwIfEnded();
     const [end, marks] = [this.#end, this.#marks];
     this.#end = 0;
     this.#marks = [];
@@ -416,10 +418,12 @@ export class CpuBackend implements Backend {
   #attentionScratch(group: number, { positions, shape: { headDim } }: CpuCache) {
     if (this.#attention.unitBytes === 0) {
       const { threads } = this.#gang;
-      const unitBytes = 4 * (positions / CHUNK) * group * partialFloats(headDim);
+      const chunkBytes = 4 * group * partialFloats(headDim);
+      const unitBytes = (positions / CHUNK) * chunkBytes;
       const scores = this.#arena.allocate(threads * scoreBytes(group, headDim), "attention scores");
-      const partials = this.#arena.allocate(threads * SPLIT_UNITS * unitBytes, "attention partials");
-      this.#attention = { scores, partials, unitBytes };
+      const tile = this.#arena.allocate(threads * TILE_PARTIALS * chunkBytes, "attention partials");
+      const split = this.#arena.allocate(threads * SPLIT_UNITS * unitBytes, "attention partials");
+      this.#attention = { scores, tile, split, unitBytes };
     }
     return this.#attention;
   }
@@ -456,7 +460,7 @@ const floatBits = new DataView(new ArrayBuffer(4));
 /** The scale of an I2_S tensor: the float32 behind its codes. */
 function readScale({ name, path, offset, rows, columns }: WeightSource): number {
   const bytes = new Uint8Array(4);
-  const file = openSync(path, "r");
+  const file = openFile(path);
   try {
     readFully(file, bytes, offset + (rows * columns) / 4, name);
   } finally {

@@ -40,26 +40,26 @@ export class Gang {
 
   /** One task a thread that takes pieces until none is left; rejects with the first error. */
   async load(job: Omit<LoadJob, "staging">, staging: number, stagingBytes: number): Promise<void> {
-    this.#throwIfEnded();
+    this.throwIfEnded();
     const jobs = Array.from({ length: this.threads }, (_, i) => ({ ...job, staging: staging + i * stagingBytes }));
     try {
       await Promise.all(jobs.map((each) => this.#post(each)));
     } catch (error) {
       this.#fail(error);
     }
-    this.#throwIfEnded();
+    this.throwIfEnded();
   }
 
   /** Runs the commands in words [begin, end) of the record on all threads. */
   async execute(begin: number, end: number, measure: boolean): Promise<void> {
-    this.#throwIfEnded();
+    this.throwIfEnded();
     clearTimeout(this.#idle);
     const words = this.#words;
     await this.#start();
     words.set([begin, end, measure ? 1 : 0], this.#at(CONTROL.range));
     this.#wake();
     await this.#finished();
-    this.#throwIfEnded();
+    this.throwIfEnded();
     this.#idle = setTimeout(() => this.#park(), IDLE_MS).unref();
   }
 
@@ -154,7 +154,8 @@ export class Gang {
     for (const address of [CONTROL.done, CONTROL.generation]) Atomics.notify(words, this.#at(address));
   }
 
-  #throwIfEnded(): void {
+  /** Throws what ended the gang: its close, or the first failure. */
+  throwIfEnded(): void {
     if (this.#closing !== undefined)
       throw new TernionError("CLOSED", "The CPU backend is closed. Load the model again.");
     if (this.#failure !== undefined) throw this.#failure;

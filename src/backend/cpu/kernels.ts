@@ -93,7 +93,8 @@ export interface Kernels {
     partial: number,
     limit: number,
   ): void;
-  combine(partial: number, chunks: number, chunkStride: number, out: number, headDim: number): void;
+  fold(state: number, next: number, headDim: number): void;
+  finish(state: number, out: number, headDim: number): void;
   headPack(row: number, dst: number, numbers: number, lane: number, n: number): void;
   headQuantize(x: number, u: number, factors: number, n: number, limit: number): void;
   headScan(

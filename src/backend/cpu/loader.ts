@@ -78,7 +78,7 @@ export function loadPieces(job: LoadJob, kernels: Kernels): void {
       const piece = pieces[Atomics.add(words, word(CONTROL.piece), 1)];
       if (piece === undefined) return;
       const source = sources[piece.source];
-      const file = files.get(source.path) ?? openSync(source.path, "r");
+      const file = files.get(source.path) ?? openFile(source.path);
       files.set(source.path, file);
       const to = piece.rows === 0 ? piece.address : job.staging;
       readFully(file, bytes.subarray(to, to + piece.byteLength), piece.offset, source.name);
@@ -92,6 +92,15 @@ export function loadPieces(job: LoadJob, kernels: Kernels): void {
     throw error;
   } finally {
     for (const file of files.values()) closeSync(file);
+  }
+}
+
+export function openFile(path: string): number {
+  try {
+    return openSync(path, "r");
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new TernionError("GGUF_READ", `${path}: cannot be read: ${reason}`, { cause });
   }
 }
 

@@ -41,9 +41,9 @@ export const EXECUTE: Readonly<Record<OpName, Op>> = {
   gate(t, at) {
     const [gate, up, out, width, silu] = t.words.subarray(at, at + 5);
     const kernel = silu === 1 ? t.kernels.gateSilu : t.kernels.gateRelu2;
-    const [begin, end] = t.share((t.rows * width) / 16);
-    const from = 64 * begin;
-    kernel(gate + from, up + from, out + from, 16 * (end - begin));
+    const count = t.rows * width;
+    const [begin, end] = t.share(Math.ceil(count / 16)).map((line) => Math.min(16 * line, count));
+    kernel(gate + 4 * begin, up + 4 * begin, out + 4 * begin, end - begin);
   },
 
   normOutputs(t, at) {
