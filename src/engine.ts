@@ -1,9 +1,10 @@
 /**
  * An Engine: a loaded model on a backend. The one place where file, model, text and backend are put together.
  */
-import type { Backend, CacheType, HeadKind, OpTime } from "./backend/backend.js";
-import type { DotForm } from "./backend/cpu/kernels.js";
+import type { Backend, OpTime } from "./backend/backend.js";
 import { download } from "./download.js";
+import { LoadClock, type LoadReport, type ProgressEvent } from "./engine/load-report.js";
+import { checkLimits, type EngineOptions, type Limits } from "./engine/options.js";
 import { TernionError } from "./errors.js";
 import { type GgufValue, readGguf } from "./gguf/gguf.js";
 import { type ModelConfig, readConfig } from "./model/config.js";
@@ -15,70 +16,12 @@ import { Scheduler } from "./scheduler.js";
 import { checkIds, Session } from "./session.js";
 import { createTokenizer, type Tokenizer } from "./text/tokenizer.js";
 
-export type BackendName = "auto" | "cpu" | "gpu" | "reference";
-
-export interface EngineOptions {
-  /** default "auto": the GPU where there is one that can run the model, else the CPU */
-  readonly backend?: BackendName | undefined;
-  /** worker threads of the CPU backend; default: as many as the system can run in parallel */
-  readonly threads?: number | undefined;
-  /** positions of one session; default: the model's own, at most 2048 */
-  readonly contextLength?: number | undefined;
-  /** sessions at the same time; default: 4, fewer where their caches would take more than 1 GiB */
-  readonly maxSessions?: number | undefined;
-  /** most rows of one pass: the chunk in which prompts are computed; default 64 */
-  readonly batchSize?: number | undefined;
-  /** refuse a file whose metadata needs mending, instead of mending it; default false */
-  readonly strict?: boolean | undefined;
-  /** precision of the key-value cache; default "f32". "i16" takes half of the memory, see docs/kernels.md */
-  readonly kv?: CacheType | undefined;
-  /**
-   * How the next token is found. "exact" scans an 8-bit copy of the output table and computes what is left from the table
-   * itself: same bits as the full table at half of its bytes. "f16" reads the whole table, without the copy. "int8" uses
-   * the copy alone. Default "exact". Logprobs and sampling without top-k read the whole table in any case.
-   */
-  readonly head?: "exact" | "f16" | "int8" | undefined;
-  /** form of the ternary kernel of the CPU backend; default: the fastest that works here */
-  readonly kernel?: DotForm | undefined;
-  /** measure time by op, see `takeProfile`; default false */
-  readonly profile?: boolean | undefined;
-  readonly onProgress?: ((event: ProgressEvent) => void) | undefined;
-  readonly signal?: AbortSignal | undefined;
-}
-
-export interface ProgressEvent {
-  readonly phase: "download" | "weights";
-  readonly loadedBytes: number;
-  readonly totalBytes: number;
-}
-
-export interface LoadStep {
-  /** "metadata", "backend", "weights", "tokenizer", "cache", "head"; weights and tokenizer run at the same time */
-  readonly component: string;
-  readonly ms: number;
-  /** bytes read from the file, or allocated */
-  readonly bytes: number;
-}
-
-/** What was found and done while loading. */
-export interface LoadReport {
-  readonly steps: readonly LoadStep[];
-  readonly totalMs: number;
-  /** defects of the file that were mended */
-  readonly repairs: readonly Repair[];
-}
-
 /** One traced intermediate: (rows, width) float32, row-major. */
 export interface TracedTensor {
   readonly rows: number;
   readonly width: number;
   readonly data: Float32Array;
 }
-
-const DEFAULT_CONTEXT = 2048;
-const DEFAULT_BATCH = 64;
-const DEFAULT_SESSIONS = 4;
-const DEFAULT_CACHE_BYTES = 2 ** 30;
 
 export class Engine implements AsyncDisposable {
   readonly config: ModelConfig;
@@ -280,49 +223,13 @@ function joined(width: number, chunks: readonly Float32Array[]): TracedTensor {
   return { rows: data.length / width, width, data };
 }
 
-interface Limits {
-  readonly contextLength: number;
-  readonly maxSessions: number;
-  readonly maxRows: number;
-  readonly kv: CacheType;
-  readonly head: HeadKind;
-}
-
-function checkLimits(
-  options: EngineOptions,
-  { contextLength: trained, layers, kvHeads, headDim }: ModelConfig,
-): Limits {
-  const integer = (name: keyof EngineOptions, value: number, max: number) => {
-    if (Number.isInteger(value) && value >= 1 && value <= max) return value;
-    throw new RangeError(`${name}: expected an integer from 1 to ${max}, got ${value}`);
-  };
-  const wanted = options.contextLength ?? Math.min(trained, DEFAULT_CONTEXT);
-  const contextLength = integer("contextLength", wanted, trained);
-  const kv = oneOf("kv", options.kv ?? "f32", ["f32", "i16"]);
-  const head = oneOf("head", options.head ?? "exact", ["exact", "f16", "int8"]);
-  const cacheBytes = 2 * (kv === "f32" ? 4 : 2) * layers * kvHeads * headDim * contextLength;
-  const affordable = Math.max(1, Math.min(DEFAULT_SESSIONS, Math.floor(DEFAULT_CACHE_BYTES / cacheBytes)));
-  return {
-    contextLength,
-    maxSessions: integer("maxSessions", options.maxSessions ?? affordable, 1024),
-    maxRows: integer("batchSize", options.batchSize ?? DEFAULT_BATCH, 4096),
-    kv,
-    head: head === "f16" ? "full" : head,
-  };
-}
-
-function oneOf<T extends string>(name: string, value: T, choices: readonly T[]): T {
-  if (choices.includes(value)) return value;
-  throw new RangeError(`${name}: expected ${choices.join(" or ")}, got ${JSON.stringify(value)}`);
-}
-
 async function createBackend(options: EngineOptions, maxRows: number): Promise<Backend> {
-  const { backend = "auto", threads, kernel, profile } = options;
+  const { backend = "auto", threads, kernel, revectorize, profile } = options;
   switch (backend) {
     case "auto":
     case "cpu": {
       const { CpuBackend } = await import("./backend/cpu/cpu.js");
-      return CpuBackend.create({ threads, maxRows, kernel, profile });
+      return CpuBackend.create({ threads, maxRows, kernel, revectorize, profile });
     }
     case "reference": {
       const { ReferenceBackend } = await import("./backend/reference.js");
@@ -376,34 +283,4 @@ function needsRepair(repairs: readonly Repair[]): TernionError {
     "MODEL_REPAIR",
     `The model file needs mending and strict is set: ${list}. Load it without strict to have it mended in memory.`,
   );
-}
-
-/** Time and bytes of each step of loading. */
-class LoadClock {
-  readonly #start = performance.now();
-  #last = this.#start;
-  readonly #steps: LoadStep[] = [];
-
-  mark(): void {
-    this.#last = performance.now();
-  }
-  done(component: string, bytes: number): void {
-    this.#steps.push({ component, ms: performance.now() - this.#last, bytes });
-    this.mark();
-  }
-  measure<T>(component: string, bytes: number, use: () => T): T {
-    const start = performance.now();
-    const result = use();
-    this.#steps.push({ component, ms: performance.now() - start, bytes });
-    return result;
-  }
-  async measureAsync<T>(component: string, bytes: number, work: Promise<T>): Promise<T> {
-    const start = performance.now();
-    const result = await work;
-    this.#steps.push({ component, ms: performance.now() - start, bytes });
-    return result;
-  }
-  report(repairs: readonly Repair[]): LoadReport {
-    return { steps: this.#steps, totalMs: performance.now() - this.#start, repairs };
-  }
 }

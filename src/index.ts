@@ -1,15 +1,9 @@
 /** The public API. */
 export type { OpTime } from "./backend/backend.js";
 export { type DownloadOptions, download } from "./download.js";
-export {
-  type BackendName,
-  Engine,
-  type EngineOptions,
-  type LoadReport,
-  type LoadStep,
-  type ProgressEvent,
-  type TracedTensor,
-} from "./engine.js";
+export type { LoadReport, LoadStep, ProgressEvent } from "./engine/load-report.js";
+export type { BackendName, EngineOptions } from "./engine/options.js";
+export { Engine, type TracedTensor } from "./engine.js";
 export { type ErrorCode, TernionError } from "./errors.js";
 export { collect, type Finish, type FinishReason, type GenerateOptions, type Piece } from "./generate.js";
 export { type GgufArray, type GgufFile, type GgufTensor, type GgufValue, readGguf } from "./gguf/gguf.js";

@@ -9,9 +9,9 @@ export interface Variant {
   create(maxRows: number): Promise<Backend>;
 }
 
-const cpu = (threads: number, kernel?: DotForm): Variant => ({
-  name: `cpu, ${threads} threads${kernel === undefined ? "" : `, ${kernel}`}`,
-  create: (maxRows) => CpuBackend.create({ threads, maxRows, kernel }),
+const cpu = (threads: number, kernel?: DotForm, revectorize?: true): Variant => ({
+  name: [`cpu, ${threads} threads`, kernel, revectorize && "revectorized where V8 can"].filter(Boolean).join(", "),
+  create: (maxRows) => CpuBackend.create({ threads, maxRows, kernel, revectorize }),
 });
 
 export const REFERENCE: Variant = { name: "reference", create: async () => new ReferenceBackend() };
@@ -22,6 +22,7 @@ export const CPU_VARIANTS: readonly Variant[] = [
   cpu(3),
   cpu(2, "ternaryDot32"),
   cpu(2, "ternaryDotBaseline"),
+  cpu(2, undefined, true),
 ];
 
 export const VARIANTS: readonly Variant[] = [REFERENCE, ...CPU_VARIANTS];

@@ -26,6 +26,7 @@ export interface CommonOptions {
   readonly kernel?: Kernel;
   readonly kv?: Cache;
   readonly head?: Head;
+  readonly revectorize?: true;
   readonly strict?: true;
   readonly debug?: true;
 }
@@ -54,6 +55,7 @@ export function addCommonOptions(command: Command): Command {
     choiceOption("--kernel <NAME>", "ternary kernel of the CPU; default: the fastest that works here", KERNELS),
     choiceOption("--kv <TYPE>", "precision of the key-value cache; default: f32", CACHES),
     choiceOption("--head <KIND>", "how the next token is found; default: exact", HEADS),
+    new Option("--revectorize", "let V8 use 256-bit operations: experimental there, from Node.js 24 on"),
     new Option("--strict", "refuse a file whose metadata needs mending"),
     new Option("--debug", "print the stack trace of an error"),
   ];
@@ -87,8 +89,8 @@ function addGroup(command: Command, heading: string, options: readonly Option[])
 }
 
 export function engineOptions({ ctx, ...options }: CommonOptions): EngineOptions {
-  const { backend, threads, kernel, kv, head, strict } = options;
-  return { backend, threads, contextLength: ctx, kernel, kv, head, strict };
+  const { backend, threads, kernel, kv, head, revectorize, strict } = options;
+  return { backend, threads, contextLength: ctx, kernel, kv, head, revectorize, strict };
 }
 
 /** The library takes `undefined` for "not given", and options by the names that commander makes of the flags. */

@@ -77,7 +77,7 @@ const EXTREMES: readonly [name: string, code: number | undefined, value: number 
 
 for (const form of DOT_FORMS) {
   describe(form, async () => {
-    const { module } = await chooseKernels(form);
+    const { module } = await chooseKernels({ form });
     for (const [name, code, value] of EXTREMES) {
       test(`sums of ${name} are exact at odd sizes`, () => {
         const bench = new Bench(module);
@@ -100,7 +100,7 @@ for (const form of DOT_FORMS) {
 
 for (const binary of ["ternaryDot16", "ternaryDotBaseline"] as const) {
   describe(`kernels of the binary of ${binary}`, async () => {
-    const { module } = await chooseKernels(binary);
+    const { module } = await chooseKernels({ form: binary });
 
     test("tables give the same sums for 32 tokens, whatever the extremes", () => {
       const bench = new Bench(module);

@@ -2,7 +2,6 @@
  * The CPU backend: the contract over one shared memory and a gang of worker threads. Handles are addresses in the arena;
  * an op writes one command into the record, `run` hands the record to the gang. Kernels are in asm/.
  */
-import { closeSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { TernionError } from "../../errors.js";
 import type {
@@ -22,16 +21,25 @@ import type {
   Tracer,
   Weight,
   WeightSource,
-  WeightType,
 } from "../backend.js";
-import { checkScale } from "../decode.js";
 import { Arena } from "./arena.js";
 import { elementBytes, partialFloats, scoreBytes, TILE_PARTIALS } from "./attention.js";
-import { CHUNK, CONTROL, CONTROL_BYTES, DENSE_TYPES, OPS, type OpName, RECORD_WORDS } from "./commands.js";
+import { CHUNK, CONTROL, CONTROL_BYTES, OPS, type OpName, RECORD_WORDS } from "./commands.js";
 import { Gang } from "./gang.js";
+import {
+  addressOf,
+  type CpuCache,
+  type CpuHead,
+  type CpuQuantized,
+  type CpuTensor,
+  type CpuWeight,
+  denseOf,
+  fillAngles,
+  layerOf,
+} from "./handles.js";
 import { HEAD_GROUP, HEAD_NUMBERS, headScratchBytes, joinResults, resultBytes } from "./head.js";
 import { chooseKernels, type DotForm, type KernelChoice } from "./kernels.js";
-import { openFile, packedBytes, piecesOf, readFully, STAGING } from "./loader.js";
+import { packedBytes, piecesOf, readScale, STAGING } from "./loader.js";
 import { TOKENS, ternaryScratchBytes } from "./ternary.js";
 
 export interface CpuOptions {
@@ -41,45 +49,10 @@ export interface CpuOptions {
   maxRows: number;
   /** forces one form of the ternary kernel; default: the fastest that passes its self-test */
   kernel?: DotForm | undefined;
+  /** see KernelOptions */
+  revectorize?: boolean | undefined;
   /** measure the time of each op (costs about 2 % of a token) */
   profile?: boolean | undefined;
-}
-
-interface CpuTensor extends Tensor {
-  readonly address: number; // (maxRows, width) float32
-}
-
-interface CpuQuantized extends Quantized {
-  readonly normed: CpuTensor;
-  readonly values: number; // (maxRows, width) int8
-  readonly scales: number; // (maxRows) float32, max|y| / 127
-  readonly sums: number; // (maxRows) int32, sum of the int8 row
-}
-
-interface CpuWeight extends Weight {
-  readonly address: number;
-  readonly type: WeightType;
-  readonly rowBytes: number;
-  /** I2_S only */
-  readonly scale: number;
-}
-
-interface CpuCache extends Cache {
-  // f32: (layers, slots, kvHeads, positions / 8, headDim, 8); i16: (.., positions / 8, headDim / 2, 8, 2)
-  readonly keys: number;
-  readonly values: number; // (layers, slots, kvHeads, headDim / 8, positions, 8)
-  readonly keyScales: number; // i16: (layers, slots, kvHeads, positions) float32; f32: 0
-  readonly valueScales: number;
-  /** positions rounded up to whole chunks */
-  readonly positions: number;
-  readonly angles: number; // (positions, headDim): headDim / 2 cosines, as many sines
-}
-
-interface CpuHead extends Head {
-  readonly codes: number; // (vocabulary / 4, columns / 16, 4, 16) int8
-  readonly numbers: number; // (vocabulary / 4, 4, 4) float32: scales, error norms, norms
-  readonly scratch: { address: number; bytes: number };
-  readonly results: number; // (maxRows, threads) of resultBytes(maxBest)
 }
 
 /** A named intermediate to be read between two ranges of commands. */
@@ -109,7 +82,7 @@ export class CpuBackend implements Backend {
   #attention = { scores: 0, tile: 0, split: 0, unitBytes: 0 };
 
   static async create(options: CpuOptions): Promise<CpuBackend> {
-    return new CpuBackend(await chooseKernels(options.kernel), options);
+    return new CpuBackend(await chooseKernels({ form: options.kernel, revectorize: options.revectorize }), options);
   }
 
   private constructor(
@@ -432,53 +405,9 @@ export class CpuBackend implements Backend {
 /** Units (row, key-value head) a thread from which on a thread does whole ones instead of chunks. */
 const SPLIT_UNITS = 4;
 
-const addressOf = (tensor: Tensor) => (tensor as CpuTensor).address;
-
-/** What the ops of attention want to know of one layer of a cache, in the order of attention.ts. */
-function layerOf(cache: Cache, layer: number): number[] {
-  const { keys, values, keyScales, valueScales, positions, shape } = cache as CpuCache;
-  const { slots, kvHeads, headDim } = shape;
-  const heads = layer * slots * kvHeads;
-  const elements = heads * positions * headDim * elementBytes(shape);
-  const scales = keyScales === 0 ? 0 : 4 * heads * positions;
-  return [kvHeads, headDim, keys + elements, values + elements, keyScales + scales, valueScales + scales, positions];
-}
-
-function denseOf(weight: Weight): { address: number; type: number; rowBytes: number } {
-  const { name, address, type, rowBytes } = weight as CpuWeight;
-  if (type === "I2_S") throw new TypeError(`${name}: expected a dense weight, got a ternary one`);
-  return { address, type: DENSE_TYPES.indexOf(type), rowBytes };
-}
-
 /** The bits of a float32, to stand in the record. */
 function float(value: number): number {
   floatBits.setFloat32(0, value);
   return floatBits.getInt32(0);
 }
 const floatBits = new DataView(new ArrayBuffer(4));
-
-/** The scale of an I2_S tensor: the float32 behind its codes. */
-function readScale({ name, path, offset, rows, columns }: WeightSource): number {
-  const bytes = new Uint8Array(4);
-  const file = openFile(path);
-  try {
-    readFully(file, bytes, offset + (rows * columns) / 4, name);
-  } finally {
-    closeSync(file);
-  }
-  const scale = new DataView(bytes.buffer).getFloat32(0, true);
-  checkScale(name, scale);
-  return scale;
-}
-
-/** cos and sin of position * base^(-2i / headDim), taken in float64. */
-function fillAngles(table: Float32Array, { headDim, ropeBase }: CacheShape, positions: number): void {
-  const half = headDim / 2;
-  for (let i = 0; i < half; i++) {
-    const frequency = ropeBase ** (-i / half);
-    for (let position = 0; position < positions; position++) {
-      table[position * headDim + i] = Math.cos(position * frequency);
-      table[position * headDim + half + i] = Math.sin(position * frequency);
-    }
-  }
-}

@@ -136,8 +136,14 @@ const DESCRIPTIONS: Readonly<Record<DotForm, string>> = {
   ternaryDotBaseline: "baseline SIMD",
 };
 
-/** `form` forces one form of the dot (for tests and comparisons); it still has to pass its self-test. */
-export async function chooseKernels(form?: DotForm): Promise<KernelChoice> {
+export interface KernelOptions {
+  /** force one form of the dot (for tests and comparisons); it still has to pass its self-test */
+  readonly form?: DotForm | undefined;
+  /** let V8 pair 128-bit operations into 256-bit ones: experimental there, from Node.js 24 on; ignored before */
+  readonly revectorize?: boolean | undefined;
+}
+
+export async function chooseKernels({ form, revectorize = false }: KernelOptions = {}): Promise<KernelChoice> {
   if (!(await simd()) || !(await threads())) {
     throw new TernionError(
       "BACKEND_UNAVAILABLE",
@@ -146,12 +152,13 @@ export async function chooseKernels(form?: DotForm): Promise<KernelChoice> {
   }
   const relaxed = form !== "ternaryDotBaseline" && (await enableRelaxedSimd());
   for (const binary of relaxed ? (["relaxed", "baseline"] as const) : (["baseline"] as const)) {
-    const module = await compile(binary);
+    const wide = revectorize && nodeMajor >= 24;
+    const module = await compile(binary, wide);
     const forms = (form === undefined ? FORMS[binary] : [form]).filter((dot) => FORMS[binary].includes(dot));
     const sound = forms.map((dot) => trial(module, dot)).filter((tried) => tried.exact);
     if (sound.length === 0) continue;
     const { dot } = sound.reduce((best, tried) => (tried.ms < best.ms ? tried : best));
-    return { module, dot, description: DESCRIPTIONS[dot] };
+    return { module, dot, description: `${DESCRIPTIONS[dot]}${wide ? ", revectorized" : ""}` };
   }
   throw new TernionError(
     "BACKEND_UNAVAILABLE",
@@ -160,25 +167,29 @@ export async function chooseKernels(form?: DotForm): Promise<KernelChoice> {
   );
 }
 
+const nodeMajor = Number.parseInt(process.versions.node, 10);
+
 /** Node.js 20 has relaxed SIMD behind a flag that later versions no longer know: so it is asked for only if missing. */
 async function enableRelaxedSimd(): Promise<boolean> {
   if (await relaxedSimd()) return true;
-  if (Number.parseInt(process.versions.node, 10) >= 22) return false;
+  if (nodeMajor >= 22) return false;
   v8.setFlagsFromString("--experimental-wasm-relaxed-simd");
   return relaxedSimd();
 }
 
-async function compile(binary: "baseline" | "relaxed"): Promise<WebAssembly.Module> {
+async function compile(binary: "baseline" | "relaxed", revectorize: boolean): Promise<WebAssembly.Module> {
   const bytes = await readFile(new URL(`../../../asm/kernels.${binary}.wasm`, import.meta.url));
   // V8 would begin with its baseline compiler, which is slower for seconds and in Node.js 20 miscompiles relaxed dots.
   // The flags hold for this one synchronous call; compiling takes 12 ms.
   v8.setFlagsFromString("--no-liftoff");
   v8.setFlagsFromString("--no-wasm-lazy-compilation");
+  if (revectorize) v8.setFlagsFromString("--experimental-wasm-revectorize");
   try {
     return new WebAssembly.Module(bytes);
   } finally {
     v8.setFlagsFromString("--liftoff");
     v8.setFlagsFromString("--wasm-lazy-compilation");
+    if (revectorize) v8.setFlagsFromString("--no-experimental-wasm-revectorize");
   }
 }
 

@@ -6,7 +6,7 @@
 import { closeSync, openSync, readSync } from "node:fs";
 import { TernionError } from "../../errors.js";
 import type { WeightSource } from "../backend.js";
-import { invalidCode } from "../decode.js";
+import { checkScale, invalidCode } from "../decode.js";
 import { CONTROL } from "./commands.js";
 import type { Kernels } from "./kernels.js";
 
@@ -64,6 +64,20 @@ export function piecesOf(source: WeightSource, index: number, address: number): 
     pieces.push({ source: index, offset: from, byteLength: count * rowBytes, address: at, rows: count });
   }
   return pieces;
+}
+
+/** The scale of an I2_S tensor: the float32 behind its codes. */
+export function readScale({ name, path, offset, rows, columns }: WeightSource): number {
+  const bytes = new Uint8Array(4);
+  const file = openFile(path);
+  try {
+    readFully(file, bytes, offset + (rows * columns) / 4, name);
+  } finally {
+    closeSync(file);
+  }
+  const scale = new DataView(bytes.buffer).getFloat32(0, true);
+  checkScale(name, scale);
+  return scale;
 }
 
 /** Loads pieces until none is left or another thread failed. Runs in a worker thread. */

@@ -1,0 +1,54 @@
+/** What loading a model reports: progress while it goes on, and where the time went. */
+import type { Repair } from "../model/repair.js";
+
+export interface ProgressEvent {
+  readonly phase: "download" | "weights";
+  readonly loadedBytes: number;
+  readonly totalBytes: number;
+}
+
+export interface LoadStep {
+  /** "metadata", "backend", "weights", "tokenizer", "cache", "head"; weights and tokenizer run at the same time */
+  readonly component: string;
+  readonly ms: number;
+  /** bytes read from the file, or allocated */
+  readonly bytes: number;
+}
+
+/** What was found and done while loading. */
+export interface LoadReport {
+  readonly steps: readonly LoadStep[];
+  readonly totalMs: number;
+  /** defects of the file that were mended */
+  readonly repairs: readonly Repair[];
+}
+
+/** Time and bytes of each step of loading. */
+export class LoadClock {
+  readonly #start = performance.now();
+  #last = this.#start;
+  readonly #steps: LoadStep[] = [];
+
+  mark(): void {
+    this.#last = performance.now();
+  }
+  done(component: string, bytes: number): void {
+    this.#steps.push({ component, ms: performance.now() - this.#last, bytes });
+    this.mark();
+  }
+  measure<T>(component: string, bytes: number, use: () => T): T {
+    const start = performance.now();
+    const result = use();
+    this.#steps.push({ component, ms: performance.now() - start, bytes });
+    return result;
+  }
+  async measureAsync<T>(component: string, bytes: number, work: Promise<T>): Promise<T> {
+    const start = performance.now();
+    const result = await work;
+    this.#steps.push({ component, ms: performance.now() - start, bytes });
+    return result;
+  }
+  report(repairs: readonly Repair[]): LoadReport {
+    return { steps: this.#steps, totalMs: performance.now() - this.#start, repairs };
+  }
+}

@@ -1,0 +1,81 @@
+/** What a caller may ask of an engine, checked against the model; defaults are filled in. */
+import type { CacheType, HeadKind } from "../backend/backend.js";
+import type { DotForm } from "../backend/cpu/kernels.js";
+import type { ModelConfig } from "../model/config.js";
+import type { ProgressEvent } from "./load-report.js";
+
+export type BackendName = "auto" | "cpu" | "gpu" | "reference";
+
+export interface EngineOptions {
+  /** default "auto": the GPU where there is one that can run the model, else the CPU */
+  readonly backend?: BackendName | undefined;
+  /** worker threads of the CPU backend; default: as many as the system can run in parallel */
+  readonly threads?: number | undefined;
+  /** positions of one session; default: the model's own, at most 2048 */
+  readonly contextLength?: number | undefined;
+  /** sessions at the same time; default: 4, fewer where their caches would take more than 1 GiB */
+  readonly maxSessions?: number | undefined;
+  /** most rows of one pass: the chunk in which prompts are computed; default 64 */
+  readonly batchSize?: number | undefined;
+  /** refuse a file whose metadata needs mending, instead of mending it; default false */
+  readonly strict?: boolean | undefined;
+  /** precision of the key-value cache; default "f32". "i16" takes half of the memory, see docs/kernels.md */
+  readonly kv?: CacheType | undefined;
+  /**
+   * How the next token is found. "exact" scans an 8-bit copy of the output table and computes what is left from the table
+   * itself: same bits as the full table at half of its bytes. "f16" reads the whole table, without the copy. "int8" uses
+   * the copy alone. Default "exact". Logprobs and sampling without top-k read the whole table in any case.
+   */
+  readonly head?: "exact" | "f16" | "int8" | undefined;
+  /** form of the ternary kernel of the CPU backend; default: the fastest that works here */
+  readonly kernel?: DotForm | undefined;
+  /** let V8 pair 128-bit operations into 256-bit ones: experimental there, from Node.js 24 on; default false */
+  readonly revectorize?: boolean | undefined;
+  /** measure time by op, see `takeProfile`; default false */
+  readonly profile?: boolean | undefined;
+  readonly onProgress?: ((event: ProgressEvent) => void) | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+const DEFAULT_CONTEXT = 2048;
+const DEFAULT_BATCH = 64;
+const DEFAULT_SESSIONS = 4;
+const DEFAULT_CACHE_BYTES = 2 ** 30;
+
+/** The sizes that a backend is asked for. */
+export interface Limits {
+  readonly contextLength: number;
+  readonly maxSessions: number;
+  readonly maxRows: number;
+  readonly kv: CacheType;
+  readonly head: HeadKind;
+}
+
+/** Throws a RangeError that names the option, what was expected and what came. */
+export function checkLimits(
+  options: EngineOptions,
+  { contextLength: trained, layers, kvHeads, headDim }: ModelConfig,
+): Limits {
+  const integer = (name: keyof EngineOptions, value: number, max: number) => {
+    if (Number.isInteger(value) && value >= 1 && value <= max) return value;
+    throw new RangeError(`${name}: expected an integer from 1 to ${max}, got ${value}`);
+  };
+  const wanted = options.contextLength ?? Math.min(trained, DEFAULT_CONTEXT);
+  const contextLength = integer("contextLength", wanted, trained);
+  const kv = oneOf("kv", options.kv ?? "f32", ["f32", "i16"]);
+  const head = oneOf("head", options.head ?? "exact", ["exact", "f16", "int8"]);
+  const cacheBytes = 2 * (kv === "f32" ? 4 : 2) * layers * kvHeads * headDim * contextLength;
+  const affordable = Math.max(1, Math.min(DEFAULT_SESSIONS, Math.floor(DEFAULT_CACHE_BYTES / cacheBytes)));
+  return {
+    contextLength,
+    maxSessions: integer("maxSessions", options.maxSessions ?? affordable, 1024),
+    maxRows: integer("batchSize", options.batchSize ?? DEFAULT_BATCH, 4096),
+    kv,
+    head: head === "f16" ? "full" : head,
+  };
+}
+
+function oneOf<T extends string>(name: string, value: T, choices: readonly T[]): T {
+  if (choices.includes(value)) return value;
+  throw new RangeError(`${name}: expected ${choices.join(" or ")}, got ${JSON.stringify(value)}`);
+}
