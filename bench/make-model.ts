@@ -4,23 +4,25 @@
  *   npm run make-model -- --shape 2B-4T big.gguf
  *
  * Shape, tensor types and metadata are those of bitnet-b1.58-2B-4T (1.2 GB) or smaller; the text that it generates is
- * noise. The same options always give the same bytes.
+ * noise. The same options always give the same bytes. `--format tq2_0` stores the same ternary weights as llama.cpp's
+ * TQ2_0, with a Q6_K embedding that is the head too, for comparisons with engines made of it.
  */
 import { parseArgs } from "node:util";
 import { readGguf } from "../src/gguf/gguf.js";
 import { writeGguf } from "../src/gguf/write.js";
 import { llama3Vocabulary } from "../test/vocabulary.js";
 import { metadataOf } from "./make-model/metadata.js";
-import { HEADS, type Head, SHAPES, type Shape, tensorsOf } from "./make-model/shapes.js";
+import { FORMATS, type FormatName, HEADS, type Head, SHAPES, type Shape, tensorsOf } from "./make-model/shapes.js";
 import { randomTensor } from "./make-model/weights.js";
 
-const USAGE = `usage: make-model [--shape ${SHAPES.map(({ name }) => name).join("|")}] [--seed N] [--head ${Object.keys(HEADS).join("|")}] FILE`;
+const USAGE = `usage: make-model [--shape ${SHAPES.map(({ name }) => name).join("|")}] [--seed N] [--head ${Object.keys(HEADS).join("|")}] [--format ${Object.keys(FORMATS).join("|")}] FILE`;
 
 interface Options {
   readonly path: string;
   readonly shape: Shape;
   readonly seed: number;
   readonly head: Head | undefined;
+  readonly format: FormatName;
 }
 
 /** Throws a TypeError with one line for the user. */
@@ -32,6 +34,7 @@ function parseOptions(args: string[]): Options {
       shape: { type: "string", default: "2B-4T" },
       seed: { type: "string", default: "1" },
       head: { type: "string" },
+      format: { type: "string", default: "i2_s" },
     },
   });
   const [path, ...more] = positionals;
@@ -39,24 +42,30 @@ function parseOptions(args: string[]): Options {
 
   const shape = SHAPES.find(({ name }) => name === values.shape);
   if (!shape) throw new TypeError(`unknown shape "${values.shape}"`);
-  const { head } = values;
+  const { head, format } = values;
   if (head !== undefined && !isHead(head)) throw new TypeError(`unknown head type "${head}"`);
+  if (!isFormat(format)) throw new TypeError(`unknown format "${format}"`);
   if (!/^\d{1,9}$/.test(values.seed)) throw new TypeError(`--seed: expected 0 to 999999999, got "${values.seed}"`);
-  return { path, shape, seed: Number(values.seed), head };
+  return { path, shape, seed: Number(values.seed), head, format };
 }
 
 function isHead(name: string): name is Head {
   return Object.hasOwn(HEADS, name);
 }
 
-async function make({ path, shape, seed, head }: Options): Promise<void> {
+function isFormat(name: string): name is FormatName {
+  return Object.hasOwn(FORMATS, name);
+}
+
+async function make({ path, shape, seed, head, format }: Options): Promise<void> {
   const started = performance.now();
   const vocabulary = await readGguf(await llama3Vocabulary());
-  const tensors = tensorsOf(shape, head).map((tensor) => ({
+  const tensors = tensorsOf(shape, head, FORMATS[format]).map((tensor) => ({
     ...tensor,
     data: () => randomTensor(tensor, shape, seed),
   }));
-  const bytes = await writeGguf(path, { metadata: metadataOf(shape, vocabulary), tensors }, { onProgress: report() });
+  const metadata = metadataOf(shape, vocabulary, FORMATS[format]);
+  const bytes = await writeGguf(path, { metadata, tensors }, { onProgress: report() });
   const seconds = (performance.now() - started) / 1000;
   const size = `${tensors.length} tensors, ${(bytes / 1e6).toFixed(1)} MB`;
   process.stderr.write(`\r${path}: ${shape.name}, seed ${seed}, ${size}, ${seconds.toFixed(1)} s\n`);

@@ -4,16 +4,15 @@
  */
 import type { GgufArray, GgufHead } from "../../src/gguf/gguf.js";
 import { type GgufKeyValue, keyValues } from "../../src/gguf/write.js";
-import type { Shape } from "./shapes.js";
+import { FORMATS, type Format, type Shape } from "./shapes.js";
 
-const ARCHITECTURE = "bitnet-b1.58";
 /** Llama 3: ranks below are mergeable tokens, from here on special ones */
 const SPECIALS = { begin: 128_000, endOfText: 128_001, endOfTurn: 128_009 };
 const NORMAL = 1;
 const CONTROL = 3;
 
-export function metadataOf(shape: Shape, vocabulary: GgufHead): GgufKeyValue[] {
-  const model = modelKeys(shape);
+export function metadataOf(shape: Shape, vocabulary: GgufHead, format: Format = FORMATS.i2_s): GgufKeyValue[] {
+  const model = modelKeys(shape, format);
   const tokenizer = keyValues(vocabulary).filter(({ key }) => key.startsWith("tokenizer."));
   const whole = shape.vocabulary === strings(vocabulary, "tokenizer.ggml.tokens").length;
   const replaced = whole ? new Map<string, GgufKeyValue>() : smallTokenizer(shape.vocabulary, vocabulary);
@@ -21,15 +20,22 @@ export function metadataOf(shape: Shape, vocabulary: GgufHead): GgufKeyValue[] {
     ...model,
     ...tokenizer.map((entry) => replaced.get(entry.key) ?? entry),
     { key: "general.quantization_version", type: "U32", value: 2 },
+    ...(format === FORMATS.i2_s ? [] : LLAMA_KEYS),
   ];
 }
 
-function modelKeys(shape: Shape): GgufKeyValue[] {
+/** What llama.cpp is told beyond the official file. */
+const LLAMA_KEYS: readonly GgufKeyValue[] = [
+  { key: "tokenizer.ggml.pre", type: "STRING", value: "llama-bpe" },
+  { key: `${FORMATS.tq2_0.architecture}.hidden_act`, type: "STRING", value: "relu2" },
+];
+
+function modelKeys(shape: Shape, { architecture }: Format): GgufKeyValue[] {
   const text = (key: string, value: string): GgufKeyValue => ({ key, type: "STRING", value });
-  const u32 = (key: string, value: number): GgufKeyValue => ({ key: `${ARCHITECTURE}.${key}`, type: "U32", value });
-  const f32 = (key: string, value: number): GgufKeyValue => ({ key: `${ARCHITECTURE}.${key}`, type: "F32", value });
+  const u32 = (key: string, value: number): GgufKeyValue => ({ key: `${architecture}.${key}`, type: "U32", value });
+  const f32 = (key: string, value: number): GgufKeyValue => ({ key: `${architecture}.${key}`, type: "F32", value });
   return [
-    text("general.architecture", ARCHITECTURE),
+    text("general.architecture", architecture),
     text("general.name", `random ${shape.name}`),
     u32("vocab_size", shape.vocabulary),
     u32("context_length", 4096),

@@ -27,17 +27,33 @@ export const SHAPES: readonly Shape[] = [
 export const HEADS = { f16: "F16", q8_0: "Q8_0", q6_k: "Q6_K" } as const satisfies Record<string, GgmlType>;
 export type Head = keyof typeof HEADS;
 
+/** How a file stores its weights: as the official converter does, or as llama.cpp reads it (same ternary weights). */
+export interface Format {
+  readonly architecture: string;
+  readonly ternary: GgmlType;
+  /** of the token embedding, which is the head too */
+  readonly embedding: GgmlType;
+}
+export const FORMATS = {
+  i2_s: { architecture: "bitnet-b1.58", ternary: "I2_S", embedding: "F16" },
+  tq2_0: { architecture: "bitnet", ternary: "TQ2_0", embedding: "Q6_K" },
+} as const satisfies Record<string, Format>;
+export type FormatName = keyof typeof FORMATS;
+
 /** Tensors of a model; dims are [inputs, outputs]. */
-export function tensorsOf(shape: Shape, head: Head | undefined): GgufTensorInfo[] {
+export function tensorsOf(shape: Shape, head?: Head, format: Format = FORMATS.i2_s): GgufTensorInfo[] {
   const { embedding, vocabulary, layers } = shape;
-  const tensors: GgufTensorInfo[] = [{ name: "token_embd.weight", type: "F16", dims: [embedding, vocabulary] }];
-  for (let layer = 0; layer < layers; layer++) tensors.push(...blockTensors(shape, `blk.${layer}.`));
+  const tensors: GgufTensorInfo[] = [
+    { name: "token_embd.weight", type: format.embedding, dims: [embedding, vocabulary] },
+  ];
+  for (let layer = 0; layer < layers; layer++) tensors.push(...blockTensors(shape, format, `blk.${layer}.`));
   tensors.push({ name: "output_norm.weight", type: "F32", dims: [embedding] });
   if (head) tensors.push({ name: "output.weight", type: HEADS[head], dims: [embedding, vocabulary] });
   return tensors;
 }
 
-function blockTensors({ embedding, feedForward, heads, kvHeads }: Shape, prefix: string): GgufTensorInfo[] {
+function blockTensors(shape: Shape, format: Format, prefix: string): GgufTensorInfo[] {
+  const { embedding, feedForward, heads, kvHeads } = shape;
   const kv = (embedding / heads) * kvHeads;
   const norm = (name: string, width: number): GgufTensorInfo => ({
     name: `${prefix}${name}.weight`,
@@ -46,7 +62,7 @@ function blockTensors({ embedding, feedForward, heads, kvHeads }: Shape, prefix:
   });
   const ternary = (name: string, inputs: number, outputs: number): GgufTensorInfo => ({
     name: `${prefix}${name}.weight`,
-    type: "I2_S",
+    type: format.ternary,
     dims: [inputs, outputs],
   });
   return [

@@ -8,6 +8,7 @@
 import type { GgmlType } from "../../src/gguf/gguf.js";
 import type { GgufTensorInfo } from "../../src/gguf/write.js";
 import type { Shape } from "./shapes.js";
+import { encodeTq2, TQ2_BYTES, TQ2_WEIGHTS } from "./tq2.js";
 
 const CHUNK = 4 << 20; // bytes
 const LOGIT_DEVIATION = 2.5;
@@ -33,6 +34,9 @@ export function* randomTensor(tensor: GgufTensorInfo, shape: Shape, seed: number
     case "I2_S":
       yield* chunked(elements / 4, 4, ternaryCodes(random));
       yield scaleTail(ternaryScale(tensor, shape));
+      return;
+    case "TQ2_0":
+      yield* tq2Blocks(elements, toHalf(ternaryScale(tensor, shape)), random);
       return;
     default:
       throw new TypeError(`${tensor.name}: no random weights of type ${tensor.type satisfies GgmlType}`);
@@ -70,6 +74,14 @@ function ternaryCodes(random: Xorshift): Fill {
       bytes[i + 1] = CODES[((bits >>> 16) * CODES.length) >>> 16] as number;
     }
   };
+}
+
+/** The weights that I2_S has of the same seed, as TQ2_0. */
+function* tq2Blocks(elements: number, scale: number, random: Xorshift): Generator<Uint8Array> {
+  const blocks = new Uint8Array((CHUNK / TQ2_WEIGHTS) * 4 * TQ2_BYTES);
+  for (const codes of chunked(elements / 4, TQ2_WEIGHTS / 4, ternaryCodes(random))) {
+    yield encodeTq2(codes, scale, blocks);
+  }
 }
 
 /** Two thirds of the weights are not 0, so a row of K adds up to variance 2/3 K for inputs of variance 1. */
