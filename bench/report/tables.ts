@@ -1,0 +1,163 @@
+/** The tables of docs/benchmarks.md, one function a section. */
+import type { DecodeFigures } from "../decode.js";
+import type { KernelFigures } from "../kernels.js";
+import type { LoadFigures } from "../load.js";
+import type { PeerFigures } from "../peers.js";
+import type { PrefillFigures } from "../prefill.js";
+import { fixed, type MachineResults, percent, type ResultFile, table } from "./files.js";
+import { targets } from "./targets.js";
+
+type Section = (results: MachineResults) => string;
+
+/** "exact", "int8", "f16, i16 cache, revectorized" */
+function variant({ name }: ResultFile<unknown>): string {
+  const words = name.split("-");
+  const head = words.find((word) => word === "int8" || word === "f16") ?? "exact";
+  return [head, words.includes("i16") ? "i16 cache" : "", words.includes("revectorize") ? "revectorized" : ""]
+    .filter((word) => word !== "")
+    .join(", ");
+}
+
+const chart = ({ machine }: MachineResults, name: string, text: string) =>
+  `![${text}](../bench/results/${machine}/${name}.svg)`;
+
+const origin: Section = ({ files }) => {
+  const [{ cpu, threads, memoryBytes }] = files;
+  const rows = files.map((file) => [
+    file.name,
+    file.node,
+    file.date.slice(0, 16).replace("T", " "),
+    `\`${file.command}\``,
+  ]);
+  const machine = `${cpu}, ${threads} processors, ${(memoryBytes / 2 ** 30).toFixed(0)} GiB.`;
+  return `${machine}\n\n${table(["result", "Node.js", "date (UTC)", "command"], rows)}`;
+};
+
+const kernels: Section = (results) => {
+  const parts = results.all<KernelFigures>("kernels").map(({ node, figures }) => {
+    const counts = Object.keys(figures.readBandwidth);
+    const read = counts.map((count) => `${count}: ${figures.readBandwidth[count].toFixed(1)} GB/s`).join(", ");
+    const barrier = counts.map((count) => `${count}: ${figures.barrierMicroseconds[count].toFixed(2)} µs`).join(", ");
+    const rows = figures.rows.map((row) => [
+      row.kernel,
+      row.shape,
+      row.threads,
+      row.ms.toFixed(3),
+      row.gmacPerSecond === 0 ? "" : row.gmacPerSecond.toFixed(1),
+      row.gbPerSecond.toFixed(1),
+      row.shareOfRead === null ? "" : percent(row.shareOfRead),
+    ]);
+    const head = ["kernel", "shape", "threads", "ms", "GMAC/s", "GB/s", "of read"];
+    return `Node.js ${node}. Reads by threads: ${read}. A barrier: ${barrier}.\n\n${table(head, rows)}`;
+  });
+  return [chart(results, "kernels", "kernels and read bandwidth"), ...parts].join("\n\n");
+};
+
+const decode: Section = (results) => {
+  const files = results.all<DecodeFigures>("decode");
+  const rows = files.flatMap((file) =>
+    file.figures.rows.map((row) => [
+      file.nodeMajor,
+      variant(file),
+      row.threads,
+      row.context,
+      row.tokensPerSecond.median.toFixed(2),
+      `${row.tokensPerSecond.min.toFixed(2)} to ${row.tokensPerSecond.max.toFixed(2)}`,
+      row.msPerToken.toFixed(1),
+      percent(row.ternaryShareOfRead),
+      percent(Math.max(0, row.outsideOps)),
+    ]),
+  );
+  const head = ["Node.js", "head", "threads", "context", "tokens/s", "range", "ms", "ternary, of read", "outside ops"];
+  return [chart(results, "decode", "time of a token by op"), table(head, rows), opTable(files)].join("\n\n");
+};
+
+/** Milliseconds of a token by op at each context, most threads. */
+function opTable(files: readonly ResultFile<DecodeFigures>[]): string {
+  const parts = files.map((file) => {
+    const most = Math.max(...file.figures.rows.map(({ threads }) => threads));
+    const rows = file.figures.rows.filter(({ threads }) => threads === most);
+    const ops = rows[0].ops.map(({ op }) => op);
+    const cells = ops.map((op) => [
+      op,
+      ...rows.map((row) => row.ops.find((one) => one.op === op)?.ms.toFixed(2) ?? ""),
+    ]);
+    const head = ["op, ms a token", ...rows.map(({ context }) => `${context}`)];
+    return `Node.js ${file.node}, head ${variant(file)}, ${most} threads, by context:\n\n${table(head, cells)}`;
+  });
+  return parts.join("\n\n");
+}
+
+const prefill: Section = (results) => {
+  const rows = results.all<PrefillFigures>("prefill").flatMap((file) =>
+    file.figures.rows.map((row) => {
+      const total = row.ops.reduce((sum, { ms }) => sum + ms, 0);
+      const share = (op: string) => percent((row.ops.find((one) => one.op === op)?.ms ?? 0) / total);
+      return [
+        file.nodeMajor,
+        variant(file),
+        row.threads,
+        row.prompt,
+        row.tokensPerSecond.median.toFixed(1),
+        `${row.tokensPerSecond.min.toFixed(1)} to ${row.tokensPerSecond.max.toFixed(1)}`,
+        row.ternaryGmacPerSecond.toFixed(0),
+        share("ternary"),
+        share("attend"),
+      ];
+    }),
+  );
+  const head = ["Node.js", "head", "threads", "prompt", "tokens/s", "range", "ternary GMAC/s", "ternary", "attention"];
+  return table(head, rows);
+};
+
+const load: Section = (results) => {
+  const parts = results.all<LoadFigures>("load").map((file) => {
+    const { totalMs, steps, afterLoad, afterContext, context, threads } = file.figures;
+    const gb = (bytes: number) => (bytes / 1e9).toFixed(2);
+    const rows = steps.map(({ component, ms, bytes }) => [component, ms.toFixed(0), (bytes / 1e6).toFixed(1)]);
+    const total = `median ${totalMs.median.toFixed(0)} ms (${totalMs.min.toFixed(0)} to ${totalMs.max.toFixed(0)})`;
+    const resident =
+      `Resident: ${gb(afterLoad.residentBytes)} GB after loading, ${gb(afterContext.residentBytes)} GB with ` +
+      `${context} positions in use (at most ${gb(afterContext.maxResidentBytes)} GB on the way).`;
+    const what = `Node.js ${file.node}, head ${variant(file)}, ${threads} threads: ${total}.`;
+    return `${what} ${resident}\n\n${table(["step", "ms", "MB"], rows)}`;
+  });
+  return parts.join("\n\n");
+};
+
+const peers: Section = (results) => {
+  const files = results.all<PeerFigures>("peers");
+  const rate = fixed(2);
+  const rows = files.flatMap((file) =>
+    file.figures.rows.map(({ threads, question, ours, theirs, ratio }) => [
+      question.kind === "generate" ? `generation at ${question.context}` : `prompt of ${question.tokens}`,
+      file.nodeMajor,
+      variant(file),
+      threads,
+      rate(ours.median),
+      rate(theirs.median),
+      `${ratio.toFixed(2)}×`,
+      ours.samples.length,
+    ]),
+  );
+  const head = ["test", "Node.js", "head", "threads", "Ternion", "node-llama-cpp", "ratio", "rounds"];
+  const who = [...new Set(files.map(({ figures }) => figures.theirs))].join("; ");
+  return [chart(results, "peers", "Ternion and node-llama-cpp"), table(head, rows), `Beside: ${who}.`].join("\n\n");
+};
+
+const targetTable: Section = (results) => {
+  const rows = targets(results).map(({ what, node, limit, value, met }) => {
+    return [what, node, limit, value ?? "", met === undefined ? "not measured" : met ? "met" : "**missed**"];
+  });
+  return table(["target", "Node.js", "wanted", "measured", ""], rows);
+};
+
+export const SECTIONS: Readonly<Record<string, Section>> = {
+  origin,
+  kernels,
+  decode,
+  prefill,
+  load,
+  peers,
+  targets: targetTable,
+};
