@@ -53,7 +53,7 @@ export function addCommonOptions(command: Command): Command {
     integerOption("-c, --ctx <N>", "tokens of context; default: the model's own, at most 2048", { min: 1 }),
     integerOption("--seed <N>", "the same seed gives the same text; default: a random one", { min: 0 }),
     choiceOption("--kernel <NAME>", "ternary kernel of the CPU; default: the fastest that works here", KERNELS),
-    choiceOption("--kv <TYPE>", "precision of the key-value cache; default: f32", CACHES),
+    choiceOption("--kv <TYPE>", "what the key-value cache holds; default: i16 (trace: f32)", CACHES),
     choiceOption("--head <KIND>", "how the next token is found; default: exact", HEADS),
     new Option("--revectorize", "let V8 use 256-bit operations: experimental there, from Node.js 24 on"),
     new Option("--strict", "refuse a file whose metadata needs mending"),

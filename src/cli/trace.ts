@@ -35,7 +35,9 @@ export function registerTrace(program: Command): void {
 async function trace(options: TraceOptions): Promise<void> {
   const signal = interruptSignal();
   const path = await modelFile(options, signal);
-  await using engine = await loadEngine(path, options, { signal, maxSessions: 1 });
+  // intermediates are for comparison: nothing is rounded that need not be
+  const kv = options.kv ?? "f32";
+  await using engine = await loadEngine(path, { ...options, kv }, { signal, maxSessions: 1 });
   const traced = await engine.trace(options.tokens);
   signal.throwIfAborted();
   const tensors = Array.from(traced, ([name, tensor]) => shaped(name, tensor, engine.config));
