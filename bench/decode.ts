@@ -98,7 +98,7 @@ await main(async () => {
     repetitions: values.quick ? 2 : integer("repetitions", values.repetitions),
   };
   const path = await modelPath(values.model);
-  const { head = "exact", kv = "f32" } = engineOptions();
+  const { head, kv } = engineOptions();
   const readBandwidths: Record<string, number> = {};
   const rows: DecodeRow[] = [];
   let description = "";

@@ -12,20 +12,20 @@ export const ENGINE = {
 } as const;
 const ARGUMENTS = parseArgs({ options: ENGINE, strict: false }).values;
 
-/** What the command line says of an engine. */
-export function engineOptions(): Pick<EngineOptions, "head" | "kv" | "revectorize"> {
+/** What the command line says of an engine; else the engine's own defaults, so that a result can name them. */
+export function engineOptions() {
   const text = (value: string | boolean | undefined) => (typeof value === "string" ? value : undefined);
   return {
-    head: choice("head", text(ARGUMENTS.head), ["exact", "f16", "int8"]),
-    kv: choice("kv", text(ARGUMENTS.kv), ["f32", "i16"]),
+    head: choice("head", text(ARGUMENTS.head), ["exact", "f16", "int8"]) ?? "exact",
+    kv: choice("kv", text(ARGUMENTS.kv), ["f32", "i16"]) ?? "i16",
     revectorize: ARGUMENTS.revectorize === true,
-  };
+  } satisfies EngineOptions;
 }
 
-/** "decode" with what the engine was told beyond its defaults: "decode-int8". */
+/** "decode" with what differs from the defaults: "decode-int8", "decode-f32". */
 export function resultName(what: string): string {
-  const { head = "exact", kv = "f32", revectorize } = engineOptions();
-  const parts = [head === "exact" ? "" : head, kv === "f32" ? "" : kv, revectorize ? "revectorize" : ""];
+  const { head, kv, revectorize } = engineOptions();
+  const parts = [head === "exact" ? "" : head, kv === "i16" ? "" : kv, revectorize ? "revectorize" : ""];
   return [what, ...parts.filter((part) => part !== "")].join("-");
 }
 

@@ -83,7 +83,7 @@ async function measure(): Promise<void> {
   });
   const { memory } = await loadInChild(path, threads, context);
   process.stderr.write(`resident with ${context} positions: ${(memory.residentBytes / 1e6).toFixed(0)} MB\n`);
-  const { head = "exact", kv = "f32" } = engineOptions();
+  const { head, kv } = engineOptions();
   const figures = {
     head,
     kv,

@@ -91,7 +91,7 @@ await main(async () => {
   await installPeer();
 
   const threadCounts = integers("threads", values.threads);
-  const { head = "exact", kv = "f32", revectorize = false } = engineOptions();
+  const { head, kv, revectorize } = engineOptions();
   const args = ["--head", head, "--kv", kv, ...(revectorize ? ["--revectorize"] : [])];
   const rows: Record<Question["kind"], PeerRow[]> = { generate: [], prompt: [] };
   let described = { ours: "", theirs: "", versions: process.versions as { node: string; v8: string } };

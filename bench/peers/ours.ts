@@ -5,7 +5,7 @@ import { type Engine, type Setup, serve } from "./protocol.js";
 async function load({ model, threads, contextLength }: Setup): Promise<Engine> {
   const engine = await loadEngine(model, { threads, contextLength });
   const session = engine.session();
-  const { head = "exact", kv = "f32" } = engineOptions();
+  const { head, kv } = engineOptions();
   return {
     description: `ternion, ${engine.description}, head ${head}, cache ${kv}`,
     measure: (question) =>

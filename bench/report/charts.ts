@@ -58,17 +58,20 @@ function peers(results: MachineResults): string {
 
 /** Time of a token by op over the contexts, most threads. */
 function decode(results: MachineResults): string {
-  const files = results.all<DecodeFigures>("decode").filter(({ name }) => name === "decode");
+  const files = results.all<DecodeFigures>("decode").filter(({ figures }) => figures.head === "exact");
   const rows = files.flatMap(({ nodeMajor, figures }) => {
     const most = Math.max(...figures.rows.map(({ threads }) => threads));
-    return figures.rows.filter(({ threads }) => threads === most).map((row) => ({ ...row, nodeMajor }));
+    return figures.rows.filter(({ threads }) => threads === most).map((row) => ({ ...row, kv: figures.kv, nodeMajor }));
   });
   const ops = [...new Set(rows.flatMap((row) => row.ops.slice(0, 6).map(({ op }) => op)))];
   const value = (row: (typeof rows)[number], op: string) => row.ops.find((one) => one.op === op)?.ms ?? 0;
   return render(
     {
       title: { text: "Milliseconds of a token by op" },
-      xAxis: { type: "category", data: rows.map(({ context, nodeMajor }) => `${context}\nNode ${nodeMajor}`) },
+      xAxis: {
+        type: "category",
+        data: rows.map(({ context, kv, nodeMajor }) => `${context}, ${kv}\nNode ${nodeMajor}`),
+      },
       yAxis: { type: "value" },
       series: ops.map((op) => ({
         name: op,

@@ -9,11 +9,11 @@ import { targets } from "./targets.js";
 
 type Section = (results: MachineResults) => string;
 
-/** "exact", "int8", "f16, i16 cache, revectorized" */
+/** "exact", "int8", "f16, f32 cache, revectorized" */
 function variant({ name }: ResultFile<unknown>): string {
   const words = name.split("-");
   const head = words.find((word) => word === "int8" || word === "f16") ?? "exact";
-  return [head, words.includes("i16") ? "i16 cache" : "", words.includes("revectorize") ? "revectorized" : ""]
+  return [head, words.includes("f32") ? "f32 cache" : "", words.includes("revectorize") ? "revectorized" : ""]
     .filter((word) => word !== "")
     .join(", ");
 }
@@ -146,10 +146,17 @@ const peers: Section = (results) => {
 };
 
 const targetTable: Section = (results) => {
-  const rows = targets(results).map(({ what, node, limit, value, met }) => {
-    return [what, node, limit, value ?? "", met === undefined ? "not measured" : met ? "met" : "**missed**"];
+  const rows = targets(results).map(({ what, node, limit, cache, value, met }) => {
+    return [
+      what,
+      node,
+      limit,
+      cache ?? "",
+      value ?? "",
+      met === undefined ? "not measured" : met ? "met" : "**missed**",
+    ];
   });
-  return table(["target", "Node.js", "wanted", "measured", ""], rows);
+  return table(["target", "Node.js", "wanted", "cache", "measured", ""], rows);
 };
 
 export const SECTIONS: Readonly<Record<string, Section>> = {
