@@ -21,7 +21,7 @@ export interface EngineOptions {
   readonly strict?: boolean | undefined;
   /**
    * What the key-value cache holds: "i16", 16-bit integers with a scale for each head and position, or "f32", twice the
-   * memory and slower over long contexts. Default "i16": it changes perplexity by 0.02 %, see docs/kernels.md.
+   * memory and slower over long contexts. Default "i16": it changes perplexity by 0.04 %, see docs/kernels.md.
    */
   readonly kv?: CacheType | undefined;
   /**
