@@ -73,6 +73,7 @@ export class CpuBackend implements Backend {
   #end = 0; // words recorded
   #rows = 0;
   #outputs = 0;
+  #longest = 0; // last position of the batch
   #best = 0; // ids of a row that the last `best` found
   #marks: Mark[] = [];
   #tracer: Tracer | undefined;
@@ -202,6 +203,7 @@ export class CpuBackend implements Backend {
     words.set(outputs, this.#batch.outputs / 4);
     this.#rows = tokens.length;
     this.#outputs = outputs.length;
+    this.#longest = Math.max(...positions);
     words.set([this.#rows, this.#outputs], (this.#control + CONTROL.batch) / 4);
   }
 
@@ -237,7 +239,8 @@ export class CpuBackend implements Backend {
     const heads = q.width / headDim;
     const { tile, split, unitBytes, scores } = this.#attentionScratch(heads / kvHeads, cache as CpuCache);
     const all = [...layerOf(cache, layer), addressOf(q), addressOf(out), heads, tile, split, unitBytes, scores];
-    if (this.#rows * kvHeads >= SPLIT_UNITS * this.#gang.threads) {
+    const manyUnits = this.#rows * kvHeads >= SPLIT_UNITS * this.#gang.threads;
+    if (manyUnits || this.#longest < CHUNK) {
       this.#emit("attend", all);
     } else {
       this.#emit("attendSplit", all);

@@ -16,9 +16,12 @@ const SPINS = 200_000;
 
 export type GangSetup = Omit<RunJob, "kind" | "thread" | "threads" | "spins" | "ticket">;
 
+const WORKER = new URL("./worker.js", import.meta.url).href;
+
 export class Gang {
   readonly #pool: Piscina;
   #tasks: Promise<void> | undefined;
+  readonly #posted = new Set<Promise<JobResult>>();
   /** bytes of memory that the threads' views reach */
   #reach = 0;
   #ticket = 0;
@@ -31,7 +34,6 @@ export class Gang {
     readonly threads: number,
   ) {
     this.#pool = new Piscina({
-      filename: new URL("./worker.js", import.meta.url).href,
       minThreads: threads,
       maxThreads: threads,
       idleTimeout: Number.POSITIVE_INFINITY,
@@ -73,6 +75,9 @@ export class Gang {
     clearTimeout(this.#idle);
     this.#release();
     await this.#tasks?.catch(() => {});
+    // a thread that is ended while it loads the worker's module aborts the process (an assertion in Node.js 20): the pool is
+    // told the module with each job, not at its start, and jobs are waited for; they leave as soon as they see `failed`
+    await Promise.allSettled(this.#posted);
     await this.#pool.destroy();
   }
 
@@ -127,7 +132,9 @@ export class Gang {
   }
 
   async #post(job: LoadJob | RunJob): Promise<void> {
-    const result: JobResult = await this.#pool.run(job);
+    const posted: Promise<JobResult> = this.#pool.run(job, { filename: WORKER });
+    this.#posted.add(posted);
+    const result = await posted.finally(() => this.#posted.delete(posted));
     if (result.error !== undefined) throw new TernionError(result.error.code, result.error.message);
   }
 
