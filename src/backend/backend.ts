@@ -121,12 +121,6 @@ export interface Projection {
   readonly addTo?: Tensor;
 }
 
-export interface AttentionShape {
-  readonly heads: number;
-  readonly kvHeads: number;
-  readonly headDim: number;
-}
-
 export type Activation = "relu2" | "silu";
 
 export interface Backend {

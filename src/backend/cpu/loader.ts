@@ -109,7 +109,7 @@ export function loadPieces(job: LoadJob, kernels: Kernels): void {
   }
 }
 
-export function openFile(path: string): number {
+function openFile(path: string): number {
   try {
     return openSync(path, "r");
   } catch (cause) {
@@ -119,7 +119,7 @@ export function openFile(path: string): number {
 }
 
 /** Fills `target` from `position` of the file. */
-export function readFully(file: number, target: Uint8Array, position: number, name: string): void {
+function readFully(file: number, target: Uint8Array, position: number, name: string): void {
   let filled = 0;
   while (filled < target.length) {
     const count = readSync(file, target, filled, target.length - filled, position + filled);
