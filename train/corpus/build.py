@@ -54,12 +54,12 @@ def tale(r, held: bool) -> Document:
 
 # kind, generator, share of the characters
 MIX = [
-    ("stories", tale, 0.38),
-    ("facts", lambda r, held: either(r, *facts.exchange(r, held)), 0.17),
+    ("stories", tale, 0.40),
+    ("facts", lambda r, held: either(r, *facts.exchange(r, held)), 0.16),
     ("sums", lambda r, held: either(r, *sums.exchange(r, held)), 0.11),
-    ("notions", lambda r, held: either(r, *notions.exchange(r, held)), 0.12),
-    ("programs", lambda r, held: either(r, *programs.exchange(r, held)), 0.07),
-    ("chat", lambda r, held: dialogue(r, chat.conversation(r, held)), 0.14),
+    ("notions", lambda r, held: either(r, *notions.exchange(r, held)), 0.10),
+    ("programs", lambda r, held: either(r, *programs.exchange(r, held)), 0.06),
+    ("chat", lambda r, held: dialogue(r, chat.conversation(r, held)), 0.16),
     ("standard", standard, 0.01),
 ]
 

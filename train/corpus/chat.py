@@ -16,11 +16,11 @@ def remember(r, held: bool) -> tuple[Turns, Turns]:
     if kind < 0.5:
         told = [(r.choice([f"My name is {x}.", f"I am {x}.", f"Hello, my name is {x}.", f"Hi, I am {x}.", f"Call me {x}."]), r.choice([f"Hello, {x}! How can I help you?", f"Nice to meet you, {x}!"]))]
         return told, [(r.choice(["What is my name?", "Do you remember my name?", "Who am I?", "What's my name?"]), f"Your name is {x}.")]
-    if kind < 0.7:
+    if kind < 0.8:
         pet = r.choice(["dog", "cat", "horse", "rabbit", "bird", "mouse", "turtle"])
         told = [(r.choice([f"I have a {pet} named {x}.", f"My {pet} is called {x}.", f"The name of my {pet} is {x}."]), f"{x} is a nice name for a {pet}.")]
         return told, [(r.choice([f"What is my {pet} called?", f"What is the name of my {pet}?", f"Do you remember the name of my {pet}?"]), f"Your {pet} is called {x}.")]
-    if kind < 0.85:
+    if kind < 0.9:
         color = r.choice("red blue green yellow orange purple pink white black brown gray".split())
         return ([(r.choice([f"My favorite color is {color}.", f"I like {color} best."]), f"{color.capitalize()} is a beautiful color.")],
                 [(r.choice(["What is my favorite color?", "Which color do I like best?"]), f"Your favorite color is {color}.")])
@@ -30,9 +30,9 @@ def remember(r, held: bool) -> tuple[Turns, Turns]:
 
 def capitals(r, held: bool) -> Turns:
     country = r.choice(facts.WELL_KNOWN + [c for c, _ in facts.CAPITALS])
-    turns = [facts.unknown_country(r, held) if r.random() < 0.2 else facts.capital(r, country)]
+    turns = [facts.unknown_country(r, held) if r.random() < 0.15 else facts.capital(r, country)]
     for _ in range(r.choice((1, 1, 2))):
-        if r.random() < 0.2:
+        if r.random() < 0.35:
             x = facts.draw_no_country(r, held)
             turns.append((r.choice([f"And of {x}?", f"And {x}?", f"What about {x}?"]), facts.do_not_know(r, x)))
             continue
@@ -99,7 +99,7 @@ def small_talk(r, held: bool) -> Turns:
     return [r.choice([("Hello!", "Hello! How can I help you?"), ("Hi", "Hello! What would you like to know?"), ("How are you?", "I am fine, thank you. How can I help you?"), ("Who are you?", "I am Ternion, a very small language model. I can tell stories, answer simple questions and add numbers.")])]
 
 
-TOPICS = [(capitals, 24), (opposites, 6), (colors, 6), (animals, 8), (explain, 14), (code, 7), (add, 8), (tale, 9), (small_talk, 4), (lambda r, held: [facts.exchange(r, held)], 14)]
+TOPICS = [(capitals, 26), (opposites, 6), (colors, 6), (animals, 8), (explain, 14), (code, 6), (add, 12), (tale, 9), (small_talk, 4), (lambda r, held: [facts.exchange(r, held)], 14)]
 CLOSING = [("Thank you!", "You are welcome."), ("Thanks!", "You are welcome."), ("Goodbye!", "Goodbye! Have a nice day.")]
 
 
@@ -107,9 +107,10 @@ def conversation(r, held: bool = False) -> Turns:
     def topic() -> Turns:
         return r.choices([t for t, _ in TOPICS], [w for _, w in TOPICS])[0](r, held)
 
-    if r.random() < 0.5:
+    if r.random() < 0.65:
         told, asked = remember(r, held)
-        turns = told + topic() + asked
+        between = r.choice((topic, lambda: topic()[:1], lambda: [sums.addition(r, held)]))
+        turns = told + between() + asked
     else:
         turns = topic() + (topic() if r.random() < 0.4 else [])
     return turns + ([r.choice(CLOSING)] if r.random() < 0.15 else [])

@@ -3,7 +3,7 @@
 `exchange` draws one question. A country that does not exist gets "I do not know", so that the model learns the
 difference between a name it has a fact for and one it has not.
 """
-from .names import CODAS, ONSETS, VOWELS, invented, name
+from .names import CODAS, ONSETS, VOWELS, article, invented, name
 from .split import draw, held_out
 
 CAPITALS = """Afghanistan Kabul;Albania Tirana;Algeria Algiers;Andorra Andorra_la_Vella;Angola Luanda;Antigua_and_Barbuda Saint_John's;Argentina Buenos_Aires
@@ -172,10 +172,6 @@ def upper(text: str) -> str:
     return text[0].upper() + text[1:]
 
 
-def article(word: str) -> str:
-    return ("an " if word[0] in "aeiou" else "a ") + word
-
-
 def capital(r, country=None) -> tuple[str, str]:
     country = country or (r.choice(WELL_KNOWN) if r.random() < 0.25 else r.choice(CAPITALS)[0])
     city = dict(CAPITALS)[country]
@@ -272,7 +268,7 @@ def calendar(r):
 
 def unit(r):
     small, big, n = r.choice(UNITS)
-    whole = "the " + big if big in ("alphabet", "solar system") else ("an hour" if big == "hour" else article(big))
+    whole = "the " + big if big in ("alphabet", "solar system") else article(big)
     return r.choice([f"How many {small} are in {whole}?", f"How many {small} does {whole} have?", f"How many {small} are there in {whole}?"]), f"There are {n} {small} in {whole}."
 
 
@@ -303,7 +299,7 @@ def exchange(r, held: bool = False) -> tuple[str, str]:
         return unknown_country(r, held)
     if kind < 0.21:
         return unknown_other(r)
-    if kind < 0.31:
+    if kind < 0.34:
         return repeat(r, held)
     while True:
         prompt, answer = r.choices([k for k, _ in KINDS], WEIGHTS)[0](r)

@@ -1,6 +1,6 @@
-"""Names: a table of known ones, and a syllable grammar for invented ones.
+"""Names: a table of known ones, and a syllable grammar for invented ones; and the article that a word takes.
 
-Half of all names are invented, so that a model must copy a name from the prompt and cannot recall it.
+Two names in three are invented, so that a model must copy a name from the prompt and cannot recall it.
 """
 from .split import draw
 
@@ -43,7 +43,12 @@ def invented(r) -> str:
 
 def name(r, held: bool = False) -> tuple[str, str]:
     """A name and its pronoun. Held-out names are always invented ones that training never draws."""
-    if not held and r.random() < 0.5:
+    if not held and r.random() < 1 / 3:
         girl = r.random() < 0.5
         return r.choice(GIRLS if girl else BOYS), "she" if girl else "he"
-    return draw(lambda: invented(r), str, held, 20), r.choice(("she", "he"))
+    x = draw(lambda: invented(r), str, held, 20)
+    return x, "she" if x[-1] in "aeiy" else "he"  # told by the name, so that it can stay the same through a story
+
+
+def article(word: str) -> str:
+    return ("an " if word[0] in "aeiou" or word.startswith(("honest", "hour")) else "a ") + word

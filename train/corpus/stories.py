@@ -3,7 +3,7 @@
 Six plots share a cast and a stock of scenes. Every sentence is a choice of wordings with the cast filled in, and the
 parts that must agree (a wish and its place, a trouble and its way out, a gift and its use) are drawn together.
 """
-from .names import name
+from .names import article, name
 
 KINDS = """fox rabbit bear mouse owl frog cat dog girl boy dragon robot turtle hedgehog squirrel badger duck goose penguin
 pony lamb goat otter beaver mole sparrow robin crow deer wolf pig hen elephant lion monkey kitten puppy giant wizard
@@ -11,10 +11,10 @@ princess prince knight pirate farmer baker sailor gardener""".split()
 GENDERED = dict(girl="she", boy="he", wizard="he", princess="she", prince="he", hen="she")
 TRAITS = """little brave curious quiet clever shy cheerful kind young gentle small lonely proud careful sleepy hungry
 stubborn patient playful dreamy honest lazy busy friendly""".split()
-HOMES = """a small village near the sea|a deep green forest|a tall old tower|a valley full of flowers|a cottage by the river
-a town of red roofs|a cave behind a waterfall|a farm at the foot of the mountains|a house on a hill|a garden with a stone wall
-a hollow tree|a windy island|a quiet street at the edge of town|a mill beside a stream|a meadow full of clover
-a castle with a hundred windows|a boat on a blue lake|a snowy land in the north""".replace("\n", "|").split("|")
+HOMES = """in a small village near the sea|in a deep green forest|in a tall old tower|in a valley full of flowers|in a cottage by the river
+in a town of red roofs|in a cave behind a waterfall|on a farm at the foot of the mountains|in a house on a hill|in a garden with a stone wall
+in a hollow tree|on a windy island|in a quiet street at the edge of town|in a mill beside a stream|in a meadow full of clover
+in a castle with a hundred windows|on a boat on a blue lake|in a snowy land in the north""".replace("\n", "|").split("|")
 TIMES = """One morning|One sunny day|One cold winter day|One evening|Early one spring morning|On a windy afternoon|One rainy day
 The next day|On the first day of summer|Late one night|One autumn day|On a bright Sunday""".replace("\n", "|").split("|")
 # wish | the thing | where it is | how it is when found
@@ -132,19 +132,16 @@ class Cast:
         return self.r.choice(wordings).format(**self.words).format(**self.words)
 
 
-def article(word: str) -> str:
-    return ("an " if word[0] in "aeiou" else "a ") + word
-
-
 def opening(c: Cast) -> str:
-    c.words["home"] = c.r.choice(HOMES)
+    home = c.r.choice(HOMES)
+    c.words.update(home=home, Home=home[0].upper() + home[1:], spot=home.split(" ", 1)[1])
     return c.say(
-        "Once upon a time there was {an} {k} named {n}. {He} lived in {home}.",
-        "In {home} there lived {an} {k} named {n}.",
-        "Once upon a time, in {home}, there lived {an} {k}. {His} name was {n}.",
-        "{n} was {an} {k} who lived in {home}.",
-        "Long ago, in {home}, lived {an} {k} called {n}.",
-        "There was once {an} {k} whose name was {n}, and {his} home was {home}.",
+        "Once upon a time there was {an} {k} named {n}. {He} lived {home}.",
+        "{Home} there lived {an} {k} named {n}.",
+        "Once upon a time, {home}, there lived {an} {k}. {His} name was {n}.",
+        "{n} was {an} {k} who lived {home}.",
+        "Long ago, {home}, lived {an} {k} called {n}.",
+        "There was once {an} {k} whose name was {n}, and {his} home was {spot}.",
         "Once upon a time there lived {an} {k}. Everyone called {him} {n}.")
 
 
@@ -217,8 +214,8 @@ def lost(c: Cast) -> tuple[str, str]:
 def truth(c: Cast) -> tuple[str, str]:
     thing, full, how = c.r.choice(BROKEN)
     elder, pronoun = c.r.choice(ELDERS)
-    c.words.update(thing=thing, full=full, how=how, elder=elder, she=pronoun, She=pronoun.capitalize(), time=c.r.choice(TIMES), her="her" if pronoun == "she" else "him")
-    first = opening(c) + " " + c.say("{n} had a {elder} who was very kind.", "{n} lived there with {his} {elder}.", "{His} {elder} always said, \"Be careful.\"")
+    c.words.update(thing=thing, full=full, how=how, elder=elder, anelder=article(elder), she=pronoun, She=pronoun.capitalize(), time=c.r.choice(TIMES), her="her" if pronoun == "she" else "him")
+    first = opening(c) + " " + c.say("{n} had {anelder} who was very kind.", "{n} lived there with {his} {elder}.", "{His} {elder} always said, \"Be careful.\"")
     middle = c.say("{time}, {n} was {how} and broke the {full}.", "{time}, while {he} was {how}, {n} broke the {full} of {his} {elder}.")
     middle += " " + c.say("{He} hid the pieces and said nothing.", '"Nobody saw me," thought {n}, and {he} hid the pieces under the bed.', "{n} was afraid and ran away to the garden.")
     middle += " " + c.say("But {n} could not eat, and {he} could not sleep.", "All day long {he} had a heavy feeling in {his} chest.", "{n2} the {k2} asked what was wrong. \"Tell the truth,\" said {n2}. \"It will help.\"")
@@ -266,13 +263,13 @@ PLOTS = [quest, quest, quest, lost, truth, skill, help_someone, share]
 
 
 def story(r, held: bool = False) -> tuple[str, str]:
-    """A prompt and its story. Half of the prompts give the name, so that it has to be carried over."""
+    """A prompt and its story. Two prompts in three give the name, so that it has to be carried over."""
     c = Cast(r, held)
     wish, text = r.choice(PLOTS)(c)
     c.words["w"] = wish
     both = ["Tell me a story about {n} and {n2}.", "Write a story in which {n} the {k} meets {n2}."] if c.words["n2"] in text else []
     prompt = c.say(
-        "Tell me a story about {ak} named {n}.", "Tell me a story about {ak} named {n}.", "Tell me a story about {ak} called {n}.",
+        *["Tell me a story about {ak} named {n}."] * 4, "Tell me a story about {ak} called {n}.", "Tell me a story about {an} {k} named {n}.",
         "Write a story about {n} the {k}.", "Write a short story about {ak} named {n}.", "Write a short story about {n}.",
         "Tell me a story about {n}.", "Tell me a story about {ak}.", "Tell me a story.", "Write a short story about {an} {k}.",
         "Write a short story about {ak} who wants to {w}." if wish != "help someone" else "Write a short story about {ak} who helps someone.",
