@@ -1,8 +1,13 @@
 """`python3 -m unittest test_train` in this folder: gradients against autograd, the file against the model, the corpus."""
 import argparse
+import dataclasses
+import json
 import math
 import os
 import random
+import re
+import subprocess
+import sys
 import tempfile
 import unittest
 
@@ -10,14 +15,18 @@ import numpy as np
 import torch
 
 import gguf
+import grow
 import train
-from corpus import build, programs, sums
+from corpus import build, names, programs, sums
 from data import PAD, Batches, Data
 from model import Config, Gate, Model, NormQuantise, Rotate, TernaryMatmul, rope_tables, ternarise, turn
 from tokenizer import SPECIAL, SPLIT, Tokenizer
 from tokenizer import train as train_tokenizer
 
 SMALL = Config(dim=128, layers=2, heads=2, kv_heads=1, ffn=256, vocab=320, context=64)
+TEST_SIZE = dict(config=Config(dim=128, layers=1, heads=2, kv_heads=1, ffn=128, vocab=512, context=128), length=64, batch=256, steps=20, rate=5e-3, megabytes=0.1)
+# train.py with a size for tests
+PROGRAM = "import train, test_train; train.SIZES['test'] = dict(test_train.TEST_SIZE, steps=10); train.main()"
 
 
 def through(x, rounded):
@@ -152,7 +161,7 @@ class File(unittest.TestCase):
 
 class Loop(unittest.TestCase):
     def setUp(self):
-        train.SIZES["test"] = dict(config=Config(dim=128, layers=1, heads=2, kv_heads=1, ffn=128, vocab=512, context=128), length=64, batch=256, steps=20, rate=5e-3, megabytes=0.1)
+        train.SIZES["test"] = TEST_SIZE
         self.addCleanup(train.SIZES.pop, "test")
 
     def run_for(self, folder: str, stops: list[int]):
@@ -161,7 +170,7 @@ class Loop(unittest.TestCase):
         batches = Batches(data, 64, 4, seed=1)
         losses = []
         for stop in stops:
-            run = train.Run(argparse.Namespace(size="test", steps=None, rate=None, seed=1, compile=False), folder)
+            run = train.Run(argparse.Namespace(size="test", steps=None, minutes=None, rate=None, seed=1, compile=False, workers=1, from_gguf=None), folder)
             run.forward = run.model
             while run.done < stop:
                 losses.append(run.step(batches[run.done]).item())
@@ -174,6 +183,32 @@ class Loop(unittest.TestCase):
         self.assertEqual(whole, resumed)
         self.assertLess(whole[-1], whole[0] - 0.5)
 
+    def test_the_rate_rises_and_falls_to_nearly_nothing(self):
+        rates = [train.rate_at(step / 1000, 1.0) for step in range(1001)]
+        self.assertLess(rates[0], 0.1)
+        self.assertGreater(max(rates), 0.98)
+        self.assertEqual(rates[20:], sorted(rates[20:], reverse=True))
+        self.assertAlmostEqual(rates[1000], 0.01)
+
+    def test_time_decides_the_progress_where_minutes_are_given(self):
+        o = argparse.Namespace(size="test", steps=None, minutes=2, rate=None, seed=1, compile=False, workers=1, from_gguf=None)
+        with tempfile.TemporaryDirectory() as folder:
+            run = train.Run(o, folder)
+        run.done, run.seconds = 15, 30.0
+        self.assertEqual(run.progress, 0.25)
+
+    def test_two_workers_train_like_one(self):
+        """The whole command, as a program: the losses differ only by the order of the float sums."""
+        losses = []
+        for workers in ("1", "2"):
+            with tempfile.TemporaryDirectory() as folder:
+                command = [sys.executable, "-c", PROGRAM, "--size", "test", "--workers", workers, "--threads", "1", "--every", "5", "--out", folder]
+                subprocess.run(command, check=True, cwd=os.path.dirname(os.path.abspath(__file__)), stdout=subprocess.DEVNULL)
+                with open(os.path.join(folder, "log.jsonl")) as f:
+                    losses.append([json.loads(line)["loss"] for line in f])
+        self.assertEqual(len(losses[0]), 2)  # the last two of the ten steps have long rows: one of 128 for each worker
+        np.testing.assert_allclose(*losses, atol=0.02)
+
     def test_rows_hold_whole_documents(self):
         with tempfile.TemporaryDirectory() as folder:
             data = Data(folder, 512, 0.1, seed=1)
@@ -181,6 +216,49 @@ class Loop(unittest.TestCase):
         self.assertEqual((tokens != PAD).sum(), sum(min(len(d), 256) for d in data.documents["train"]))
         self.assertTrue((tokens[:, 0] == data.tokenizer.bos).all())
         self.assertLess((tokens == PAD).mean(), 0.1)
+
+
+class Growth(unittest.TestCase):
+    def grown(self, layers: int):
+        """A model of two blocks, its file's tensors, and a deeper model grown from them."""
+        shallow = tiny_model()
+        tokens = [f"t{i}" for i in range(SMALL.vocab - len(SPECIAL))] + SPECIAL
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "m.gguf")
+            gguf.export(path, shallow, Tokenizer(tokens, []), "test")
+            tensors, tokenizer = grow.read(path)
+        self.assertEqual(tokenizer.tokens, tokens)
+        deep = Model(dataclasses.replace(SMALL, layers=layers))
+        grow.grow(deep, tensors, seed=1)
+        return shallow, tensors, deep
+
+    def test_masters_ternarise_to_the_codes_and_scale_of_the_file(self):
+        _, tensors, deep = self.grown(2)
+        for name, (codes, scale) in ((n, t) for n, t in tensors.items() if isinstance(t, tuple)):
+            ternary, mean = ternarise(dict(deep.named_parameters())[name].detach())
+            self.assertGreater((ternary.numpy() == codes).mean(), 0.99, name)
+            self.assertAlmostEqual(mean.item() / scale, 1, delta=0.02, msg=name)
+
+    def test_blocks_are_stacked_and_copies_add_a_share(self):
+        _, tensors, deep = self.grown(5)
+        for new, (old, added) in enumerate(((0, 1), (1, 1), (0, grow.SHARE), (1, grow.SHARE), (0, grow.SHARE))):
+            for kind, share in (("ffn_up", 1), ("ffn_down", added)):
+                codes, scale = tensors[f"blk.{old}.{kind}.weight"]
+                ternary, mean = ternarise(dict(deep.named_parameters())[f"blk.{new}.{kind}.weight"].detach())
+                self.assertGreater((ternary.numpy() == codes).mean(), 0.99)
+                self.assertAlmostEqual(mean.item() / share / scale, 1, delta=0.02)
+
+    def test_the_grown_model_computes_nearly_the_same(self):
+        shallow, _, deep = self.grown(4)
+        ids = torch.randint(0, SMALL.vocab, (1, 24))
+        a, b, other = (m(ids).detach().flatten() for m in (shallow, deep, Model(deep.c)))
+        self.assertGreater(torch.nn.functional.cosine_similarity(a, b, 0).item(), 0.95)
+        self.assertLess(torch.nn.functional.cosine_similarity(a, other, 0).item(), 0.5)
+
+    def test_another_width_is_refused(self):
+        _, tensors, _ = self.grown(2)
+        with self.assertRaisesRegex(ValueError, "can grow in depth only"):
+            grow.grow(Model(dataclasses.replace(SMALL, ffn=384)), tensors, seed=1)
 
 
 class Text(unittest.TestCase):
@@ -206,6 +284,21 @@ class Text(unittest.TestCase):
         self.assertFalse([d for d in stories if "".join(d) in trained])
         for _, d in a + held:
             self.assertTrue(d[-1].endswith((build.END, build.TURN)))
+
+    def test_words_take_their_article(self):
+        for word, article in dict(aunt="an", honest="an", hour="an", house="a", uncle="an", dragon="a").items():
+            self.assertEqual(names.article(word), f"{article} {word}")
+        text = " ".join(piece for kind, d in build.documents(4, 500000) if kind == "stories" for piece in d)
+        self.assertEqual(re.findall(r"\b[Aa] (?:[eio]|a(?!nd))\w*|\b[Aa] honest", text), [])
+        self.assertEqual(re.findall(r"\b[Ii]n (?:in|on)\b", text), [])
+
+    def test_an_invented_hero_has_one_pronoun(self):
+        r = random.Random(0)
+        pronouns = {}
+        for _ in range(2000):
+            x, pronoun = names.name(r, held=True)
+            self.assertEqual(pronouns.setdefault(x, pronoun), pronoun)
+        self.assertEqual(set(pronouns.values()), {"she", "he"})
 
     def test_the_split_is_llama_3s(self):
         cases = {"Hello world": ["Hello", " world"], "it's 12345!": ["it", "'s", " ", "123", "45", "!"], "a\n\n  b": ["a", "\n\n", " ", " b"],

@@ -1,20 +1,25 @@
 """Trains a BitNet b1.58 model on the generated corpus and writes it as GGUF: `python3 train/train.py --size tiny`.
 
-One seed, one command. A run that was stopped goes on from its last checkpoint when started again; the learning rate
-follows a cosine over `--steps`. CUDA is used where it is, with the matmuls in bfloat16; else the CPU in float32.
+One seed, one command. A run that was stopped goes on from its last checkpoint when started again. The learning rate
+falls to nothing over `--steps`, or over `--minutes` where the machine's speed is not known. CUDA is used where it is,
+with the matmuls in bfloat16; else the CPU in float32, with one process a core (`--workers`) that share each batch.
 """
 import argparse
 import ctypes
 import json
 import math
+import multiprocessing
 import os
+import tempfile
 import time
 
 import numpy as np
 import torch
+import torch.distributed as dist
 import torch.nn.functional as F
 
 import gguf
+import grow
 from check import perplexity
 from corpus import build
 from data import PAD, Batches, Data
@@ -24,8 +29,10 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 SIZES = {
     # tokens a step = rows * length; the last tenth of the steps uses rows of the whole context
     "tiny": dict(config=Config(dim=256, layers=4, heads=4, kv_heads=2, ffn=768, vocab=2048), length=256, batch=1024, steps=7000, rate=4e-3, megabytes=12),
+    "box": dict(config=Config(dim=256, layers=13, heads=4, kv_heads=2, ffn=768, vocab=2048), length=256, batch=1024, steps=5000, rate=3e-3, megabytes=12),
     "real": dict(config=Config(dim=512, layers=7, heads=8, kv_heads=2, ffn=1536, vocab=4096), length=512, batch=16384, steps=8000, rate=3e-3, megabytes=40),
 }
+COUNTS = ("done", "long", "tokens", "seconds")  # of a run, saved with it
 
 
 def keep_freed_memory() -> None:
@@ -60,63 +67,90 @@ def held_out(model, data: Data, length: int, device, dtype, most: int) -> dict[s
     return {"all": total.sum() / count.sum(), **by_kind}
 
 
-def rate_at(step: int, steps: int, peak: float) -> float:
-    warm = min(1.0, (step + 1) / min(150, steps / 10))
-    return peak * warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * step / steps)))
+def rate_at(progress: float, peak: float) -> float:
+    """The learning rate where `progress` (0 to 1) of the run is done: a short rise, then a cosine."""
+    return peak * min(1.0, (progress + 1e-3) / 0.02) * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * progress)))
 
 
 class Run:
     """The state of a training run: model, optimiser and the steps done; saved and restored as one."""
 
-    def __init__(self, o, folder: str):
-        self.o, self.folder, self.size = o, folder, SIZES[o.size]
+    def __init__(self, o, folder: str, rank: int = 0):
+        self.o, self.folder, self.size, self.rank = o, folder, SIZES[o.size], rank
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.dtype = torch.bfloat16 if self.device.type == "cuda" else torch.float32
         self.steps = o.steps or self.size["steps"]
         torch.manual_seed(o.seed)
         self.model = Model(self.size["config"]).to(self.device)
+        self.path = os.path.join(folder, "checkpoint.pt")
+        if o.from_gguf and not os.path.exists(self.path):
+            grow.grow(self.model, grow.read(o.from_gguf)[0], o.seed)
         fused = {"fused": True} if self.device.type == "cuda" else {}
         self.optimiser = torch.optim.AdamW(self.model.parameters(), betas=(0.9, 0.98), weight_decay=0.1, **fused)
-        self.done, self.seconds = 0, 0.0
-        self.path = os.path.join(folder, "checkpoint.pt")
+        self.done, self.long, self.tokens, self.seconds = 0, 0, 0, 0.0  # steps, those of them with long rows, tokens, time
         if os.path.exists(self.path):
             state = torch.load(self.path, map_location=self.device)
             self.model.load_state_dict(state["model"])
             self.optimiser.load_state_dict(state["optimiser"])
-            self.done, self.seconds = state["done"], state["seconds"]
+            self.done, self.long, self.tokens, self.seconds = (state[k] for k in COUNTS)
+        self.started = time.time() - self.seconds
+
+    @property
+    def progress(self) -> float:
+        """How much of the run is done, 0 to 1: in time where `--minutes` is given, else in steps."""
+        return self.seconds / (60 * self.o.minutes) if self.o.minutes else self.done / self.steps
 
     def save(self) -> None:
-        state = dict(model=self.model.state_dict(), optimiser=self.optimiser.state_dict(), done=self.done, seconds=self.seconds)
+        if self.rank:
+            return
+        state = dict(model=self.model.state_dict(), optimiser=self.optimiser.state_dict(), **{k: getattr(self, k) for k in COUNTS})
         torch.save(state, self.path + ".part")
         os.replace(self.path + ".part", self.path)
 
-    def step(self, tokens: np.ndarray) -> float:
+    def step(self, tokens: np.ndarray) -> torch.Tensor:
+        """One batch -> its loss. Each worker takes its share of the rows, and all make the same step."""
         group = self.optimiser.param_groups[0]
-        group["lr"] = rate_at(self.done, self.steps, self.o.rate or self.size["rate"])
-        group["weight_decay"] = 0.1 if self.done < self.steps / 2 else 0.0  # ternary weights settle once decay stops
-        nll, counts = losses(self.forward, tokens, self.device, self.dtype)
-        loss = nll.sum() / counts.sum()
+        group["lr"] = rate_at(self.progress, self.o.rate or self.size["rate"])
+        group["weight_decay"] = 0.1 if self.progress < 0.5 else 0.0  # ternary weights settle once decay stops
+        nll, _ = losses(self.forward, tokens[self.rank::self.o.workers], self.device, self.dtype)
+        loss = nll.sum() / int((tokens[:, 1:] != PAD).sum())
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
+        loss, self.seconds = loss.detach(), time.time() - self.started
+        if self.o.workers > 1:
+            loss = self.share(loss)
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         self.optimiser.step()
-        self.done += 1
-        return loss.detach()
+        self.done, self.tokens = self.done + 1, self.tokens + tokens[:, 1:].size
+        return loss
+
+    def share(self, loss: torch.Tensor) -> torch.Tensor:
+        """Sums the gradients and the loss over the workers, and takes the time from the first of them."""
+        grads = [p.grad for p in self.model.parameters()]
+        extra = torch.tensor([loss.item(), self.seconds if self.rank == 0 else 0.0])
+        flat = torch.cat([g.flatten() for g in grads] + [extra])
+        dist.all_reduce(flat)
+        for grad, part in zip(grads, flat.split([g.numel() for g in grads] + [2])):
+            grad.copy_(part.view_as(grad))
+        self.seconds = flat[-1].item()
+        return flat[-2]
 
     def train(self, data: Data) -> None:
         config, batch = self.size["config"], self.size["batch"]
         self.forward = torch.compile(self.model) if self.o.compile else self.model
-        long_from = int(self.steps * 0.9)
         short = Batches(data, self.size["length"], batch // self.size["length"], self.o.seed)
-        long = Batches(data, config.context, max(1, batch // config.context), self.o.seed + 1)
-        started, saved, recent = time.time() - self.seconds, time.time(), []
-        first, begun = self.done, time.time()
-        while self.done < self.steps:
-            tokens = short[self.done] if self.done < long_from else long[self.done - long_from]
+        long = Batches(data, config.context, max(self.o.workers, batch // config.context), self.o.seed + 1)
+        saved, recent = time.time(), []
+        first, begun = self.tokens, time.time()
+        while self.progress < 1:
+            if self.progress < 0.9:
+                tokens = short[self.done - self.long]
+            else:
+                tokens = long[self.long]
+                self.long += 1
             recent.append(self.step(tokens))
-            self.seconds = time.time() - started
-            if self.done % self.o.every == 0 or self.done == self.steps:
-                speed = (self.done - first) * batch / (time.time() - begun)
+            if self.done % self.o.every == 0 and self.rank == 0:
+                speed = (self.tokens - first) / (time.time() - begun)
                 self.report(data, torch.stack(recent).mean().item(), speed, most=40)
                 recent = []
             if time.time() - saved > 120:
@@ -126,11 +160,11 @@ class Run:
 
     def report(self, data: Data, loss: float, speed: float, most: int) -> None:
         held = held_out(self.model, data, self.size["length"], self.device, self.dtype, most)
-        line = dict(step=self.done, seconds=round(self.seconds), tokens=self.done * self.size["batch"], loss=round(loss, 4), perplexity=round(math.exp(held["all"]), 4),
+        line = dict(step=self.done, seconds=round(self.seconds), tokens=self.tokens, loss=round(loss, 4), perplexity=round(math.exp(held["all"]), 4),
                     speed=round(speed), held={k: round(v, 4) for k, v in held.items()})
         with open(os.path.join(self.folder, "log.jsonl"), "a") as f:
             f.write(json.dumps(line) + "\n")
-        print(f"step {self.done}/{self.steps}  {self.seconds:.0f} s  {speed:.0f} tokens/s  loss {loss:.4f}  held-out perplexity {math.exp(held['all']):.4f}  "
+        print(f"step {self.done}  {self.progress:.1%}  {self.seconds:.0f} s  {speed:.0f} tokens/s  loss {loss:.4f}  held-out perplexity {math.exp(held['all']):.4f}  "
               + " ".join(f"{k} {v:.3f}" for k, v in held.items()), flush=True)
 
 
@@ -140,23 +174,43 @@ def main() -> None:
     options.add_argument("--steps", type=int, help="steps of the whole schedule")
     options.add_argument("--rate", type=float, help="peak learning rate")
     options.add_argument("--seed", type=int, default=1)
-    options.add_argument("--threads", type=int)
+    options.add_argument("--minutes", type=float, help="time of the whole schedule, in place of --steps")
+    options.add_argument("--from-gguf", help="a shallower model of the same widths to start from")
+    options.add_argument("--threads", type=int, help="threads of each process")
+    options.add_argument("--workers", type=int, default=1, help="processes that share each batch, on the CPU")
     options.add_argument("--every", type=int, default=100, help="steps between reports")
     options.add_argument("--compile", action="store_true", help="torch.compile the model (PyTorch 2)")
     options.add_argument("--out", help="folder of the run")
     options.add_argument("--gguf", help="where to write the model; default: model.gguf in the folder of the run")
     o = options.parse_args()
-    if o.threads:
-        torch.set_num_threads(o.threads)
     keep_freed_memory()
-    torch.set_flush_denormal(True)
     folder = o.out or os.path.join(HERE, "out", o.size)
     size = SIZES[o.size]
+    os.makedirs(folder, exist_ok=True)
+    if o.from_gguf:
+        grow.read(o.from_gguf)[1].save(os.path.join(folder, "tokenizer.json"))
     data = Data(folder, size["config"].vocab, size["megabytes"], o.seed)
-    run = Run(o, folder)
+    with tempfile.TemporaryDirectory() as meeting:
+        others = [multiprocessing.get_context("fork").Process(target=work, args=(o, folder, data, rank, meeting), daemon=True) for rank in range(1, o.workers)]
+        for process in others:
+            process.start()
+        work(o, folder, data, 0, meeting)
+
+
+def work(o, folder: str, data: Data, rank: int, meeting: str) -> None:
+    """The run of one worker; the first of them reports, saves and writes the model. They find each other in `meeting`."""
+    size = SIZES[o.size]
+    if o.threads:
+        torch.set_num_threads(o.threads)
+    torch.set_flush_denormal(True)
+    if o.workers > 1:
+        dist.init_process_group("gloo", init_method=f"file://{meeting}/workers", rank=rank, world_size=o.workers)
+    run = Run(o, folder, rank)
+    if rank:
+        return run.train(data)
     tokens = {side: sum(map(len, docs)) for side, docs in data.documents.items()}
     print(f"{sum(p.numel() for p in run.model.parameters()) / 1e6:.2f} M parameters on {run.device}, {tokens['train'] / 1e6:.2f} M tokens to train on and "
-          f"{tokens['held'] / 1e3:.0f} k held out, from step {run.done} of {run.steps}", flush=True)
+          f"{tokens['held'] / 1e3:.0f} k held out, {run.progress:.1%} of the run done", flush=True)
     run.train(data)
     held = held_out(run.model, data, size["length"], run.device, run.dtype, most=10 ** 9)
     print("all held-out rows: perplexity " + "  ".join(f"{k} {math.exp(v):.4f}" for k, v in held.items()))
@@ -172,8 +226,9 @@ def measure_text(run: Run, data: Data, path: str) -> None:
         f.write(text)
     model = run.model.cpu()
     model.token_embd.weight.copy_(model.token_embd.weight.half().float())  # as in the file
-    value, error, count = perplexity(lambda ids: model(torch.tensor([ids]))[0].numpy(), data.tokenizer, text, 512)
-    print(f"{path}: perplexity {value:.4f}, mean negative log-likelihood {math.log(value):.4f} +- {error:.4f}, {count} tokens in chunks of 512")
+    chunk = min(512, model.c.context)
+    value, error, count = perplexity(lambda ids: model(torch.tensor([ids]))[0].numpy(), data.tokenizer, text, chunk)
+    print(f"{path}: perplexity {value:.4f}, mean negative log-likelihood {math.log(value):.4f} +- {error:.4f}, {count} tokens in chunks of {chunk}")
 
 
 if __name__ == "__main__":
