@@ -2,8 +2,9 @@
  * Plain decoders of the weight types: the obviously right ones, used by the reference backend and by tests as oracle.
  * Layouts are those of ggml (block structs in ggml-common.h) and, for I2_S, docs/model.md.
  */
+import { open } from "node:fs/promises";
 import { TernionError } from "../errors.js";
-import type { WeightType } from "./backend.js";
+import type { Weight, WeightSource, WeightType } from "./backend.js";
 
 type DenseType = Exclude<WeightType, "I2_S">;
 
@@ -11,6 +12,35 @@ export interface Ternary {
   /** -1, 0 or +1, row-major */
   readonly values: Int8Array;
   readonly scale: number;
+}
+
+/** A weight in memory: dense or ternary values, row-major. */
+export interface DecodedWeight extends Weight {
+  readonly dense?: Float32Array;
+  readonly ternary?: Ternary;
+}
+
+/** Reads and decodes one weight of a file, whole. */
+export async function readWeight(source: WeightSource): Promise<DecodedWeight> {
+  const { name, type, rows, columns, path, offset, byteLength } = source;
+  const bytes = new Uint8Array(byteLength);
+  const file = await open(path);
+  try {
+    const { bytesRead } = await file.read(bytes, 0, byteLength, offset);
+    if (bytesRead < byteLength) throw truncated(name, byteLength, bytesRead);
+  } finally {
+    await file.close();
+  }
+  const weight = { name, rows, columns };
+  if (type === "I2_S") return { ...weight, ternary: decodeTernary(name, bytes, rows * columns) };
+  return { ...weight, dense: decodeDense(type, bytes, rows * columns) };
+}
+
+function truncated(name: string, expected: number, got: number): TernionError {
+  return new TernionError(
+    "GGUF_TRUNCATED",
+    `${name}: expected ${expected} bytes, got ${got}: the file ends. Download it again.`,
+  );
 }
 
 /** IEEE binary16 bits → number. */

@@ -2,8 +2,6 @@
  * The oracle: every op as the plain loop of its formula, in float64, on one thread. Slow and obviously right; the other
  * backends are held to it. Weights are decoded whole, so it is for small models and single layers.
  */
-import { open } from "node:fs/promises";
-import { TernionError } from "../errors.js";
 import type {
   Activation,
   Backend,
@@ -22,7 +20,8 @@ import type {
   Weight,
   WeightSource,
 } from "./backend.js";
-import { decodeDense, decodeTernary, type Ternary } from "./decode.js";
+import { type DecodedWeight, readWeight } from "./decode.js";
+import { ACTIVATIONS, attendHead, dot, rmsNorm, rotateHeads, roundHalfEven } from "./formulas.js";
 
 class ReferenceTensor implements Tensor {
   readonly data: Float64Array;
@@ -49,11 +48,6 @@ class ReferenceQuantized implements Quantized {
     this.values = new Int8Array(maxRows * width);
     this.scales = new Float64Array(maxRows);
   }
-}
-
-interface ReferenceWeight extends Weight {
-  readonly dense?: Float32Array;
-  readonly ternary?: Ternary;
 }
 
 class ReferenceCache implements Cache {
@@ -293,45 +287,13 @@ export class ReferenceBackend implements Backend {
   }
 }
 
-const ACTIVATIONS: Readonly<Record<Activation, (x: number) => number>> = {
-  relu2: (x) => Math.max(x, 0) ** 2,
-  silu: (x) => x / (1 + Math.exp(-x)),
-};
-
 const tensorOf = (tensor: Tensor) => tensor as ReferenceTensor;
 const cacheOf = (cache: Cache) => cache as ReferenceCache;
 
 function denseRow(weight: Weight, row: number): Float32Array {
-  const { dense, columns } = weight as ReferenceWeight;
+  const { dense, columns } = weight as DecodedWeight;
   if (dense === undefined) throw new TypeError(`${weight.name}: expected a dense weight, got a ternary one`);
   return dense.subarray(row * columns, (row + 1) * columns);
-}
-
-async function readWeight({ name, type, rows, columns, path, offset, byteLength }: WeightSource): Promise<Weight> {
-  const bytes = new Uint8Array(byteLength);
-  const file = await open(path);
-  try {
-    const { bytesRead } = await file.read(bytes, 0, byteLength, offset);
-    if (bytesRead < byteLength) throw truncated(name, byteLength, bytesRead);
-  } finally {
-    await file.close();
-  }
-  const weight = { name, rows, columns };
-  if (type === "I2_S") return { ...weight, ternary: decodeTernary(name, bytes, rows * columns) } as ReferenceWeight;
-  return { ...weight, dense: decodeDense(type, bytes, rows * columns) } as ReferenceWeight;
-}
-
-function truncated(name: string, expected: number, got: number): TernionError {
-  return new TernionError(
-    "GGUF_TRUNCATED",
-    `${name}: expected ${expected} bytes, got ${got}: the file ends. Download it again.`,
-  );
-}
-
-function dot(a: ArrayLike<number>, b: ArrayLike<number>): number {
-  let sum = 0;
-  for (let i = 0; i < a.length; i++) sum += a[i] * b[i];
-  return sum;
 }
 
 function bestOf(logits: Float32Array, count: number): Best {
@@ -340,20 +302,8 @@ function bestOf(logits: Float32Array, count: number): Best {
   return { ids: best, logits: Float32Array.from(best, (id) => logits[id]) };
 }
 
-function rmsNorm(out: Float64Array, x: Float64Array, weight: Float32Array, eps: number): void {
-  const inverse = 1 / Math.sqrt(dot(x, x) / x.length + eps);
-  for (let i = 0; i < x.length; i++) out[i] = x[i] * inverse * weight[i];
-}
-
-/** Math.round takes halves up; torch, WebAssembly's nearest and WGSL's round take them to the even neighbour. */
-export function roundHalfEven(x: number): number {
-  const down = Math.floor(x);
-  if (x - down !== 0.5) return Math.round(x);
-  return down % 2 === 0 ? down : down + 1;
-}
-
 function bitLinearRow({ weight, out, addTo }: Projection, x: ReferenceQuantized, row: number): void {
-  const { ternary, rows, columns, name } = weight as ReferenceWeight;
+  const { ternary, rows, columns, name } = weight as DecodedWeight;
   if (ternary === undefined) throw new TypeError(`${name}: expected a ternary weight, got a dense one`);
   const input = x.values.subarray(row * columns, (row + 1) * columns);
   for (let r = 0; r < rows; r++) {
@@ -362,28 +312,4 @@ function bitLinearRow({ weight, out, addTo }: Projection, x: ReferenceQuantized,
     tensorOf(out).row(row)[r] = y;
     if (addTo !== undefined) tensorOf(addTo).row(row)[r] += y;
   }
-}
-
-function rotateHeads(x: Float64Array, headDim: number, position: number, base: number): void {
-  const half = headDim / 2;
-  for (let start = 0; start < x.length; start += headDim) {
-    for (let i = 0; i < half; i++) {
-      const angle = position * base ** (-i / half);
-      const a = x[start + i];
-      const b = x[start + half + i];
-      x[start + i] = a * Math.cos(angle) - b * Math.sin(angle);
-      x[start + half + i] = b * Math.cos(angle) + a * Math.sin(angle);
-    }
-  }
-}
-
-function attendHead(out: Float64Array, q: Float64Array, keys: Float64Array[], values: Float64Array[]): void {
-  const scores = keys.map((k) => dot(q, k) / Math.sqrt(q.length));
-  const max = scores.reduce((a, b) => Math.max(a, b), Number.NEGATIVE_INFINITY);
-  const weights = scores.map((score) => Math.exp(score - max));
-  const sum = weights.reduce((a, b) => a + b, 0);
-  out.fill(0);
-  values.forEach((v, position) => {
-    for (let i = 0; i < out.length; i++) out[i] += (weights[position] / sum) * v[i];
-  });
 }

@@ -7,7 +7,7 @@ import { describe, test } from "node:test";
 import { scanLimit } from "../../src/backend/cpu/head.js";
 import { chooseKernels, DOT_FORMS, HALF, instantiate, type Kernels, MASKS } from "../../src/backend/cpu/kernels.js";
 import { halfToFloat } from "../../src/backend/decode.js";
-import { roundHalfEven } from "../../src/backend/reference.js";
+import { roundHalfEven } from "../../src/backend/formulas.js";
 import { Random } from "../random.js";
 
 /** A memory with a bump allocator, and kernels over it. */

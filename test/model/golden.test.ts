@@ -6,7 +6,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { Backend, Batch, CacheType, Quantized, Tensor } from "../../src/backend/backend.js";
-import { roundHalfEven } from "../../src/backend/reference.js";
+import { roundHalfEven } from "../../src/backend/formulas.js";
 import type { ModelConfig } from "../../src/model/config.js";
 import { createActivations, forward, type Model } from "../../src/model/forward.js";
 import { loadWeights } from "../../src/model/weights.js";

@@ -1,0 +1,51 @@
+/**
+ * The formulas of the model in float64, as plain loops: what the reference backend computes and what `verify` judges by.
+ */
+import type { Activation } from "./backend.js";
+
+export const ACTIVATIONS: Readonly<Record<Activation, (x: number) => number>> = {
+  relu2: (x) => Math.max(x, 0) ** 2,
+  silu: (x) => x / (1 + Math.exp(-x)),
+};
+
+export function dot(a: ArrayLike<number>, b: ArrayLike<number>): number {
+  let sum = 0;
+  for (let i = 0; i < a.length; i++) sum += a[i] * b[i];
+  return sum;
+}
+
+export function rmsNorm(out: Float64Array, x: Float64Array, weight: Float32Array, eps: number): void {
+  const inverse = 1 / Math.sqrt(dot(x, x) / x.length + eps);
+  for (let i = 0; i < x.length; i++) out[i] = x[i] * inverse * weight[i];
+}
+
+/** Math.round takes halves up; torch, WebAssembly's nearest and WGSL's round take them to the even neighbour. */
+export function roundHalfEven(x: number): number {
+  const down = Math.floor(x);
+  if (x - down !== 0.5) return Math.round(x);
+  return down % 2 === 0 ? down : down + 1;
+}
+
+export function rotateHeads(x: Float64Array, headDim: number, position: number, base: number): void {
+  const half = headDim / 2;
+  for (let start = 0; start < x.length; start += headDim) {
+    for (let i = 0; i < half; i++) {
+      const angle = position * base ** (-i / half);
+      const a = x[start + i];
+      const b = x[start + half + i];
+      x[start + i] = a * Math.cos(angle) - b * Math.sin(angle);
+      x[start + half + i] = b * Math.cos(angle) + a * Math.sin(angle);
+    }
+  }
+}
+
+export function attendHead(out: Float64Array, q: Float64Array, keys: Float64Array[], values: Float64Array[]): void {
+  const scores = keys.map((k) => dot(q, k) / Math.sqrt(q.length));
+  const max = scores.reduce((a, b) => Math.max(a, b), Number.NEGATIVE_INFINITY);
+  const weights = scores.map((score) => Math.exp(score - max));
+  const sum = weights.reduce((a, b) => a + b, 0);
+  out.fill(0);
+  values.forEach((v, position) => {
+    for (let i = 0; i < out.length; i++) out[i] += (weights[position] / sum) * v[i];
+  });
+}
