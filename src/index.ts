@@ -9,6 +9,7 @@ export { collect, type Finish, type FinishReason, type GenerateOptions, type Pie
 export { type GgufArray, type GgufFile, type GgufTensor, type GgufValue, readGguf } from "./gguf/gguf.js";
 export type { ModelConfig } from "./model/config.js";
 export { type Repair, repairMetadata } from "./model/repair.js";
+export { type Perplexity, type PerplexityOptions, perplexity, type Scorer } from "./perplexity.js";
 export type { SamplingOptions, TokenLogprob } from "./sampler.js";
 export type { Session } from "./session.js";
 export { BITNET_CHAT_TEMPLATE, type ChatMessage, type ChatOptions, renderChat } from "./text/chat.js";

@@ -8,11 +8,20 @@ import { registerBench } from "./bench.js";
 import { registerChat } from "./chat.js";
 import { EXIT_CODES_HELP, exitCodeOf, reportOf } from "./exit.js";
 import { registerInspect } from "./inspect.js";
+import { registerPerplexity } from "./perplexity.js";
 import { registerRun } from "./run.js";
 import { registerTokenize } from "./tokenize.js";
 import { registerTrace } from "./trace.js";
 
-const COMMANDS = [registerRun, registerChat, registerTokenize, registerInspect, registerTrace, registerBench];
+const COMMANDS = [
+  registerRun,
+  registerChat,
+  registerTokenize,
+  registerInspect,
+  registerTrace,
+  registerPerplexity,
+  registerBench,
+];
 
 const EXAMPLES = `
 Examples:
