@@ -1,5 +1,7 @@
 /** The public API. */
 export type { OpTime } from "./backend/backend.js";
+export { type Diagnosis, type DoctorOptions, diagnose } from "./doctor/doctor.js";
+export type { SelfTest } from "./doctor/self-test.js";
 export { type DownloadOptions, download } from "./download.js";
 export type { LoadReport, LoadStep, ProgressEvent } from "./engine/load-report.js";
 export type { BackendName, EngineOptions } from "./engine/options.js";
@@ -7,6 +9,7 @@ export { Engine, type TracedTensor } from "./engine.js";
 export { type ErrorCode, TernionError } from "./errors.js";
 export { collect, type Finish, type FinishReason, type GenerateOptions, type Piece } from "./generate.js";
 export { type GgufArray, type GgufFile, type GgufTensor, type GgufValue, readGguf } from "./gguf/gguf.js";
+export type { Machine } from "./machine.js";
 export type { ModelConfig } from "./model/config.js";
 export { type Repair, repairMetadata } from "./model/repair.js";
 export { type Perplexity, type PerplexityOptions, perplexity, type Scorer } from "./perplexity.js";

@@ -50,6 +50,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   index: [
     "engine",
     "perplexity",
+    "doctor",
+    "machine",
     "session",
     "generate",
     "download",
@@ -60,6 +62,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "backend",
     "errors",
   ],
+  doctor: ["engine", "generate", "machine", "cpu"],
+  machine: [],
   engine: [
     "perplexity",
     "session",
@@ -124,10 +128,10 @@ test("the contract imports nothing", () => {
   );
 });
 
-test("only the engine loads backends, when they are asked for", () => {
+test("only the engine and the doctor load backends, when they are asked for", () => {
   const outside = IMPORTS.filter(({ from, to, kind }) => {
     const backend = ["cpu", "gpu", "reference"].includes(partOf(to)) && partOf(to) !== partOf(from);
-    return backend && kind !== "type" && !(from === "engine.ts" && kind === "dynamic");
+    return backend && kind !== "type" && !(["engine", "doctor"].includes(partOf(from)) && kind === "dynamic");
   });
   assert.deepEqual(outside, []);
   const loaded = IMPORTS.filter(({ from, kind }) => from === "engine.ts" && kind === "dynamic").map(({ to }) => to);

@@ -6,6 +6,7 @@ import { readFileSync } from "node:fs";
 import { Command } from "commander";
 import { registerBench } from "./bench.js";
 import { registerChat } from "./chat.js";
+import { registerDoctor } from "./doctor.js";
 import { EXIT_CODES_HELP, exitCodeOf, reportOf } from "./exit.js";
 import { registerInspect } from "./inspect.js";
 import { registerPerplexity } from "./perplexity.js";
@@ -21,6 +22,7 @@ const COMMANDS = [
   registerTrace,
   registerPerplexity,
   registerBench,
+  registerDoctor,
 ];
 
 const EXAMPLES = `

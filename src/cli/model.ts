@@ -12,6 +12,8 @@ import { note } from "./streams.js";
 // this file runs as dist/src/cli/model.js
 const packageFile = (path: string) => fileURLToPath(new URL(`../../../${path}`, import.meta.url));
 
+const IN_THE_BOX = packageFile("models/ternion-tiny.gguf");
+
 /** The path of the model to use; a URL is downloaded first. */
 export async function modelFile({ model }: CommonOptions, signal?: AbortSignal): Promise<string> {
   if (model === undefined) return defaultModel();
@@ -23,9 +25,14 @@ export async function modelFile({ model }: CommonOptions, signal?: AbortSignal):
   }
 }
 
+/** The model that comes with ternion, which means what it says. */
+export function boxModel(): string {
+  if (existsSync(IN_THE_BOX)) return IN_THE_BOX;
+  throw new Error(`the model in the box: expected ${IN_THE_BOX}, got no such file; install ternion again`);
+}
+
 function defaultModel(): string {
-  const inTheBox = packageFile("models/ternion-tiny.gguf");
-  if (existsSync(inTheBox)) return inTheBox;
+  if (existsSync(IN_THE_BOX)) return IN_THE_BOX;
   const golden = packageFile("test/golden/tiny/model.gguf");
   if (existsSync(golden)) {
     note("no --model: using a small test model, whose weights are random: its text means nothing");

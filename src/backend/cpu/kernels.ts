@@ -119,6 +119,8 @@ export interface KernelChoice {
   readonly dot: DotForm;
   /** "relaxed SIMD, int16 dot" */
   readonly description: string;
+  /** the forms that were tried, in order */
+  readonly trials: readonly Trial[];
 }
 
 /** Masks of the codes of even and odd rows, as asm/ternary.ts wants them. */
@@ -151,14 +153,17 @@ export async function chooseKernels({ form, revectorize = false }: KernelOptions
     );
   }
   const relaxed = form !== "ternaryDotBaseline" && (await enableRelaxedSimd());
+  const trials: Trial[] = [];
   for (const binary of relaxed ? (["relaxed", "baseline"] as const) : (["baseline"] as const)) {
     const wide = revectorize && nodeMajor >= 24;
     const module = await compile(binary, wide);
     const forms = (form === undefined ? FORMS[binary] : [form]).filter((dot) => FORMS[binary].includes(dot));
-    const sound = forms.map((dot) => trial(module, dot)).filter((tried) => tried.exact);
+    const tried = forms.map((dot) => trial(module, dot));
+    trials.push(...tried);
+    const sound = tried.filter(({ exact }) => exact);
     if (sound.length === 0) continue;
-    const { dot } = sound.reduce((best, tried) => (tried.ms < best.ms ? tried : best));
-    return { module, dot, description: `${DESCRIPTIONS[dot]}${wide ? ", revectorized" : ""}` };
+    const { dot } = sound.reduce((best, next) => (next.ms < best.ms ? next : best));
+    return { module, dot, description: `${DESCRIPTIONS[dot]}${wide ? ", revectorized" : ""}`, trials };
   }
   throw new TernionError(
     "BACKEND_UNAVAILABLE",
@@ -197,10 +202,11 @@ export function instantiate(module: WebAssembly.Module, memory: WebAssembly.Memo
   return new WebAssembly.Instance(module, { env: { memory } }).exports as unknown as Kernels;
 }
 
-interface Trial {
+export interface Trial {
   readonly dot: DotForm;
+  /** passed the self-test */
   readonly exact: boolean;
-  /** of a fixed piece of work */
+  /** of a fixed piece of work; 0 unless exact */
   readonly ms: number;
 }
 

@@ -1,0 +1,31 @@
+/**
+ * What this machine offers the engine, what is missing, and whether each backend gives right answers here: measured on the
+ * model in the box against the reference backend.
+ */
+import { describeMachine, type Machine } from "../machine.js";
+import { type CpuFindings, type CpuQuestion, examineCpu } from "./cpu.js";
+import { referenceAnswer, type SelfTest, selfTest } from "./self-test.js";
+import { type Finding, vulkanFindings } from "./vulkan.js";
+
+export interface DoctorOptions extends CpuQuestion {
+  /** path of the model in the box */
+  readonly model: string;
+  /** worker threads of the CPU backend; default: as many as the system can run in parallel */
+  readonly threads?: number | undefined;
+}
+
+export interface Diagnosis {
+  readonly machine: Machine;
+  readonly cpu: CpuFindings;
+  readonly gpu: { readonly missing: readonly Finding[] };
+  readonly selfTests: readonly SelfTest[];
+}
+
+/** Takes about a second. What is wrong with the machine is in the result; rejects only where `model` cannot be read. */
+export async function diagnose({ model, threads, kernel, revectorize }: DoctorOptions): Promise<Diagnosis> {
+  const cpu = await examineCpu({ kernel, revectorize });
+  const expected = await referenceAnswer(model);
+  const selfTests = [await selfTest(model, { backend: "cpu", threads, kernel, revectorize }, expected)];
+  const missing = process.platform === "linux" ? vulkanFindings() : [];
+  return { machine: describeMachine(), cpu, gpu: { missing }, selfTests };
+}
