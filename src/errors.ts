@@ -34,6 +34,8 @@ export type ErrorCode =
   | "BACKEND_UNAVAILABLE"
   | "BACKEND_FAILED"
   | "OUT_OF_MEMORY"
+  | "DEVICE_LOST"
+  | "SHADER"
   | "CONTEXT_OVERFLOW"
   | "NO_FREE_SESSION"
   | "SESSION_BUSY"
