@@ -7,9 +7,9 @@
  * Temperature comes after the truncation, so that raising it brings back no token that was cut.
  */
 import type { Best } from "./backend/backend.js";
-import { TernionError } from "./errors.js";
+import { argmax, chooseIndex, chooseRanked, pick } from "./backend/draw.js";
+import { best, type Ranking } from "./backend/ranking.js";
 import { checkOptions, type SamplingOptions, type Settings } from "./sampler/options.js";
-import { best, type Ranking } from "./sampler/ranking.js";
 
 export type { SamplingOptions } from "./sampler/options.js";
 
@@ -105,13 +105,11 @@ class LogitSampler implements Sampler {
 
   #choose(logits: Float32Array, position: number): number {
     const { temperature, topK, topP, minP, seed } = this.#settings;
-    const greedy = argmax(logits);
-    if (temperature === 0 || topK === 1) return greedy;
-    const max = logits[greedy] as number;
-    const random = uniform(seed, position);
-    if (topK === 0 && topP === 1) return drawFromAll(logits, { max, temperature, minP, random });
-    const kept = topK === 0 ? nucleusCandidates(logits, max, topP) : best(logits, topK);
-    return draw(kept, truncate(kept, topP, minP), temperature, random);
+    const draw = { temperature, topK, topP, minP, random: uniform(seed, position) };
+    if (temperature === 0 || topK > 0) return chooseIndex(logits, draw);
+    const max = logits[argmax(logits)] as number;
+    if (topP === 1) return drawFromAll(logits, { max, ...draw });
+    return chooseRanked(nucleusCandidates(logits, max, topP), draw);
   }
 }
 
@@ -128,32 +126,6 @@ function candidatesFor(settings: Settings, penalised: boolean): number {
   return candidates <= MOST_CANDIDATES ? candidates : 0;
 }
 
-/** The lowest id of the largest logit. Rejects rows that are no distribution, so that what follows need not. */
-function argmax(logits: Float32Array): number {
-  let id = -1;
-  let max = -Infinity;
-  let poison = -1; // id of a NaN
-  for (let i = 0; i < logits.length; i++) {
-    const logit = logits[i] as number;
-    if (logit <= max) continue; // not so for NaN: one comparison finds both
-    if (Number.isNaN(logit)) {
-      poison = i;
-    } else {
-      max = logit;
-      id = i;
-    }
-  }
-  if (poison >= 0) throw badLogits(`NaN for id ${poison}`);
-  if (max === Infinity) throw badLogits(`Infinity for id ${id}`);
-  if (id < 0) throw badLogits(logits.length === 0 ? "an empty row" : "-Infinity for every id");
-  return id;
-}
-
-function badLogits(got: string): TernionError {
-  const advice = "The model file or the backend is at fault, or logitBias bans every token: try the reference backend.";
-  return new TernionError("BACKEND_FAILED", `logits: expected finite numbers, got ${got}. ${advice}`);
-}
-
 /** Draws with no truncation but min-p: in the order of ids, without ranking them. */
 function drawFromAll(
   logits: Float32Array,
@@ -165,7 +137,7 @@ function drawFromAll(
     const logit = logits[i] as number;
     if (logit >= least) weights[i] = Math.exp((logit - max) / temperature);
   }
-  return pick(weights, weights.length, random);
+  return pick(weights, random);
 }
 
 /**
@@ -185,46 +157,6 @@ function nucleusCandidates(logits: Float32Array, max: number, topP: number): Ran
   }
   const enough = near >= topP * all;
   return { ...best(logits, enough ? count : logits.length), total: all };
-}
-
-/** How many of the ranked tokens top-p and then min-p leave; at least one. */
-function truncate({ logits, total }: Ranking, topP: number, minP: number): number {
-  const max = logits[0] as number;
-  const goal = topP * (total ?? sumOfWeights(logits));
-  let kept = topP === 1 ? logits.length : 0;
-  for (let held = 0; kept < logits.length && (kept === 0 || held < goal); kept++) {
-    held += Math.exp((logits[kept] as number) - max);
-  }
-  const least = max + Math.log(minP);
-  while (kept > 1 && (logits[kept - 1] as number) < least) kept--;
-  return kept;
-}
-
-function sumOfWeights(ranked: Float64Array): number {
-  return ranked.reduce((sum, logit) => sum + Math.exp(logit - (ranked[0] as number)), 0);
-}
-
-function draw({ ids, logits }: Ranking, count: number, temperature: number, random: number): number {
-  const max = logits[0] as number;
-  const weights = logits.subarray(0, count).map((logit) => Math.exp((logit - max) / temperature));
-  return ids[pick(weights, count, random)] as number;
-}
-
-/** The index at which the running sum of the weights passes `random` (0 to 1) of their total. */
-function pick(weights: Float64Array, count: number, random: number): number {
-  let total = 0;
-  for (let i = 0; i < count; i++) total += weights[i] as number;
-  const goal = random * total;
-  let sum = 0;
-  let last = 0;
-  for (let i = 0; i < count; i++) {
-    const weight = weights[i] as number;
-    if (weight === 0) continue;
-    sum += weight;
-    last = i;
-    if (sum > goal) break;
-  }
-  return last;
 }
 
 /** Natural-log probabilities under the model's own distribution. */

@@ -5,7 +5,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import { best } from "../src/sampler/ranking.js";
+import { best } from "../src/backend/ranking.js";
 import { createSampler, type SamplingOptions, uniform } from "../src/sampler.js";
 
 const OFF = { temperature: 1, topK: 0, topP: 1, minP: 0, seed: 1 } as const;

@@ -3,8 +3,12 @@
  * written from it alone; `test/conformance/` holds every backend to it.
  *
  * Order. Op calls record and return at once. `run()` executes all that was recorded, in recording order, as if one op
- * ended before the next began, and empties the record. Data enters by `write` and leaves by `read`; both act at once, on
- * the state after the last `run()`, and must not be called while a `run()` is under way.
+ * ended before the next began, and empties the record. Data enters by `write` and leaves by `read`.
+ *
+ * Ahead. At most `runsAhead` runs may be called before the first of them has ended. They execute in the order of their
+ * calls, and end in it; a batch may begin, and ops may record, meanwhile. `read...` and `write` act on the state after the
+ * last run that was called before them, and before any that is called later. Where `runsAhead` is 1 this means that
+ * nothing is called while a run is under way.
  *
  * Rows. Every op works on the rows of the current batch (`begin`): row i of a tensor belongs to row i of the batch.
  * A result row depends on its own inputs only: not on the other rows of its batch, not on their number, not on the
@@ -102,8 +106,12 @@ export interface LoadOptions {
   signal?: AbortSignal | undefined;
 }
 
-/** The rows of one forward pass. All arrays but `outputs` have one element a row. */
+/** A token that stands for the id that the last `sample` before this run chose for the row's slot; there must be one. */
+export const SAMPLED = -1;
+
+/** The rows of one forward pass. All arrays but `outputs` and `draws` have one element a row. */
 export interface Batch {
+  /** ids, or SAMPLED */
   readonly tokens: Int32Array;
   readonly slots: Int32Array;
   readonly positions: Int32Array;
@@ -111,6 +119,22 @@ export interface Batch {
   readonly outputs: Int32Array;
   /** how many of the best ids of these rows are wanted; 0 or absent: their whole logits */
   readonly best?: number;
+  /** how `sample` chooses, one for each of `outputs` */
+  readonly draws?: readonly Draw[] | undefined;
+}
+
+/** How one of a row's best ids is chosen; draw.ts has the formula. */
+export interface Draw {
+  /** divides the logits; 0 takes the best id, and the rest of this is not looked at */
+  readonly temperature: number;
+  /** keep this many of the best, 1 to `maxBest` of the head; fewer where `best` found fewer */
+  readonly topK: number;
+  /** of them keep the fewest that hold this probability, 0 to 1; 1 keeps all */
+  readonly topP: number;
+  /** of them keep those of at least this part of the best one's probability, 0 to 1; 0 keeps all */
+  readonly minP: number;
+  /** 0 to below 1; where in the distribution of what is left the chosen one lies */
+  readonly random: number;
 }
 
 /** One matrix of a `ternary` op, and where its result goes. */
@@ -127,6 +151,8 @@ export interface Backend {
   readonly kind: "reference" | "cpu" | "gpu";
   /** what runs, for people: "4 threads, relaxed SIMD (int16 dot)" */
   readonly description: string;
+  /** how many runs may be called before the first of them has ended; 1 where running ahead gains nothing */
+  readonly runsAhead: number;
 
   /** Reads and checks all weights; the handles come back in the order of `sources`. Called once. */
   load(sources: readonly WeightSource[], options?: LoadOptions): Promise<Weight[]>;
@@ -169,6 +195,11 @@ export interface Backend {
   logits(out: Tensor, head: Weight, x: Tensor): void;
   /** Finds the `count` best ids of each wanted row and keeps them until the next `best`; not for a "full" head. */
   best(head: Head, x: Tensor, count: number): void;
+  /**
+   * For each wanted row chooses one of the ids that `best` found, by its draw (`Batch.draws`), and keeps it under the
+   * row's slot; of several rows of one slot the last one's stays. At most once a run, behind its `best`.
+   */
+  sample(head: Head): void;
 
   /**
    * Names an intermediate. While a tracer is set, `run` hands it the value that `tensor` has at this point of the record;
@@ -177,8 +208,11 @@ export interface Backend {
   mark(name: string, tensor: Tensor, rows?: "all" | "outputs"): void;
   setTracer(tracer: Tracer | undefined): void;
 
-  /** Executes the record. Rejects with a TernionError, and then every later call does. */
-  run(): Promise<void>;
+  /**
+   * Executes the record; gives the ids that `sample` chose, one for each wanted row, none where it was not recorded.
+   * Rejects with a TernionError, and then every later call does.
+   */
+  run(): Promise<Int32Array>;
 
   /** Copies `data` (whole rows) into the first rows of `tensor`. */
   write(tensor: Tensor, data: Float32Array): void;

@@ -21,6 +21,7 @@ import type {
   WeightSource,
 } from "./backend.js";
 import { type DecodedWeight, readWeight } from "./decode.js";
+import { drawsOf, Sampled } from "./draw.js";
 import { ACTIVATIONS, attendHead, dot, rmsNorm, rotateHeads, roundHalfEven } from "./formulas.js";
 
 class ReferenceTensor implements Tensor {
@@ -68,6 +69,7 @@ class ReferenceCache implements Cache {
 export class ReferenceBackend implements Backend {
   readonly kind = "reference";
   readonly description = "plain TypeScript, float64, 1 thread";
+  readonly runsAhead = 1;
   memoryBytes = 0;
   #record: (() => void)[] = [];
   #batch: Batch = {
@@ -78,6 +80,8 @@ export class ReferenceBackend implements Backend {
   };
   #tracer: Tracer | undefined;
   #best: Best[] = [];
+  readonly #sampled = new Sampled();
+  #chosen: Int32Array = new Int32Array(); // by `sample` in this run
 
   async load(sources: readonly WeightSource[], { onProgress, signal }: LoadOptions = {}): Promise<Weight[]> {
     const total = sources.reduce((sum, source) => sum + source.byteLength, 0);
@@ -109,13 +113,14 @@ export class ReferenceBackend implements Backend {
       slots: batch.slots.slice(),
       positions: batch.positions.slice(),
       outputs: batch.outputs.slice(),
+      draws: batch.draws?.slice(),
     };
   }
 
   embed(out: Tensor, table: Weight): void {
-    const { tokens } = this.#batch;
+    const batch = this.#batch;
     this.#op(() => {
-      tokens.forEach((token, row) => {
+      this.#sampled.fill(batch).forEach((token, row) => {
         tensorOf(out).row(row).set(denseRow(table, token));
       });
     });
@@ -241,6 +246,13 @@ export class ReferenceBackend implements Backend {
   async readBest(_head: Head, row: number): Promise<Best> {
     return this.#best[row];
   }
+  sample(head: Head): void {
+    const batch = this.#batch;
+    const draws = drawsOf(batch, head.maxBest);
+    this.#op(() => {
+      this.#chosen = this.#sampled.draw(batch, draws, (row) => this.#best[row]);
+    });
+  }
 
   mark(name: string, tensor: Tensor, rows: "all" | "outputs" = "all"): void {
     const tracer = this.#tracer;
@@ -253,10 +265,12 @@ export class ReferenceBackend implements Backend {
     this.#tracer = tracer;
   }
 
-  async run(): Promise<void> {
+  async run(): Promise<Int32Array> {
     const record = this.#record;
     this.#record = [];
+    this.#chosen = new Int32Array();
     for (const op of record) op();
+    return this.#chosen;
   }
 
   write(tensor: Tensor, data: Float32Array): void {

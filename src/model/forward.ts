@@ -102,6 +102,7 @@ export function forward(b: Backend, model: Model, batch: Batch): void {
   b.mark("result_norm", a.last, "outputs");
   if (batch.best) {
     b.best(head, a.last, batch.best);
+    if (batch.draws) b.sample(head);
     return;
   }
   b.logits(a.logits, head.weight, a.last);

@@ -34,10 +34,10 @@ export function batchOf(count: number, parts: Partial<Batch> = {}): Batch {
   };
 }
 
-export async function runOps(b: Backend, batch: Batch, ops: () => void): Promise<void> {
+export function runOps(b: Backend, batch: Batch, ops: () => void): Promise<Int32Array> {
   b.begin(batch);
   ops();
-  await b.run();
+  return b.run();
 }
 
 export function uniform(count: number, seed: number, scale = 1): Float32Array {

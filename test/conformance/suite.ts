@@ -7,6 +7,7 @@ import type { Variant } from "../backends.js";
 import { attention } from "./attention.js";
 import { data, ending, independence, loading, marks, order } from "./life.js";
 import { gates, norms, projections, tables } from "./ops.js";
+import { samples } from "./samples.js";
 
 export function conformance(variant: Variant): void {
   describe(`backend contract: ${variant.name}`, () => {
@@ -17,6 +18,7 @@ export function conformance(variant: Variant): void {
     projections(variant);
     attention(variant);
     gates(variant);
+    samples(variant);
     independence(variant);
     marks(variant);
     loading(variant);

@@ -22,6 +22,7 @@ import type {
   Weight,
   WeightSource,
 } from "../backend.js";
+import { drawsOf, Sampled } from "../draw.js";
 import { Arena } from "./arena.js";
 import { elementBytes, partialFloats, scoreBytes, TILE_PARTIALS } from "./attention.js";
 import { CHUNK, CONTROL, CONTROL_BYTES, OPS, type OpName, RECORD_WORDS } from "./commands.js";
@@ -65,6 +66,7 @@ interface Mark {
 
 export class CpuBackend implements Backend {
   readonly kind = "cpu";
+  readonly runsAhead = 1;
   readonly #arena = new Arena();
   readonly #gang: Gang;
   readonly #control: number;
@@ -75,6 +77,9 @@ export class CpuBackend implements Backend {
   #outputs = 0;
   #longest = 0; // last position of the batch
   #best = 0; // ids of a row that the last `best` found
+  #current: Batch | undefined; // a copy, for `sample`
+  #draw: (() => Int32Array) | undefined; // what `sample` recorded
+  readonly #sampled = new Sampled();
   #marks: Mark[] = [];
   #tracer: Tracer | undefined;
   /** for each thread, `bytes` for the ternary kernels (see ternary.ts) or one decoded row of the head */
@@ -193,17 +198,19 @@ export class CpuBackend implements Backend {
     };
   }
 
-  begin({ tokens, slots, positions, outputs }: Batch): void {
+  begin(batch: Batch): void {
+    const { tokens, slots, positions, outputs, draws } = batch;
     const { maxRows } = this.options;
     if (tokens.length > maxRows) throw new RangeError(`batch: expected at most ${maxRows} rows, got ${tokens.length}`);
     const words = this.#arena.i32;
-    words.set(tokens, this.#batch.tokens / 4);
+    words.set(this.#sampled.fill(batch), this.#batch.tokens / 4);
     words.set(slots, this.#batch.slots / 4);
     words.set(positions, this.#batch.positions / 4);
     words.set(outputs, this.#batch.outputs / 4);
     this.#rows = tokens.length;
     this.#outputs = outputs.length;
     this.#longest = Math.max(...positions);
+    this.#current = { ...batch, slots: slots.slice(), outputs: outputs.slice(), draws: draws?.slice() };
     words.set([this.#rows, this.#outputs], (this.#control + CONTROL.batch) / 4);
   }
 
@@ -301,9 +308,12 @@ export class CpuBackend implements Backend {
     ]);
   }
   async readBest(head: Head, row: number): Promise<Best> {
-    const { threads } = this.#gang;
-    const results = (head as CpuHead).results + row * threads * resultBytes(this.#best);
-    return joinResults(this.#arena.i32, this.#arena.f32, results, threads, this.#best);
+    return this.#bestOf(head, row);
+  }
+  sample(head: Head): void {
+    const batch = this.#current as Batch;
+    const draws = drawsOf(batch, head.maxBest);
+    this.#draw = () => this.#sampled.draw(batch, draws, (row) => this.#bestOf(head, row));
   }
 
   mark(name: string, tensor: Tensor, rows: "all" | "outputs" = "all"): void {
@@ -315,11 +325,12 @@ export class CpuBackend implements Backend {
     this.#tracer = tracer;
   }
 
-  async run(): Promise<void> {
+  async run(): Promise<Int32Array> {
     this.#gang.throwIfEnded();
-    const [end, marks] = [this.#end, this.#marks];
+    const [end, marks, draw] = [this.#end, this.#marks, this.#draw];
     this.#end = 0;
     this.#marks = [];
+    this.#draw = undefined;
     let begin = 0;
     for (const { at, name, tensor, rows } of marks) {
       if (at > begin) await this.#gang.execute(begin, at, this.#profile);
@@ -327,6 +338,7 @@ export class CpuBackend implements Backend {
       this.#tracer?.(name, this.#rowsOf(tensor, 0, rows), rows, tensor.width);
     }
     if (end > begin) await this.#gang.execute(begin, end, this.#profile);
+    return draw?.() ?? new Int32Array();
   }
 
   write(tensor: Tensor, data: Float32Array): void {
@@ -377,6 +389,12 @@ export class CpuBackend implements Backend {
     words[at + 1] = length;
     words.set(args, at + 2);
     this.#end += length;
+  }
+
+  #bestOf(head: Head, row: number): Best {
+    const { threads } = this.#gang;
+    const results = (head as CpuHead).results + row * threads * resultBytes(this.#best);
+    return joinResults(this.#arena.i32, this.#arena.f32, results, threads, this.#best);
   }
 
   #rowsOf({ address, width }: CpuTensor, first: number, count: number): Float32Array {
