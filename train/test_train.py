@@ -13,6 +13,7 @@ import unittest
 
 import numpy as np
 import torch
+import torch.distributed as dist
 
 import gguf
 import grow
@@ -208,6 +209,18 @@ class Loop(unittest.TestCase):
                     losses.append([json.loads(line)["loss"] for line in f])
         self.assertEqual(len(losses[0]), 2)  # the last two of the ten steps have long rows: one of 128 for each worker
         np.testing.assert_allclose(*losses, atol=0.02)
+
+    def test_a_shared_loss_holds_no_gradients(self):
+        """Kept by the hundred until the next report, as views they would hold every step's gradients."""
+        with tempfile.TemporaryDirectory() as folder:
+            dist.init_process_group("gloo", init_method=f"file://{folder}/workers", rank=0, world_size=1)
+            self.addCleanup(dist.destroy_process_group)
+            run = train.Run(argparse.Namespace(size="test", steps=None, minutes=None, rate=None, seed=1, workers=1, from_gguf=None), folder)
+        for p in run.model.parameters():
+            p.grad = torch.ones_like(p)
+        loss = run.share(torch.tensor(2.5))
+        self.assertEqual(loss.item(), 2.5)
+        self.assertEqual(loss.storage().size(), 1)
 
     def test_rows_hold_whole_documents(self):
         with tempfile.TemporaryDirectory() as folder:

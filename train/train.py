@@ -133,7 +133,7 @@ class Run:
         for grad, part in zip(grads, flat.split([g.numel() for g in grads] + [2])):
             grad.copy_(part.view_as(grad))
         self.seconds = flat[-1].item()
-        return flat[-2]
+        return flat[-2].clone()  # a view would keep the whole buffer as long as somebody keeps the loss
 
     def train(self, data: Data) -> None:
         config, batch = self.size["config"], self.size["batch"]
@@ -148,7 +148,9 @@ class Run:
             else:
                 tokens = long[self.long]
                 self.long += 1
-            recent.append(self.step(tokens))
+            loss = self.step(tokens)
+            if self.rank == 0:
+                recent.append(loss)
             if self.done % self.o.every == 0 and self.rank == 0:
                 speed = (self.tokens - first) / (time.time() - begun)
                 self.report(data, torch.stack(recent).mean().item(), speed, most=40)
