@@ -1,0 +1,82 @@
+/** Ternary matrices times int8 rows: one dispatch for all matrices that share their input. */
+import type { Binding, Call, Features, Window } from "../kernel.js";
+import type { QuantizedWindows } from "./operands.js";
+
+export interface TernaryProjection {
+  /** 2-bit codes (rows, columns) as an I2_S tensor has them */
+  readonly codes: Window;
+  readonly rows: number;
+  readonly scale: number;
+  /** f32 (batch rows, rows) */
+  readonly out: Window;
+  /** f32 (batch rows, rows) receives `+= out` */
+  readonly addTo?: Window | undefined;
+}
+
+export interface TernaryOperands {
+  /** 1 to 3 */
+  readonly projections: readonly TernaryProjection[];
+  /** a multiple of 128 */
+  readonly columns: number;
+  /** of the batch */
+  readonly rows: number;
+  readonly x: Pick<QuantizedWindows, "values" | "scales" | "sums">;
+}
+
+/** Most batch rows of the matrix-vector form. */
+const FEW_ROWS = 16;
+
+const NAMES = ["one", "two", "three"] as const;
+
+/** out = (x . (code - 1)) * scale * scale of x for each projection. Both forms give the same bits. */
+export function ternary(_f: Features, a: TernaryOperands): Call[] {
+  const alone = a.projections.length > 1 && a.projections.some(({ addTo }) => addTo !== undefined);
+  if (alone) return a.projections.map((projection) => dispatch({ ...a, projections: [projection] }));
+  return [dispatch(a)];
+}
+
+function dispatch(a: TernaryOperands): Call {
+  const few = a.rows <= FEW_ROWS;
+  const batch = few ? Math.min(4, 2 ** Math.ceil(Math.log2(a.rows))) : 64;
+  const outputs = few ? 8 : 64;
+  const { addTo } = a.projections[0];
+  const matrices = addTo === undefined ? NAMES[a.projections.length - 1] : "add";
+  const groups = a.projections.reduce((sum, { rows }) => sum + Math.ceil(rows / outputs), 0);
+  return {
+    kernel: {
+      name: `ternary (${few ? batch : "tile"}, ${matrices})`,
+      files: ["ternary-common", `ternary-${matrices}`, few ? "ternary" : "ternary-tile"],
+      entryPoint: few ? "ternary" : "ternaryTile",
+      constants: few ? { BATCH: batch } : {},
+      enables: [],
+      params: [
+        ...["quads", "rows", "outputs0", "outputs1", "outputs2"].map((name) => ({ name, type: "u32" }) as const),
+        ...["scale0", "scale1", "scale2"].map((name) => ({ name, type: "f32" }) as const),
+      ],
+      bindings: [...["values", "scales", "sums"].map(read), ...a.projections.flatMap(bindingsOf)],
+    },
+    params: {
+      quads: a.columns / 64,
+      rows: a.rows,
+      ...named("outputs", (i) => a.projections[i]?.rows ?? 0),
+      ...named("scale", (i) => a.projections[i]?.scale ?? 0),
+    },
+    bindings: Object.assign({ ...a.x }, ...a.projections.map(windowsOf)),
+    grid: [groups, Math.ceil(a.rows / batch), 1],
+  };
+}
+
+const read = (name: string): Binding => ({ name, access: "read" });
+const write = (name: string): Binding => ({ name, access: "read_write" });
+
+function bindingsOf({ addTo }: TernaryProjection, i: number): Binding[] {
+  return [read(`codes${i}`), write(`out${i}`), ...(addTo === undefined ? [] : [write("addTo")])];
+}
+
+function windowsOf({ codes, out, addTo }: TernaryProjection, i: number): Record<string, Window> {
+  return { [`codes${i}`]: codes, [`out${i}`]: out, ...(addTo === undefined ? {} : { addTo }) };
+}
+
+function named(name: string, value: (i: number) => number): Record<string, number> {
+  return Object.fromEntries([0, 1, 2].map((i) => [`${name}${i}`, value(i)]));
+}
