@@ -96,7 +96,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   errors: [],
 };
 
-/** "backend/cpu/gang.ts" → "cpu", "sampler/ranking.ts" → "sampler"; decode.ts belongs to the backends in common. */
+/** "backend/cpu/gang.ts" → "cpu", "sampler/options.ts" → "sampler"; decode.ts belongs to the backends in common. */
 function partOf(path: string): string {
   const [first, second, third] = path.replace(/\.ts$/, "").split("/");
   if (first !== "backend") return first;
