@@ -1,0 +1,58 @@
+/** The gate of the feed-forward block, alone or as the input of a norm. */
+import type { Activation } from "../../backend.js";
+import type { Binding, Call, Features, Window } from "../kernel.js";
+
+const READ = "read";
+const WRITE = "read_write";
+
+/** The windows of a gate; `gated` receives the product and may be `gate`. */
+export interface GateWindows {
+  readonly gate: Window;
+  readonly up: Window;
+  readonly gated?: Window | undefined;
+  readonly activation: Activation;
+}
+
+/** The part of a kernel that takes the product: what it is called, its file, constants and last bindings. */
+export function gateInput({ gate, up, gated, activation }: GateWindows) {
+  const constants = { SILU: activation === "silu" ? 1 : 0 };
+  const inputs = (form: string, access: Binding["access"], more: Readonly<Record<string, Window>> = {}) => ({
+    form: `${activation}, ${form}`,
+    files: ["activation", `gate-${form}`],
+    constants,
+    bindings: [
+      { name: "up", access: READ },
+      { name: "gate", access },
+      ...Object.keys(more).map((name): Binding => ({ name, access: WRITE })),
+    ] satisfies Binding[],
+    windows: { up, gate, ...more },
+  });
+  if (gated === undefined) return inputs("read", READ);
+  return sameWindow(gate, gated) ? inputs("in-place", WRITE) : inputs("write", READ, { gated });
+}
+
+/** out[i] = activation(gate[i]) * up[i] for `count` elements, a multiple of 4; `out` may be `gate`. */
+export function gate(
+  _f: Features,
+  a: { gate: Window; up: Window; out: Window; activation: Activation; count: number },
+): Call {
+  const { form, files, constants, bindings, windows } = gateInput({ ...a, gated: a.out });
+  return {
+    kernel: {
+      name: `gate (${form})`,
+      files: ["gate", ...files],
+      entryPoint: "gateAll",
+      constants,
+      enables: [],
+      params: [{ name: "quads", type: "u32" }],
+      bindings,
+    },
+    params: { quads: a.count / 4 },
+    bindings: windows,
+    grid: [Math.ceil(a.count / 4 / 256), 1, 1],
+  };
+}
+
+function sameWindow(a: Window, b: Window): boolean {
+  return a.buffer === b.buffer && a.offset === b.offset;
+}

@@ -1,0 +1,73 @@
+/** The ternary kernels against integer sums: bit for bit, in both forms. */
+import assert from "node:assert/strict";
+import { ternary } from "../../src/backend/gpu/kernels/ternary.js";
+import { type Harness, kernelTest } from "./harness.js";
+
+const SHAPES = [
+  { rows: 1, columns: 128, outputs: [5] },
+  { rows: 2, columns: 640, outputs: [64, 16, 17] },
+  { rows: 3, columns: 2560, outputs: [33, 9] },
+  { rows: 5, columns: 6912, outputs: [12] },
+  { rows: 17, columns: 640, outputs: [70, 16, 3] },
+  { rows: 65, columns: 128, outputs: [130] },
+];
+
+for (const shape of SHAPES) {
+  for (const add of [false, true]) {
+    const name = `${shape.rows} x ${shape.columns} by ${shape.outputs}${add ? ", added" : ""}`;
+    kernelTest(`ternary ${name}`, (harness) => check(harness, shape, add));
+  }
+}
+
+async function check(h: Harness, { rows, columns, outputs }: (typeof SHAPES)[number], add: boolean): Promise<void> {
+  const random = generator(rows + columns);
+  const x = Int8Array.from({ length: rows * columns }, () => (random() % 255) - 127);
+  const scales = Float32Array.from({ length: rows }, () => (random() % 1000) / 7000 + 0.01);
+  const sums = Int32Array.from({ length: rows }, (_, row) =>
+    x.subarray(row * columns, (row + 1) * columns).reduce((sum, value) => sum + value, 0),
+  );
+  const matrices = await Promise.all(
+    outputs.map(async (count, i) => {
+      const weights = Int8Array.from({ length: count * columns }, () => (random() % 3) - 1);
+      const codes = await h.from(pack(weights));
+      const out = await h.zeros(4 * rows * count);
+      const addTo = add ? await h.from(new Float32Array(rows * count).fill(1.5)) : undefined;
+      return { weights, rows: count, codes, out, addTo, scale: Math.fround(0.37 + i) };
+    }),
+  );
+  const quantized = { values: await h.from(x), scales: await h.from(scales), sums: await h.from(sums) };
+  await h.run(...ternary(h.features, { projections: matrices, columns, rows, x: quantized }));
+  for (const { weights, rows: count, out, addTo, scale } of matrices) {
+    const expected = new Float32Array(rows * count);
+    for (let i = 0; i < expected.length; i++) {
+      const row = Math.floor(i / count);
+      let sum = 0;
+      for (let c = 0; c < columns; c++) sum += weights[(i % count) * columns + c] * x[row * columns + c];
+      expected[i] = sum * Math.fround(scale * scales[row]);
+    }
+    assert.deepEqual(await h.floats(out), expected);
+    if (addTo !== undefined)
+      assert.deepEqual(
+        await h.floats(addTo),
+        expected.map((y) => y + 1.5),
+      );
+  }
+}
+
+/** Codes in the order of an I2_S tensor: value 32 j + b of a block of 128 in bits 7 - 2j, 6 - 2j of byte b. */
+function pack(weights: Int8Array): Uint8Array {
+  const bytes = new Uint8Array(weights.length / 4);
+  weights.forEach((weight, i) => {
+    const inBlock = i % 128;
+    bytes[32 * Math.floor(i / 128) + (inBlock % 32)] |= (weight + 1) << (6 - 2 * Math.floor(inBlock / 32));
+  });
+  return bytes;
+}
+
+function generator(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return state >>> 8;
+  };
+}

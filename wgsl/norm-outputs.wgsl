@@ -1,0 +1,29 @@
+// RMSNorm of the wanted rows, packed: row j of `out` is row outputs[j] of `x`. One workgroup a wanted row.
+//
+// Plain loop:   out[j][i] = x[row][i] / sqrt(mean(x[row]^2) + eps) * weight[i], row = outputs[j]
+
+struct Params {
+  quads: u32, // width / 4
+  eps: f32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(2) var<storage, read> x: array<vec4<f32>>;         // (rows, width)
+@group(0) @binding(3) var<storage, read> outputs: array<i32>;         // (wanted rows)
+@group(0) @binding(4) var<storage, read_write> out: array<vec4<f32>>; // (wanted rows, width)
+
+@compute @workgroup_size(256)
+fn normOutputs(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+  let source = u32(outputs[group.x]) * params.quads;
+  let to = group.x * params.quads;
+
+  var square = 0.0;
+  for (var i = thread; i < params.quads; i += THREADS) {
+    square += dot(x[source + i], x[source + i]);
+  }
+  let mean = reduceSum(thread, square) / f32(4u * params.quads);
+  let r = 1.0 / sqrt(mean + params.eps);
+  for (var i = thread; i < params.quads; i += THREADS) {
+    out[to + i] = x[source + i] * r * weightAt(i);
+  }
+}

@@ -1,0 +1,62 @@
+// RMSNorm and absmax int8 quantisation, one workgroup a row.
+//
+// Plain loop:   y[i] = x[i] / sqrt(mean(x^2) + eps) * weight[i]
+//               q[i] = round(y[i] * 127 / max(max|y|, 1e-5)), ties to even
+//
+// x comes from `taken`, which another file defines: a tensor, or the product of the gate. Every thread meets the same
+// elements in all three passes, so `normed` holds x between the first and the second without a barrier.
+// Preconditions: width a multiple of 16.
+
+struct Params {
+  quads: u32, // width / 4
+  eps: f32,
+}
+
+const FIRST = 6; // binding of the first input
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(2) var<storage, read_write> normed: array<vec4<f32>>; // (rows, width)
+@group(0) @binding(3) var<storage, read_write> values: array<u32>;       // (rows, width) int8
+@group(0) @binding(4) var<storage, read_write> scales: array<f32>;       // (rows)
+@group(0) @binding(5) var<storage, read_write> sums: array<i32>;         // (rows)
+
+var<workgroup> total: atomic<i32>;
+
+@compute @workgroup_size(256)
+fn normQuantize(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+  let row = group.x;
+  let end = (row + 1u) * params.quads;
+  let begin = row * params.quads + thread;
+
+  var square = 0.0;
+  for (var i = begin; i < end; i += THREADS) {
+    let x = taken(i);
+    normed[i] = x;
+    square += dot(x, x);
+  }
+  let mean = reduceSum(thread, square) / f32(4u * params.quads);
+  let r = 1.0 / sqrt(mean + params.eps);
+
+  var most = 1e-5;
+  for (var i = begin; i < end; i += THREADS) {
+    let y = normed[i] * r * weightAt(i - row * params.quads);
+    normed[i] = y;
+    let size = abs(y);
+    most = max(most, max(max(size.x, size.y), max(size.z, size.w)));
+  }
+  let absmax = reduceMax(thread, most);
+
+  let s = 127.0 / absmax;
+  var sum = 0;
+  for (var i = begin; i < end; i += THREADS) {
+    let q = pack4xI8(clamp(vec4<i32>(round(normed[i] * s)), vec4(-128), vec4(127)));
+    values[i] = q;
+    sum += dot4I8Packed(q, 0x01010101u);
+  }
+  atomicAdd(&total, sum); // integers: any order
+  workgroupBarrier();
+  if (thread == 0u) {
+    scales[row] = absmax / 127.0;
+    sums[row] = atomicLoad(&total);
+  }
+}
