@@ -49,10 +49,11 @@ export class Engine implements AsyncDisposable {
     const { metadata, repairs } = repairMetadata(file.metadata);
     if (options.strict && repairs.length > 0) throw needsRepair(repairs);
     const config = readConfig(file, metadata);
-    const sources = weightSources(file, config);
+    const limits = checkLimits(options, config);
+    const layout = limits.i2sLayout === "auto" ? "block128" : limits.i2sLayout;
+    const sources = weightSources(file, config, layout);
     clock.done("metadata", file.dataOffset);
 
-    const limits = checkLimits(options, config);
     const backend = await createBackend(options, limits.maxRows);
     try {
       clock.done("backend", 0);

@@ -1,5 +1,5 @@
 /** The public API. */
-export type { OpTime } from "./backend/backend.js";
+export type { OpTime, TernaryLayout } from "./backend/backend.js";
 export { type Diagnosis, type DoctorOptions, diagnose } from "./doctor/doctor.js";
 export type { SelfTest } from "./doctor/self-test.js";
 export { type DownloadOptions, download } from "./download.js";

@@ -88,6 +88,9 @@ export type CacheType = "f32" | "i16";
 
 export type WeightType = "F32" | "F16" | "BF16" | "Q8_0" | "Q6_K" | "I2_S";
 
+/** The order of the codes of an I2_S weight, see layout.ts. */
+export type TernaryLayout = "block128" | "block64" | "rows4";
+
 /** Where a weight's bytes lie in a file, as the file has them. */
 export interface WeightSource {
   readonly name: string;
@@ -98,6 +101,8 @@ export interface WeightSource {
   /** bytes from the start of the file */
   readonly offset: number;
   readonly byteLength: number;
+  /** of I2_S; default "block128" */
+  readonly layout?: TernaryLayout;
 }
 
 export interface LoadOptions {

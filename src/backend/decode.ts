@@ -5,6 +5,7 @@
 import { open } from "node:fs/promises";
 import { TernionError } from "../errors.js";
 import type { Weight, WeightSource, WeightType } from "./backend.js";
+import { toStandardLayout } from "./layout.js";
 
 type DenseType = Exclude<WeightType, "I2_S">;
 
@@ -32,6 +33,7 @@ export async function readWeight(source: WeightSource): Promise<DecodedWeight> {
     await file.close();
   }
   const weight = { name, rows, columns };
+  if (type === "I2_S") toStandardLayout(source.layout ?? "block128", bytes.subarray(0, (rows * columns) / 4), columns);
   if (type === "I2_S") return { ...weight, ternary: decodeTernary(name, bytes, rows * columns) };
   return { ...weight, dense: decodeDense(type, bytes, rows * columns) };
 }
@@ -121,7 +123,7 @@ export function decodeTernary(name: string, bytes: Uint8Array, count: number): T
 export function invalidCode(name: string): TernionError {
   return new TernionError(
     "MODEL_CODES",
-    `${name}: expected ternary codes 0, 1 and 2, got 3. The file is damaged or its I2_S layout is not the 128/32 one.`,
+    `${name}: expected ternary codes 0, 1 and 2, got 3. This file looks corrupt; download it again.`,
   );
 }
 

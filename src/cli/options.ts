@@ -8,12 +8,14 @@ import { biasOption, choiceOption, integerOption, numberOption, repeatedOption }
 type Backend = NonNullable<EngineOptions["backend"]>;
 type Kernel = NonNullable<EngineOptions["kernel"]>;
 type Cache = NonNullable<EngineOptions["kv"]>;
+type Layout = NonNullable<EngineOptions["i2sLayout"]>;
 type Head = NonNullable<EngineOptions["head"]>;
 
 const BACKENDS: readonly Backend[] = ["auto", "cpu", "gpu", "reference"];
 const KERNELS: readonly Kernel[] = ["ternaryDot16", "ternaryDot32", "ternaryDotBaseline"];
 
 const CACHES: readonly Cache[] = ["f32", "i16"];
+const LAYOUTS: readonly Layout[] = ["auto", "block128", "block64", "rows4"];
 const HEADS: readonly Head[] = ["exact", "f16", "int8"];
 
 /** Of every command; one that does not run the model takes the options of the engine without using them. */
@@ -26,6 +28,7 @@ export interface CommonOptions {
   readonly kernel?: Kernel;
   readonly kv?: Cache;
   readonly head?: Head;
+  readonly i2sLayout?: Layout;
   readonly revectorize?: true;
   readonly strict?: true;
   readonly debug?: true;
@@ -55,6 +58,7 @@ export function addCommonOptions(command: Command): Command {
     choiceOption("--kernel <NAME>", "ternary kernel of the CPU; default: the fastest that works here", KERNELS),
     choiceOption("--kv <TYPE>", "what the key-value cache holds; default: i16 (trace: f32)", CACHES),
     choiceOption("--head <KIND>", "how the next token is found; default: exact", HEADS),
+    choiceOption("--i2s-layout <NAME>", "order of the ternary codes in the file; default: auto", LAYOUTS),
     new Option("--revectorize", "let V8 use 256-bit operations: experimental there, from Node.js 24 on"),
     new Option("--strict", "refuse a file whose metadata needs mending"),
     new Option("--debug", "print the stack trace of an error"),
@@ -89,8 +93,8 @@ function addGroup(command: Command, heading: string, options: readonly Option[])
 }
 
 export function engineOptions({ ctx, ...options }: CommonOptions): EngineOptions {
-  const { backend, threads, kernel, kv, head, revectorize, strict } = options;
-  return { backend, threads, contextLength: ctx, kernel, kv, head, revectorize, strict };
+  const { backend, threads, kernel, kv, head, i2sLayout, revectorize, strict } = options;
+  return { backend, threads, contextLength: ctx, kernel, kv, head, i2sLayout, revectorize, strict };
 }
 
 /** The library takes `undefined` for "not given", and options by the names that commander makes of the flags. */

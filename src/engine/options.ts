@@ -1,5 +1,5 @@
 /** What a caller may ask of an engine, checked against the model; defaults are filled in. */
-import type { CacheType, HeadKind } from "../backend/backend.js";
+import type { CacheType, HeadKind, TernaryLayout } from "../backend/backend.js";
 import type { DotForm } from "../backend/cpu/kernels.js";
 import type { ModelConfig } from "../model/config.js";
 import type { ProgressEvent } from "./load-report.js";
@@ -30,6 +30,11 @@ export interface EngineOptions {
    * the copy alone. Default "exact". Logprobs and sampling without top-k read the whole table in any case.
    */
   readonly head?: "exact" | "f16" | "int8" | undefined;
+  /**
+   * Order of the ternary codes in the file, see docs/model.md. Default "auto": found out by evidence, and a file that
+   * makes sense in none is refused.
+   */
+  readonly i2sLayout?: "auto" | TernaryLayout | undefined;
   /** form of the ternary kernel of the CPU backend; default: the fastest that works here */
   readonly kernel?: DotForm | undefined;
   /** let V8 pair 128-bit operations into 256-bit ones: experimental there, from Node.js 24 on; default false */
@@ -52,6 +57,7 @@ export interface Limits {
   readonly maxRows: number;
   readonly kv: CacheType;
   readonly head: HeadKind;
+  readonly i2sLayout: "auto" | TernaryLayout;
 }
 
 /** Throws a RangeError that names the option, what was expected and what came. */
@@ -67,6 +73,7 @@ export function checkLimits(
   const contextLength = integer("contextLength", wanted, trained);
   const kv = oneOf("kv", options.kv ?? "i16", ["f32", "i16"]);
   const head = oneOf("head", options.head ?? "exact", ["exact", "f16", "int8"]);
+  const i2sLayout = oneOf("i2sLayout", options.i2sLayout ?? "auto", ["auto", "block128", "block64", "rows4"]);
   const cacheBytes = 2 * (kv === "f32" ? 4 : 2) * layers * kvHeads * headDim * contextLength;
   const affordable = Math.max(1, Math.min(DEFAULT_SESSIONS, Math.floor(DEFAULT_CACHE_BYTES / cacheBytes)));
   return {
@@ -75,6 +82,7 @@ export function checkLimits(
     maxRows: integer("batchSize", options.batchSize ?? DEFAULT_BATCH, 4096),
     kv,
     head: head === "f16" ? "full" : head,
+    i2sLayout,
   };
 }
 

@@ -2,7 +2,7 @@
  * Which tensors a model file must hold, of which type and shape, and their way into a backend. The table below is the
  * only place that knows tensor names; each file tensor is checked before a byte of it is read and handed over once.
  */
-import type { Backend, LoadOptions, Weight, WeightSource, WeightType } from "../backend/backend.js";
+import type { Backend, LoadOptions, TernaryLayout, Weight, WeightSource, WeightType } from "../backend/backend.js";
 import { TernionError } from "../errors.js";
 import type { GgufFile } from "../gguf/gguf.js";
 import type { ModelConfig } from "./config.js";
@@ -74,8 +74,8 @@ function layerShapes(config: ModelConfig): Record<keyof LayerWeights, Expected> 
   };
 }
 
-/** Checks every tensor that the model needs and lists where its bytes are. */
-export function weightSources(file: GgufFile, config: ModelConfig): WeightSource[] {
+/** Checks every tensor that the model needs, and lists where its bytes are. `layout`: of the ternary ones. */
+export function weightSources(file: GgufFile, config: ModelConfig, layout?: TernaryLayout): WeightSource[] {
   const { vocabularySize, width } = config;
   const table = { types: TABLE, rows: vocabularySize, columns: width };
   const sources = [check(file, "token_embd.weight", table)];
@@ -87,7 +87,8 @@ export function weightSources(file: GgufFile, config: ModelConfig): WeightSource
   }
   sources.push(check(file, "output_norm.weight", { types: FLOAT, rows: 1, columns: width }));
   if (file.tensors.has("output.weight")) sources.push(check(file, "output.weight", table));
-  return sources;
+  if (layout === undefined) return sources;
+  return sources.map((source) => (source.type === "I2_S" ? { ...source, layout } : source));
 }
 
 /** Loads the tensors that `weightSources` listed and gives them the names that the forward pass uses. */

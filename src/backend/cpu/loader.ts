@@ -7,6 +7,7 @@ import { closeSync, openSync, readSync } from "node:fs";
 import { TernionError } from "../../errors.js";
 import type { WeightSource } from "../backend.js";
 import { checkScale, invalidCode } from "../decode.js";
+import { toStandardLayout } from "../layout.js";
 import { CONTROL } from "./commands.js";
 import type { Kernels } from "./kernels.js";
 
@@ -96,6 +97,9 @@ export function loadPieces(job: LoadJob, kernels: Kernels): void {
       files.set(source.path, file);
       const to = piece.rows === 0 ? piece.address : job.staging;
       readFully(file, bytes.subarray(to, to + piece.byteLength), piece.offset, source.name);
+      if (piece.rows > 0) {
+        toStandardLayout(source.layout ?? "block128", bytes.subarray(to, to + piece.byteLength), source.columns);
+      }
       if (piece.rows > 0 && kernels.ternaryPack(to, piece.address, source.columns, piece.rows) !== 0) {
         throw invalidCode(source.name);
       }
