@@ -1,0 +1,109 @@
+/** Rotary embedding with the store of keys and values, and attention over what was stored. */
+import type { Binding, Call, Features, Kernel, Window } from "../kernel.js";
+
+/** Positions that one workgroup takes at a time; a row's bits depend on it. */
+const CHUNK = 128;
+/** With more rows than this a workgroup walks all chunks of its row: there are enough workgroups then. */
+const MOST_CHUNKED_ROWS = 16;
+
+interface Shape {
+  readonly heads: number;
+  readonly kvHeads: number;
+  /** a multiple of 8, at most 512 */
+  readonly headDim: number;
+  /** positions of a slot */
+  readonly capacity: number;
+  readonly rows: number;
+}
+
+const read = (name: string): Binding => ({ name, access: "read" });
+const written = (name: string): Binding => ({ name, access: "read_write" });
+const u32 = (name: string): Kernel["params"][number] => ({ name, type: "u32" });
+
+/** Rotates q and k in place at their rows' positions, and stores k and v. `angles`: (positions, headDim / 2) cos, sin. */
+export function ropeStore(
+  _f: Features,
+  a: Shape & Record<"q" | "k" | "v" | "angles" | "keys" | "values" | "slots" | "positions", Window>,
+): Call {
+  const { q, k, v, angles, keys, values, slots, positions, heads, kvHeads, headDim, capacity, rows } = a;
+  return {
+    kernel: {
+      name: "rope store",
+      files: ["rope-store"],
+      entryPoint: "ropeStore",
+      constants: {},
+      enables: [],
+      params: ["heads", "kvHeads", "half", "capacity"].map(u32),
+      bindings: [...["angles", "slots", "positions", "v"].map(read), ...["q", "k", "keys", "values"].map(written)],
+    },
+    params: { heads, kvHeads, half: headDim / 2, capacity },
+    bindings: { angles, slots, positions, v, q, k, keys, values },
+    grid: [Math.ceil(((heads + 2 * kvHeads) * headDim) / 2 / 64), rows, 1],
+  };
+}
+
+/** Bytes of `partials` that `attend` may need. */
+export function partialBytes(a: { rows: number; heads: number; headDim: number; capacity: number }): number {
+  return Math.min(a.rows, MOST_CHUNKED_ROWS) * a.heads * Math.ceil(a.capacity / CHUNK) * (a.headDim + 4) * 4;
+}
+
+/**
+ * out = softmax(q k^T / sqrt(headDim)) v over positions 0..position of each row's slot; `longest` is the largest position
+ * of the batch. Both forms give the same bits.
+ */
+export function attend(
+  _f: Features,
+  a: Shape & { longest: number } & Record<"out" | "q" | "keys" | "values" | "slots" | "positions" | "partials", Window>,
+): Call[] {
+  const { out, partials, positions, heads, rows, longest } = a;
+  if (longest < CHUNK || rows > MOST_CHUNKED_ROWS) return [chunked(a, "attend", out, [heads, rows, 1])];
+  const chunks = Math.floor(longest / CHUNK) + 1;
+  const columns = a.headDim / 4;
+  return [
+    chunked(a, "attendChunks", partials, [chunks, heads, rows]),
+    {
+      kernel: {
+        name: "attend (combine)",
+        files: ["attend-merge", "attend-combine"],
+        entryPoint: "combine",
+        constants: {},
+        enables: [],
+        params: ["heads", "columns", "chunks"].map(u32),
+        bindings: [read("partials"), read("positions"), written("out")],
+      },
+      params: { heads, columns, chunks },
+      bindings: { partials, positions, out },
+      grid: [Math.ceil((heads * columns) / 64), rows, 1],
+    },
+  ];
+}
+
+function chunked(
+  a: Parameters<typeof attend>[1],
+  entryPoint: "attend" | "attendChunks",
+  out: Window,
+  grid: Call["grid"],
+): Call {
+  const { q, keys, values, slots, positions, heads, kvHeads, headDim, capacity, longest } = a;
+  return {
+    kernel: {
+      name: entryPoint === "attend" ? "attend" : "attend (chunks)",
+      files: ["attend-merge", "attend-chunk"],
+      entryPoint,
+      constants: {},
+      enables: [],
+      params: [...["heads", "kvHeads", "columns", "capacity", "chunks"].map(u32), { name: "scale", type: "f32" }],
+      bindings: [...["q", "keys", "values", "slots", "positions"].map(read), written("out")],
+    },
+    params: {
+      heads,
+      kvHeads,
+      columns: headDim / 4,
+      capacity,
+      chunks: Math.floor(longest / CHUNK) + 1,
+      scale: 1 / Math.sqrt(headDim),
+    },
+    bindings: { q, keys, values, slots, positions, out },
+    grid,
+  };
+}

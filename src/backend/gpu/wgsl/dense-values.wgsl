@@ -1,0 +1,13 @@
+// Values of a dense table, two at a time: f32, or two 16-bit floats in a u32.
+
+const F32 = 0u;
+const F16 = 1u;
+override TYPE: u32;
+
+/** The two values of a word of 16-bit floats. */
+fn unpackPair(word: u32) -> vec2<f32> {
+  if TYPE == F16 {
+    return unpack2x16float(word);
+  }
+  return vec2(bitcast<f32>(word << 16u), bitcast<f32>(word & 0xffff0000u));
+}

@@ -1,0 +1,71 @@
+// out[j][i] = table[i] . x[j].
+//
+// 32 lanes share a table row: lane l sums columns 4l..4l+3, 4(l + 32).. and so on, one column after the other. Then one
+// thread adds the 32 sums of a result in the order of the lanes. That order is the same for any number of wanted rows, and
+// every product is added by fma, so that no compiler fuses one variant and not the other.
+
+const LANES = 32u;
+const GROUPS = 8u; // of lanes, in a workgroup
+
+struct Params {
+  quads: u32, // columns / 4
+  count: u32, // table rows of the part
+  first: u32, // row of the whole table that the part begins with
+  vocabulary: u32, // rows of the whole table
+  wanted: u32, // rows of x
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> table: array<vec2<u32>>; // (count, columns)
+@group(0) @binding(2) var<storage, read> x: array<vec4<f32>>; // (wanted, quads)
+@group(0) @binding(3) var<storage, read_write> out: array<f32>; // (wanted, vocabulary)
+
+var<workgroup> sums: array<f32, LANES * GROUPS * ROWS * WANTED>; // (GROUPS * ROWS, WANTED, LANES)
+
+fn quad(i: u32) -> vec4<f32> {
+  if TYPE == F32 {
+    return vec4(bitcast<vec2<f32>>(table[2u * i]), bitcast<vec2<f32>>(table[2u * i + 1u]));
+  }
+  let words = table[i];
+  return vec4(unpackPair(words.x), unpackPair(words.y));
+}
+
+@compute @workgroup_size(256)
+fn logits(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+  let lane = thread % LANES;
+  let firstRow = group.x * GROUPS * ROWS; // of the workgroup
+  let ownRow = firstRow + thread / LANES * ROWS; // of the lane's rows
+  let firstWanted = group.y * WANTED;
+
+  var acc: array<array<f32, WANTED>, ROWS>;
+  for (var q = lane; q < params.quads; q += LANES) {
+    var w: array<vec4<f32>, ROWS>;
+    for (var r = 0u; r < ROWS; r++) {
+      w[r] = quad(min(ownRow + r, params.count - 1u) * params.quads + q);
+    }
+    for (var j = 0u; j < WANTED; j++) {
+      let a = x[min(firstWanted + j, params.wanted - 1u) * params.quads + q];
+      for (var r = 0u; r < ROWS; r++) {
+        acc[r][j] = fma(w[r].w, a.w, fma(w[r].z, a.z, fma(w[r].y, a.y, fma(w[r].x, a.x, acc[r][j]))));
+      }
+    }
+  }
+  for (var r = 0u; r < ROWS; r++) {
+    for (var j = 0u; j < WANTED; j++) {
+      sums[((thread / LANES * ROWS + r) * WANTED + j) * LANES + lane] = acc[r][j];
+    }
+  }
+  workgroupBarrier();
+
+  if thread < GROUPS * ROWS * WANTED {
+    let row = firstRow + thread / WANTED;
+    let j = firstWanted + thread % WANTED;
+    var sum = 0.0;
+    for (var l = 0u; l < LANES; l++) {
+      sum += sums[thread * LANES + l];
+    }
+    if row < params.count && j < params.wanted {
+      out[j * params.vocabulary + params.first + row] = sum;
+    }
+  }
+}
