@@ -1,0 +1,97 @@
+// Chooses one id of a row's best: top-k, top-p, min-p, temperature, the draw, as the sampler of the host does.
+
+struct Params {
+  k: u32, // at most 256
+}
+
+struct Draw {
+  temperature: f32,
+  topK: u32, // 0: all
+  topP: f32,
+  minP: f32,
+  random: f32,
+  pad0: u32,
+  pad1: u32,
+  pad2: u32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> best: array<u32>; // (wanted, k ids and k logits)
+@group(0) @binding(2) var<storage, read> draws: array<Draw>; // (wanted)
+@group(0) @binding(3) var<storage, read> slots: array<i32>; // (rows)
+@group(0) @binding(4) var<storage, read> outputs: array<i32>; // (wanted)
+@group(0) @binding(5) var<storage, read_write> sampled: array<i32>; // (slots)
+@group(0) @binding(6) var<storage, read_write> ids: array<i32>; // (wanted)
+
+var<workgroup> logits: array<f32, 256>;
+var<workgroup> ranked: array<f32, 256>;
+var<workgroup> rankedIds: array<i32, 256>;
+var<workgroup> weights: array<f32, 256>; // e^(logit - best)
+var<workgroup> heated: array<f32, 256>; // the same over the temperature
+
+@compute @workgroup_size(256)
+fn sample(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+  let j = group.x;
+  let k = params.k;
+  let draw = draws[j];
+  if thread < k {
+    let bits = best[j * 2u * k + k + thread];
+    logits[thread] = select(bitcast<f32>(bits), -3.4e38, (bits & 0x7fffffffu) > 0x7f800000u);
+  }
+  workgroupBarrier();
+  if thread < k {
+    let own = logits[thread];
+    var rank = 0u;
+    for (var i = 0u; i < k; i++) {
+      rank += u32(logits[i] > own || (logits[i] == own && i < thread));
+    }
+    ranked[rank] = own;
+    rankedIds[rank] = i32(best[j * 2u * k + thread]);
+  }
+  workgroupBarrier();
+  if thread < k {
+    let below = ranked[thread] - ranked[0];
+    weights[thread] = exp(below);
+    heated[thread] = select(exp(below / draw.temperature), 0.0, draw.temperature == 0.0);
+  }
+  workgroupBarrier();
+  if thread != 0u {
+    return;
+  }
+  var count = select(min(draw.topK, k), k, draw.topK == 0u);
+  if draw.topP < 1.0 {
+    var total = 0.0;
+    for (var i = 0u; i < count; i++) {
+      total += weights[i];
+    }
+    var held = 0.0;
+    var kept = 0u;
+    while kept < count && (kept == 0u || held < draw.topP * total) {
+      held += weights[kept];
+      kept++;
+    }
+    count = kept;
+  }
+  while count > 1u && weights[count - 1u] < draw.minP {
+    count--;
+  }
+  var chosen = 0u;
+  if draw.temperature > 0.0 {
+    var total = 0.0;
+    for (var i = 0u; i < count; i++) {
+      total += heated[i];
+    }
+    var sum = 0.0;
+    for (var i = 0u; i < count; i++) {
+      if heated[i] > 0.0 {
+        sum += heated[i];
+        chosen = i;
+        if sum > draw.random * total {
+          break;
+        }
+      }
+    }
+  }
+  ids[j] = rankedIds[chosen];
+  sampled[slots[outputs[j]]] = rankedIds[chosen];
+}

@@ -1,0 +1,123 @@
+// The k best of up to `segment` entries of a row, in the order of their ids: the k-th key by four histograms of 8 bits,
+// then all above it and the first of its equals. NaN ranks below everything, so that the count always comes out.
+
+struct Params {
+  entries: u32, // of a row
+  segment: u32, // entries of a workgroup
+  k: u32,
+  stride: u32, // words of a row of `source`
+}
+
+/** false: `source` holds logits, and an entry's id is its index; true: blocks of k ids and their k logits */
+override CANDIDATES: bool;
+
+const THREADS = 256u;
+const NONE = 0xffffffffu;
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> source: array<u32>;
+@group(0) @binding(2) var<storage, read_write> out: array<u32>; // (rows, segments, k ids and k logits)
+
+var<workgroup> counts: array<atomic<u32>, 256>;
+var<workgroup> above: array<u32, THREADS>;
+var<workgroup> equals: array<u32, THREADS>;
+var<workgroup> found: vec2<u32>; // bits of the k-th key so far, how many are still wanted among those that share them
+
+fn place(row: u32, i: u32) -> u32 {
+  if CANDIDATES {
+    return row * params.stride + i / params.k * 2u * params.k + i % params.k;
+  }
+  return row * params.stride + i;
+}
+
+fn logitAt(row: u32, i: u32) -> u32 {
+  return source[place(row, i) + select(0u, params.k, CANDIDATES)];
+}
+
+/** Ascends with the logit; 0 for NaN. */
+fn keyOf(bits: u32) -> u32 {
+  if (bits & 0x7fffffffu) > 0x7f800000u {
+    return 0u;
+  }
+  if (bits & 0x7fffffffu) == 0u {
+    return 0x80000000u; // -0 equals 0
+  }
+  return select(bits | 0x80000000u, ~bits, bits >= 0x80000000u);
+}
+
+@compute @workgroup_size(THREADS)
+fn best(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
+        @builtin(local_invocation_index) thread: u32) {
+  let row = group.y;
+  let start = group.x * params.segment;
+  let end = min(start + params.segment, params.entries);
+  let wanted = min(params.k, end - start);
+  let run = (end - start + THREADS - 1u) / THREADS; // entries of a thread, one after the other
+  let first = min(start + thread * run, end);
+  let last = min(first + run, end);
+
+  if thread == 0u {
+    found = vec2(0u, wanted);
+  }
+  for (var shift = 24i; shift >= 0i; shift -= 8i) {
+    atomicStore(&counts[thread], 0u);
+    workgroupBarrier();
+    let prefix = found.x;
+    for (var i = first; i < last; i++) {
+      let key = keyOf(logitAt(row, i));
+      if shift == 24i || ((key ^ prefix) >> u32(shift + 8i)) == 0u {
+        atomicAdd(&counts[(key >> u32(shift)) & 255u], 1u);
+      }
+    }
+    workgroupBarrier();
+    if thread == 0u {
+      var digit = 255u;
+      var left = found.y;
+      while digit > 0u && atomicLoad(&counts[digit]) < left {
+        left -= atomicLoad(&counts[digit]);
+        digit--;
+      }
+      found = vec2(prefix | (digit << u32(shift)), left);
+    }
+    workgroupBarrier();
+  }
+  let least = found.x;
+  let ties = found.y;
+
+  var more = 0u;
+  var same = 0u;
+  for (var i = first; i < last; i++) {
+    let key = keyOf(logitAt(row, i));
+    more += u32(key > least);
+    same += u32(key == least);
+  }
+  above[thread] = more;
+  equals[thread] = same;
+  workgroupBarrier();
+  more = 0u;
+  same = 0u;
+  for (var t = 0u; t < thread; t++) {
+    more += above[t];
+    same += equals[t];
+  }
+  let to = (row * groups.x + group.x) * 2u * params.k;
+  for (var i = first; i < last; i++) {
+    let bits = logitAt(row, i);
+    let key = keyOf(bits);
+    if key > least || (key == least && same < ties) {
+      let at = to + more + min(same, ties);
+      var id = i;
+      if CANDIDATES {
+        id = source[place(row, i)];
+      }
+      out[at] = id;
+      out[at + params.k] = bits;
+    }
+    more += u32(key > least);
+    same += u32(key == least);
+  }
+  for (var i = wanted + thread; i < params.k; i += THREADS) {
+    out[to + i] = NONE;
+    out[to + i + params.k] = 0x7fc00000u;
+  }
+}
