@@ -4,7 +4,9 @@
  *   npm run build && node dist/bench/decode.js [--model FILE] [--contexts 128,256] [--threads 1,2] [--tokens 16]
  *     [--repetitions 5] [--head exact|f16|int8] [--kv f32|i16] [--revectorize] [--machine NAME] [--quick]
  */
+
 import { parseArgs } from "node:util";
+import { readBandwidth } from "../src/backend/cpu/bandwidth.js";
 import type { Engine } from "../src/index.js";
 import {
   ENGINE,
@@ -18,7 +20,6 @@ import {
 } from "./engine.js";
 import { modelPath } from "./model.js";
 import { integer, integers, main } from "./options.js";
-import { readBandwidth } from "./read-bandwidth.js";
 import { writeResult } from "./results.js";
 import { type Summary, summary } from "./statistics.js";
 import { ternaryBytes } from "./weights.js";

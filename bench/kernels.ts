@@ -15,7 +15,7 @@ import { headScan, logitsF16 } from "./kernels/head.js";
 import { gateRelu2, normQuantize, rope } from "./kernels/rows.js";
 import { tableDot, ternaryDot } from "./kernels/ternary.js";
 import { integers, main } from "./options.js";
-import { compileRead, measureRead } from "./read-bandwidth.js";
+import { measureRead } from "./read-bandwidth.js";
 import { writeResult } from "./results.js";
 
 export interface KernelRow {
@@ -106,7 +106,7 @@ await main(async () => {
   const { module, dot } = await chooseKernels({ revectorize: values.revectorize });
   const space = new Space(SPACE, CONTROL_BYTES);
   const kernels = instantiate(module, space.memory);
-  const setup: GangMemory = { memory: space.memory, modules: [module, await compileRead()], control: 0 };
+  const setup: GangMemory = { memory: space.memory, modules: [module], control: 0 };
   const forms = dot === "ternaryDotBaseline" ? [dot] : DOT_FORMS;
 
   const figures = { readBandwidth: {}, barrierMicroseconds: {}, rows: [] } as {

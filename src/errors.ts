@@ -30,6 +30,8 @@ export type ErrorCode =
   // text
   | "TOKENIZER"
   | "CHAT_TEMPLATE"
+  // the installation
+  | "PACKAGE_MISSING"
   // running
   | "BACKEND_UNAVAILABLE"
   | "BACKEND_FAILED"

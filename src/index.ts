@@ -12,7 +12,11 @@ export { type GgufArray, type GgufFile, type GgufTensor, type GgufValue, readGgu
 export type { Machine } from "./machine.js";
 export type { ModelConfig } from "./model/config.js";
 export { type Repair, repairMetadata } from "./model/repair.js";
+export { type ModelSummary, modelSummary } from "./model/summary.js";
 export { type Perplexity, type PerplexityOptions, perplexity, type Scorer } from "./perplexity.js";
+export { renderHtml } from "./report/html.js";
+export { renderMarkdown } from "./report/markdown.js";
+export { measureReport, type ReportData, type ReportOptions, type ReportVerdict } from "./report/measure.js";
 export type { SamplingOptions, TokenLogprob } from "./sampler.js";
 export type { Session } from "./session.js";
 export { BITNET_CHAT_TEMPLATE, type ChatMessage, type ChatOptions, renderChat } from "./text/chat.js";

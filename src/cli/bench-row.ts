@@ -1,7 +1,6 @@
 /** One row of `bench --json`: llama-bench's field names where it has one, then ours. */
 import { availableParallelism, cpus } from "node:os";
-import { basename } from "node:path";
-import { type Engine, type LoadStep, type ModelConfig, readGguf } from "../index.js";
+import type { Engine, LoadStep, ModelSummary } from "../index.js";
 import type { Test } from "./measure.js";
 
 export interface BenchRow {
@@ -34,31 +33,6 @@ export interface BenchRow {
   /** the most memory that the process has taken so far */
   readonly max_rss_bytes: number;
   readonly logits_hash: string;
-}
-
-export interface ModelSummary {
-  readonly filename: string;
-  readonly type: string;
-  readonly bytes: number;
-  readonly weights: number;
-  /** bytes in the file that a token depends on: all but the embedding, unless it is the head too */
-  readonly bytesPerToken: number;
-}
-
-export async function modelSummary(path: string, { arch }: ModelConfig): Promise<ModelSummary> {
-  const { tensors } = await readGguf(path);
-  const weightsByType = new Map<string, number>();
-  let [bytes, weights] = [0, 0];
-  for (const { type, dims, byteLength } of tensors.values()) {
-    const count = dims.reduce((product, dim) => product * dim, 1);
-    weightsByType.set(type, (weightsByType.get(type) ?? 0) + count);
-    bytes += byteLength;
-    weights += count;
-  }
-  const [mainType] = [...weightsByType].sort((a, b) => b[1] - a[1])[0] ?? ["?"];
-  const tied = !tensors.has("output.weight");
-  const unread = tied ? 0 : (tensors.get("token_embd.weight")?.byteLength ?? 0);
-  return { filename: basename(path), type: `${arch} ${mainType}`, bytes, weights, bytesPerToken: bytes - unread };
 }
 
 export function benchRow(result: {

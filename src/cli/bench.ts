@@ -4,8 +4,8 @@
  * names, and the logits hash says that what was fast was also the same answer.
  */
 import type { Command } from "commander";
-import type { Engine, OpTime } from "../index.js";
-import { type BenchRow, benchRow, modelSummary } from "./bench-row.js";
+import { type Engine, modelSummary, type OpTime } from "../index.js";
+import { type BenchRow, benchRow } from "./bench-row.js";
 import { UsageError } from "./exit.js";
 import { generationRun, HASHED_TOKENS, logitsHash, measure, promptRun, type Test } from "./measure.js";
 import { loadEngine, modelFile } from "./model.js";

@@ -10,6 +10,7 @@ import { registerDoctor } from "./doctor.js";
 import { EXIT_CODES_HELP, exitCodeOf, reportOf } from "./exit.js";
 import { registerInspect } from "./inspect.js";
 import { registerPerplexity } from "./perplexity.js";
+import { registerReport } from "./report.js";
 import { registerRun } from "./run.js";
 import { registerTokenize } from "./tokenize.js";
 import { registerTrace } from "./trace.js";
@@ -23,6 +24,7 @@ const COMMANDS = [
   registerPerplexity,
   registerBench,
   registerDoctor,
+  registerReport,
 ];
 
 const EXAMPLES = `

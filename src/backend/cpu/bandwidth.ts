@@ -1,0 +1,42 @@
+/**
+ * The roof: bytes a second that threads can read from memory, each its own part of an area larger than common caches, as
+ * the kernels of a token do.
+ */
+import { Piscina } from "piscina";
+import type { ReadJob } from "./bandwidth-worker.js";
+import { chooseKernels } from "./kernels.js";
+
+/** 256 MB */
+const AREA = 256 << 20;
+const PAGE = 65_536;
+const REPETITIONS = 9;
+
+/** Bytes a second; the median of several rounds that all threads begin and end together. Takes less than a second. */
+export async function readBandwidth(threads: number): Promise<number> {
+  const { module } = await chooseKernels();
+  const memory = new WebAssembly.Memory({ initial: AREA / PAGE + 1, maximum: 65_536, shared: true });
+  new Uint8Array(memory.buffer, PAGE).fill(1); // so that every page exists
+  const pool = new Piscina({ minThreads: threads, maxThreads: threads, idleTimeout: Number.POSITIVE_INFINITY });
+  const filename = new URL("./bandwidth-worker.js", import.meta.url).href;
+  const bytes = Math.floor(AREA / threads / 64) * 64;
+  try {
+    const rounds = await Promise.all(
+      Array.from({ length: threads }, (_, thread) => {
+        const job: ReadJob = {
+          module,
+          memory,
+          threads,
+          address: PAGE + thread * bytes,
+          bytes,
+          repetitions: REPETITIONS,
+        };
+        return pool.run(job, { filename }) as Promise<number[]>;
+      }),
+    );
+    const [times] = rounds;
+    times.sort((a, b) => a - b);
+    return (1000 * bytes * threads) / times[Math.floor(REPETITIONS / 2)];
+  } finally {
+    await pool.destroy();
+  }
+}

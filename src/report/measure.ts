@@ -1,0 +1,108 @@
+/**
+ * What the report measures of a model on a backend, within a time limit: what there is no time for is left out and named.
+ */
+import type { OpTime } from "../backend/backend.js";
+import type { LoadReport } from "../engine/load-report.js";
+import type { EngineOptions } from "../engine/options.js";
+import { Engine } from "../engine.js";
+import { describeMachine, type Machine } from "../machine.js";
+import { type ModelSummary, modelSummary } from "../model/summary.js";
+import { type Perplexity, perplexity } from "../perplexity.js";
+import { PROBE } from "./probe.js";
+import { type PromptResult, runPrompts } from "./prompts.js";
+import { measureSpeeds, type SpeedPoint } from "./speeds.js";
+import { type Traffic, trafficOf } from "./traffic.js";
+
+/** What verify found; "not run" where it was not asked. */
+export interface ReportVerdict {
+  readonly status: "passed" | "failed" | "not run";
+  readonly summary: string;
+}
+
+export interface ReportOptions extends EngineOptions {
+  /** context lengths at which speed is measured, in tokens; default 16, 128, 512 */
+  readonly contexts?: readonly number[] | undefined;
+  /** about how long the measurements may take; default 60. Loading, verifying and one round of each come on top */
+  readonly seconds?: number | undefined;
+  /** most tokens of each answer; default 100 */
+  readonly maxTokens?: number | undefined;
+  readonly verdict?: ReportVerdict | undefined;
+}
+
+export interface ReportData {
+  readonly machine: Machine;
+  readonly model: ModelSummary;
+  /** "cpu: 2 threads, relaxed SIMD, int16 dot" */
+  readonly backend: string;
+  readonly load: LoadReport;
+  readonly memory: { readonly engineBytes: number; readonly processBytes: number; readonly mostProcessBytes: number };
+  readonly verdict: ReportVerdict;
+  readonly speeds: readonly SpeedPoint[];
+  /** context lengths left out, with the reason */
+  readonly leftOut: readonly { readonly context: number; readonly reason: string }[];
+  /** of `PROFILED_TOKENS` generated tokens; empty where the backend measures no ops */
+  readonly ops: readonly OpTime[];
+  readonly traffic: Traffic | undefined;
+  readonly prompts: readonly PromptResult[];
+  readonly perplexity: Perplexity;
+}
+
+export const PROFILED_TOKENS = 16;
+const CONTEXTS = [16, 128, 512];
+
+/** Loads the model twice: once for speed, once with the measurement of ops, which costs time itself. */
+export async function measureReport(path: string, options: ReportOptions = {}): Promise<ReportData> {
+  const { contexts = CONTEXTS, seconds = 60, maxTokens = 100, verdict, ...engineOptions } = options;
+  const share = (part: number) => 1000 * seconds * part;
+  const measured = await measurePlain(path, engineOptions, async (engine) => {
+    const prompts = await runPrompts(engine, { maxTokens, ms: share(0.35), signal: options.signal });
+    const score = await perplexity(engine, PROBE, { signal: options.signal });
+    const { points, leftOut } = await measureSpeeds(engine, contexts, { ms: share(0.45), signal: options.signal });
+    return { prompts, perplexity: score, speeds: points, leftOut };
+  });
+  const model = await modelSummary(path, measured.config);
+  const ops = await profileOps(path, engineOptions);
+  const traffic = await trafficOf({
+    model,
+    config: measured.config,
+    speeds: measured.speeds,
+    backend: measured.backend,
+    options: engineOptions,
+  });
+  const { config: _, ...figures } = measured;
+  return {
+    machine: describeMachine(),
+    model,
+    verdict: verdict ?? {
+      status: "not run",
+      summary: "Nothing here says that the answers are right.",
+    },
+    ops,
+    traffic,
+    ...figures,
+  };
+}
+
+async function measurePlain<T>(path: string, options: EngineOptions, use: (engine: Engine) => Promise<T>) {
+  await using engine = await Engine.load(path, { ...options, maxSessions: 1 });
+  const figures = await use(engine);
+  const { rss } = process.memoryUsage();
+  const memory = {
+    engineBytes: engine.memoryBytes,
+    processBytes: rss,
+    mostProcessBytes: 1024 * process.resourceUsage().maxRSS,
+  };
+  const { description: backend, loadReport: load, config } = engine;
+  return { ...figures, memory, backend, load, config };
+}
+
+async function profileOps(path: string, options: EngineOptions): Promise<readonly OpTime[]> {
+  await using engine = await Engine.load(path, { ...options, maxSessions: 1, profile: true });
+  await using session = engine.session();
+  const generation = { maxTokens: PROFILED_TOKENS + 1, ignoreEnd: true, temperature: 0, signal: options.signal };
+  const prompt = engine.tokenizer.encode(PROBE).slice(0, 8);
+  for await (const piece of session.generate(prompt, generation)) {
+    if (session.tokens.length === prompt.length && piece.id !== undefined) engine.takeProfile(); // the prompt's
+  }
+  return engine.takeProfile();
+}
