@@ -63,7 +63,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "backend",
     "errors",
   ],
-  doctor: ["engine", "generate", "machine", "cpu"],
+  doctor: ["engine", "generate", "machine", "cpu", "gpu", "errors"],
   report: ["engine", "generate", "perplexity", "machine", "model", "backend", "cpu", "errors"],
   machine: [],
   engine: [

@@ -5,6 +5,8 @@ import { boxModel } from "./model.js";
 import { addCommonOptions, type CommonOptions } from "./options.js";
 import { print } from "./streams.js";
 
+type Adapter = Diagnosis["gpu"]["adapters"][number];
+
 interface DoctorOptions extends CommonOptions {
   readonly json?: true;
 }
@@ -30,9 +32,11 @@ async function doctor(options: DoctorOptions): Promise<void> {
   const { threads, kernel, revectorize } = options;
   const diagnosis = await diagnose({ model: boxModel(), threads, kernel, revectorize });
   await print(options.json ? `${JSON.stringify(diagnosis, null, 2)}\n` : asText(diagnosis));
-  const failed = diagnosis.selfTests.filter(({ passed }) => !passed);
-  if (failed.length === 0) return;
-  throw new Error(`self-test: ${failed.map(({ backend, problem }) => `${backend}: ${problem}`).join("; ")}`);
+  const wrong = diagnosis.selfTests.filter(({ backend, outcome }) => {
+    return outcome === "failed" || (outcome === "unavailable" && backend === "cpu");
+  });
+  if (wrong.length === 0) return;
+  throw new Error(`self-test: ${wrong.map(({ backend, problem }) => `${backend}: ${problem}`).join("; ")}`);
 }
 
 const GIB = 2 ** 30;
@@ -54,22 +58,35 @@ function asText({ machine, cpu, gpu, selfTests }: Diagnosis): string {
       ["kernel", cpu.kernel ?? "none"],
       ["because", cpu.reason],
     ]),
-    section(
-      "GPU backend",
-      gpu.missing.flatMap(({ problem, fix }) => [
+    section("GPU backend", [
+      ...gpu.adapters.flatMap(adapterLines),
+      ...(gpu.adapters.length === 0 ? [["adapters", "none"]] : []),
+      ...gpu.missing.flatMap(({ problem, fix }) => [
         ["missing", problem],
         ["mend", fix],
       ]),
-    ),
+    ]),
     section(
       "self-test",
-      selfTests.map((test) => [test.backend, outcome(test)]),
+      selfTests.map((test) => [test.backend, sentenceOf(test)]),
     ),
   ].join("\n");
 }
 
-function outcome({ passed, description, answer, problem, ms }: SelfTest): string {
-  if (!passed) return `FAILED: ${problem}`;
+/** Limits that decide which models fit. */
+const LIMITS = ["maxBufferSize", "maxStorageBufferBindingSize", "maxComputeWorkgroupStorageSize"] as const;
+
+function adapterLines({ name, kind, driver, subgroupSizes, features, limits }: Adapter): string[][] {
+  return [
+    ["adapter", `${name} (${kind}${driver === "" ? "" : `; ${driver}`})`],
+    ["limits", LIMITS.map((limit) => `${limit} ${limits[limit]}`).join(", ")],
+    ["subgroups", features.includes("subgroups") ? `of ${subgroupSizes.join(" to ")}` : "none"],
+    ["features", features.join(" ")],
+  ];
+}
+
+function sentenceOf({ outcome, description, answer, problem, ms }: SelfTest): string {
+  if (outcome !== "passed") return `${outcome}: ${problem}`;
   return `passed in ${(ms / 1000).toFixed(1)} s (${description}): ${JSON.stringify(answer)}`;
 }
 
@@ -78,5 +95,5 @@ const yes = (value: boolean) => (value ? "yes" : "no");
 function section(title: string, lines: readonly (readonly string[])[]): string {
   const width = Math.max(0, ...lines.map(([name]) => name.length));
   const rows = lines.map(([name, text]) => `  ${name.padEnd(width)}  ${text}\n`);
-  return `${title}\n${rows.length === 0 ? "  nothing is missing\n" : rows.join("")}`;
+  return `${title}\n${rows.join("")}`;
 }

@@ -4,8 +4,8 @@
  */
 import { describeMachine, type Machine } from "../machine.js";
 import { type CpuFindings, type CpuQuestion, examineCpu } from "./cpu.js";
+import { examineGpu, type GpuFindings } from "./gpu.js";
 import { referenceAnswer, type SelfTest, selfTest } from "./self-test.js";
-import { type Finding, vulkanFindings } from "./vulkan.js";
 
 export interface DoctorOptions extends CpuQuestion {
   /** path of the model in the box */
@@ -17,7 +17,8 @@ export interface DoctorOptions extends CpuQuestion {
 export interface Diagnosis {
   readonly machine: Machine;
   readonly cpu: CpuFindings;
-  readonly gpu: { readonly missing: readonly Finding[] };
+  readonly gpu: GpuFindings;
+  /** of the CPU backend, and of the GPU backend where an adapter is there */
   readonly selfTests: readonly SelfTest[];
 }
 
@@ -26,6 +27,7 @@ export async function diagnose({ model, threads, kernel, revectorize }: DoctorOp
   const cpu = await examineCpu({ kernel, revectorize });
   const expected = await referenceAnswer(model);
   const selfTests = [await selfTest(model, { backend: "cpu", threads, kernel, revectorize }, expected)];
-  const missing = process.platform === "linux" ? vulkanFindings() : [];
-  return { machine: describeMachine(), cpu, gpu: { missing }, selfTests };
+  const gpu = await examineGpu();
+  if (gpu.adapters.length > 0) selfTests.push(await selfTest(model, { backend: "gpu" }, expected));
+  return { machine: describeMachine(), cpu, gpu, selfTests };
 }

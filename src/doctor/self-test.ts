@@ -5,6 +5,7 @@
 
 import type { BackendName, EngineOptions } from "../engine/options.js";
 import { Engine } from "../engine.js";
+import { TernionError } from "../errors.js";
 import { collect } from "../generate.js";
 
 export const QUESTION = "What is the capital of France?";
@@ -20,11 +21,12 @@ export interface SelfTest {
   readonly backend: BackendName;
   /** "cpu: 2 threads, relaxed SIMD, int16 dot"; absent where the backend could not be loaded */
   readonly description?: string;
-  readonly passed: boolean;
+  /** "unavailable": the backend cannot run here; no answer of it is wrong */
+  readonly outcome: "passed" | "failed" | "unavailable";
   readonly answer?: string;
   /** from loading to the end of the answer, milliseconds */
   readonly ms: number;
-  /** what went wrong */
+  /** what went wrong, or why it is unavailable */
   readonly problem?: string;
 }
 
@@ -39,14 +41,17 @@ export async function selfTest(path: string, options: EngineOptions, expected: A
   const { backend = "auto" } = options;
   const start = performance.now();
   let found: { description?: string; answer?: string; problem?: string } = {};
+  let unavailable = false;
   try {
     await using engine = await load(path, options);
     const { text, ids } = await answer(engine);
     found = { description: engine.description, answer: text, ...problemOf({ text, ids }, expected) };
   } catch (error) {
     found = { problem: (error as Error).message };
+    unavailable = error instanceof TernionError && error.code === "BACKEND_UNAVAILABLE";
   }
-  return { backend, passed: found.problem === undefined, ms: performance.now() - start, ...found };
+  const outcome = found.problem === undefined ? "passed" : unavailable ? "unavailable" : "failed";
+  return { backend, outcome, ms: performance.now() - start, ...found };
 }
 
 function load(path: string, options: EngineOptions): Promise<Engine> {

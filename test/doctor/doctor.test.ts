@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { availableParallelism } from "node:os";
 import { test } from "node:test";
 import { diagnose } from "../../src/doctor/doctor.js";
+import { examineGpu } from "../../src/doctor/gpu.js";
 import { problemOf, referenceAnswer, selfTest } from "../../src/doctor/self-test.js";
 import { ternion } from "../cli/program.js";
 import { repositoryFile } from "../golden.js";
@@ -17,8 +18,8 @@ test("the diagnosis tells of the machine, the kernel and its reason, and the sel
   assert.ok(cpu.trials.some(({ exact }) => exact));
   assert.match(cpu.reason, cpu.kernel?.includes("relaxed") ? /fastest with exact sums/ : /relaxed SIMD/);
   const test = selfTests.find(({ backend }) => backend === "cpu");
-  assert.ok(test?.passed, test?.problem);
-  assert.match(test.answer ?? "", /Paris/);
+  assert.equal(test?.outcome, "passed", test?.problem);
+  assert.match(test?.answer ?? "", /Paris/);
 });
 
 test("a forced kernel is the one reported", async () => {
@@ -33,15 +34,15 @@ test("a forced kernel is the one reported", async () => {
 test("a model that answers otherwise fails the self-test", async () => {
   const expected = await referenceAnswer(BOX);
   const other = repositoryFile("test/golden/tiny/model.gguf");
-  const { passed, problem } = await selfTest(other, { backend: "cpu", threads: 1 }, expected);
-  assert.equal(passed, false);
+  const { outcome, problem } = await selfTest(other, { backend: "cpu", threads: 1 }, expected);
+  assert.equal(outcome, "failed");
   assert.match(problem ?? "", /^token \d+ of the answer: expected /);
 });
 
 test("a backend that cannot be loaded fails the self-test with its reason", async () => {
   const expected = { text: "Paris", ids: [1] };
-  const { passed, problem, description } = await selfTest("nowhere.gguf", { backend: "cpu" }, expected);
-  assert.equal(passed, false);
+  const { outcome, problem, description } = await selfTest("nowhere.gguf", { backend: "cpu" }, expected);
+  assert.equal(outcome, "failed");
   assert.equal(description, undefined);
   assert.match(problem ?? "", /no such file/);
 });
@@ -63,5 +64,16 @@ test("ternion doctor prints sections, and the same as JSON", async () => {
   assert.match(stdout, /^self-test\n {2}cpu +passed in .*Paris/m);
   const json = await ternion(["doctor", "--threads", "1", "--json"]);
   assert.equal(json.code, 0);
-  assert.equal(JSON.parse(json.stdout).selfTests[0].passed, true);
+  assert.equal(JSON.parse(json.stdout).selfTests[0].outcome, "passed");
+});
+
+test("adapters come with limits and features, and without hardware it is said what is missing", async () => {
+  const { adapters, missing } = await examineGpu();
+  for (const { name, kind, limits } of adapters) {
+    assert.ok(name.length > 0 && ["discrete", "integrated", "software", "unknown"].includes(kind));
+    assert.ok(limits.maxBufferSize > 0 && limits.maxStorageBufferBindingSize > 0);
+  }
+  const isHardware = adapters.some(({ kind }) => kind !== "software");
+  if (isHardware) assert.deepEqual(missing, []);
+  for (const { problem, fix } of missing) assert.ok(problem.length > 0 && fix.length > 0);
 });
