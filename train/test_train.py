@@ -153,9 +153,9 @@ class File(unittest.TestCase):
             model.token_embd.weight.copy_(model.token_embd.weight.half().float())
         ids = torch.randint(0, SMALL.vocab, (1, 24))
         expected = model(ids)[0].detach().numpy()
-        whole = engine.start().feed(ids[0].tolist())
+        whole = engine.start().feed(ids.numpy())[0]
         session = engine.start()
-        stepwise = np.concatenate([session.feed([i]) for i in ids[0].tolist()])
+        stepwise = np.concatenate([session.feed(ids[:, [i]].numpy())[0] for i in range(24)])
         for got in (whole, stepwise):
             self.assertLess(np.abs(got - expected).max() / np.abs(expected).max(), 0.02)
 
