@@ -1,10 +1,12 @@
 /**
  * An Engine: a loaded model on a backend. The one place where file, model, text and backend are put together.
  */
-import type { Backend, OpTime } from "./backend/backend.js";
+import type { Backend, OpTime, TernaryLayout, WeightSource } from "./backend/backend.js";
 import { download } from "./download.js";
+import { guessLayout, type LayoutGuess } from "./engine/layout.js";
 import { LoadClock, type LoadReport, type ProgressEvent } from "./engine/load-report.js";
 import { checkLimits, type EngineOptions, type Limits } from "./engine/options.js";
+import { type SelfCheck, selfCheck } from "./engine/self-check.js";
 import { TernionError } from "./errors.js";
 import { type GgufValue, readGguf } from "./gguf/gguf.js";
 import { type ModelConfig, readConfig } from "./model/config.js";
@@ -50,10 +52,29 @@ export class Engine implements AsyncDisposable {
     if (options.strict && repairs.length > 0) throw needsRepair(repairs);
     const config = readConfig(file, metadata);
     const limits = checkLimits(options, config);
-    const layout = limits.i2sLayout === "auto" ? "block128" : limits.i2sLayout;
-    const sources = weightSources(file, config, layout);
+    const sources = weightSources(file, config);
     clock.done("metadata", file.dataOffset);
+    const { layouts, certain } = await layoutsToTry(limits, sources, metadata);
+    clock.done("layout", 0);
 
+    const found: string[] = [];
+    for (const layout of layouts) {
+      const laidOut = weightSources(file, config, layout);
+      const opening = { options, limits, config, metadata, repairs, clock, signal, onProgress };
+      const engine = await Engine.#open(laidOut, layout, opening);
+      if (certain || limits.contextLength < FEWEST_CHECKED) return engine;
+      const check = await engine.selfCheck({ signal }).catch(closing(engine));
+      if (check.ok) return engine;
+      await engine.close();
+      found.push(`${check.perplexity.toFixed(0)} as ${layout} (expected below ${check.limit.toFixed(0)})`);
+    }
+    throw looksCorrupt(path, found);
+  }
+
+  /** Loads the weights, which are in `layout`, into a backend of their own. */
+  static async #open(sources: readonly WeightSource[], layout: TernaryLayout, opening: Opening): Promise<Engine> {
+    const { options, limits, config, metadata, repairs, clock, signal, onProgress } = opening;
+    clock.mark();
     const backend = await createBackend(options, limits.maxRows);
     try {
       clock.done("backend", 0);
@@ -88,7 +109,7 @@ export class Engine implements AsyncDisposable {
       const head = await backend.head(weights.head, limits.maxRows, MOST_CANDIDATES, limits.head);
       clock.done("head", backend.memoryBytes - scanned);
       const model = { config, weights, cache, head, activations };
-      return new Engine({ backend, model, tokenizer, metadata, limits, loadReport: clock.report(repairs) });
+      return new Engine({ backend, model, tokenizer, metadata, limits, loadReport: clock.report(repairs, layout) });
     } catch (error) {
       await backend.close();
       throw error;
@@ -183,6 +204,15 @@ export class Engine implements AsyncDisposable {
     return new Map([...parts].map(([name, { width, chunks }]) => [name, joined(width, chunks)]));
   }
 
+  /**
+   * Whether the model makes sense: its perplexity on a short built-in English text, against a limit that follows from the
+   * size of its vocabulary. Takes the place of one session meanwhile, and about the time of a prompt of 45 tokens. A model
+   * of random weights does not pass.
+   */
+  selfCheck({ signal }: { signal?: AbortSignal } = {}): Promise<SelfCheck> {
+    return selfCheck(this, this.config.vocabularySize, signal);
+  }
+
   /** Time by op since the last call; needs option `profile`. */
   takeProfile(): OpTime[] {
     return this.#backend.takeProfile();
@@ -210,6 +240,42 @@ export class Engine implements AsyncDisposable {
       "All sessions of this engine are in use. Close one, or load the model with a larger maxSessions.",
     );
   }
+}
+
+/** What all attempts to open a file share. */
+interface Opening extends ReturnType<typeof guarded> {
+  readonly options: EngineOptions;
+  readonly limits: Limits;
+  readonly config: ModelConfig;
+  readonly metadata: ReadonlyMap<string, GgufValue>;
+  readonly repairs: readonly Repair[];
+  readonly clock: LoadClock;
+}
+
+/** Positions that a text needs to tell sense from nonsense. */
+const FEWEST_CHECKED = 16;
+
+async function layoutsToTry(
+  { i2sLayout }: Limits,
+  sources: readonly WeightSource[],
+  metadata: ReadonlyMap<string, GgufValue>,
+): Promise<LayoutGuess> {
+  return i2sLayout === "auto" ? guessLayout(sources, metadata) : { layouts: [i2sLayout], certain: true };
+}
+
+function closing(engine: Engine) {
+  return async (error: unknown): Promise<never> => {
+    await engine.close();
+    throw error;
+  };
+}
+
+function looksCorrupt(path: string, found: readonly string[]): TernionError {
+  return new TernionError(
+    "MODEL_CODES",
+    `${path}: this file looks corrupt: plain English has a perplexity of ${found.join(", ")}. ` +
+      "Download it again, or name its layout with i2sLayout to load it all the same.",
+  );
 }
 
 const closed = () => new TernionError("CLOSED", "The engine is closed. Load the model again.");

@@ -5,6 +5,7 @@ export type { SelfTest } from "./doctor/self-test.js";
 export { type DownloadOptions, download } from "./download.js";
 export type { LoadReport, LoadStep, ProgressEvent } from "./engine/load-report.js";
 export type { BackendName, EngineOptions } from "./engine/options.js";
+export type { SelfCheck } from "./engine/self-check.js";
 export { Engine, type TracedTensor } from "./engine.js";
 export { type ErrorCode, TernionError } from "./errors.js";
 export { collect, type Finish, type FinishReason, type GenerateOptions, type Piece } from "./generate.js";

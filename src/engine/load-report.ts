@@ -1,4 +1,5 @@
 /** What loading a model reports: progress while it goes on, and where the time went. */
+import type { TernaryLayout } from "../backend/backend.js";
 import type { Repair } from "../model/repair.js";
 
 export interface ProgressEvent {
@@ -8,7 +9,7 @@ export interface ProgressEvent {
 }
 
 export interface LoadStep {
-  /** "metadata", "backend", "weights", "tokenizer", "cache", "head"; weights and tokenizer run at the same time */
+  /** "metadata", "layout", "backend", "weights", "tokenizer", "cache", "head"; weights and tokenizer run at the same time */
   readonly component: string;
   readonly ms: number;
   /** bytes read from the file, or allocated */
@@ -21,6 +22,8 @@ export interface LoadReport {
   readonly totalMs: number;
   /** defects of the file that were mended */
   readonly repairs: readonly Repair[];
+  /** of the ternary weights in the file */
+  readonly i2sLayout: TernaryLayout;
 }
 
 /** Time and bytes of each step of loading. */
@@ -48,7 +51,7 @@ export class LoadClock {
     this.#steps.push({ component, ms: performance.now() - start, bytes });
     return result;
   }
-  report(repairs: readonly Repair[]): LoadReport {
-    return { steps: this.#steps, totalMs: performance.now() - this.#start, repairs };
+  report(repairs: readonly Repair[], i2sLayout: TernaryLayout): LoadReport {
+    return { steps: this.#steps, totalMs: performance.now() - this.#start, repairs, i2sLayout };
   }
 }

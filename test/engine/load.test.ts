@@ -33,8 +33,11 @@ describe("a load", () => {
     const engine = await Engine.load(TINY, OPTIONS);
     const { steps, totalMs, repairs } = engine.loadReport;
     const names = steps.map(({ component }) => component);
-    assert.deepEqual(new Set(names), new Set(["metadata", "backend", "weights", "tokenizer", "cache", "head"]));
-    assert.equal(names.length, 6);
+    assert.deepEqual(
+      new Set(names),
+      new Set(["metadata", "layout", "backend", "weights", "tokenizer", "cache", "head"]),
+    );
+    assert.equal(names.length, 7);
     for (const { component, ms, bytes } of steps) {
       assert.ok(ms >= 0 && ms <= totalMs && bytes >= 0, `${component}: ${ms} of ${totalMs} ms, ${bytes} bytes`);
     }

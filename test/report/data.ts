@@ -15,6 +15,7 @@ export function someData(of: { verdict?: ReportVerdict["status"]; prompt?: strin
       ],
       totalMs: 40,
       repairs: [{ key: "tokenizer.ggml.pre", problem: "absent", mended: "llama-bpe" }],
+      i2sLayout: "block128",
     },
     memory: { engineBytes: 8e6, processBytes: 9e7, mostProcessBytes: 1e8 },
     verdict: { status: verdict, summary: "All ops are within their tolerances." },
