@@ -14,6 +14,7 @@ import { registerReport } from "./report.js";
 import { registerRun } from "./run.js";
 import { registerTokenize } from "./tokenize.js";
 import { registerTrace } from "./trace.js";
+import { registerVerify } from "./verify.js";
 
 const COMMANDS = [
   registerRun,
@@ -21,6 +22,7 @@ const COMMANDS = [
   registerTokenize,
   registerInspect,
   registerTrace,
+  registerVerify,
   registerPerplexity,
   registerBench,
   registerDoctor,
