@@ -7,7 +7,7 @@ import { Command } from "commander";
 import { registerBench } from "./bench.js";
 import { registerChat } from "./chat.js";
 import { registerDoctor } from "./doctor.js";
-import { EXIT_CODES_HELP, exitCodeOf, reportOf } from "./exit.js";
+import { EXIT, EXIT_CODES_HELP, exitCodeOf, reportOf } from "./exit.js";
 import { registerInspect } from "./inspect.js";
 import { registerPerplexity } from "./perplexity.js";
 import { registerReport } from "./report.js";
@@ -58,7 +58,7 @@ async function main(argv: readonly string[]): Promise<number> {
   for (const stream of [process.stdout, process.stderr]) stream.on("error", () => {});
   try {
     await createProgram().parseAsync(argv);
-    return 0;
+    return Number(process.exitCode ?? EXIT.ok); // a command may have set one that is its verdict
   } catch (error) {
     process.stderr.write(reportOf(error, argv.includes("--debug")));
     return exitCodeOf(error);
