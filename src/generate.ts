@@ -1,10 +1,10 @@
 /**
- * The decode loop: feed the prompt, then sample, stop or feed the sampled token, and stream text as it becomes certain.
- * It knows ids and text; where they are computed is the timeline's business.
+ * The decode loop: take samples, stop where the answer ends, and stream text as it becomes certain. It knows ids and text;
+ * how they are computed is the business of the source and the timeline.
  */
 
+import { samples, type Timeline } from "./generate/source.js";
 import { createSampler, type Sample, type SamplingOptions, type TokenLogprob } from "./sampler.js";
-import type { Scores } from "./scheduler.js";
 import { StopStrings, TextStream } from "./text/stream.js";
 import type { Tokenizer } from "./text/tokenizer.js";
 
@@ -68,15 +68,6 @@ export interface Piece {
   readonly finish?: Finish;
 }
 
-/** What the loop needs of a session. */
-export interface Timeline {
-  readonly contextLength: number;
-  /** ids whose keys and values are in the cache */
-  readonly tokens: readonly number[];
-  /** Makes the timeline `ids`, computing what the cache lacks; gives the scores behind the last id, at least `best`. */
-  extendTo(ids: readonly number[], best: number, signal?: AbortSignal): Promise<{ scores: Scores; cached: number }>;
-}
-
 /** Streams the continuation of `prompt` (at least one id, at most the context's length). */
 export async function* generate(
   timeline: Timeline,
@@ -84,34 +75,31 @@ export async function* generate(
   prompt: readonly number[],
   options: GenerateOptions,
 ): AsyncGenerator<Piece, void, undefined> {
-  const {
-    maxTokens = Number.POSITIVE_INFINITY,
-    ignoreEnd = false,
-    overflow = "stop",
-    keepTokens = 0,
-    signal,
-  } = options;
+  const { maxTokens = Number.POSITIVE_INFINITY, ignoreEnd = false, signal } = options;
   const sampler = createSampler(options);
   const stream = new TextStream();
   const stops = new StopStrings(typeof options.stop === "string" ? [options.stop] : (options.stop ?? []));
-  const ids = [...prompt];
-  const history = [...prompt]; // what penalties look at: not cut by a shift
   const clock = new Clock();
-  let { scores, cached } = await timeline.extendTo(ids, sampler.candidates, signal);
-  clock.promptDone();
+  let cached = 0;
+  const onPrompt = (count: number) => {
+    cached = count;
+    clock.promptDone();
+  };
 
-  let reason: FinishReason = "length";
+  let reason: FinishReason = "context"; // why there would be no more samples
   let stop: string | undefined;
   let completionTokens = 0;
-  while (completionTokens < maxTokens) {
+  for await (const sample of samples(timeline, sampler, prompt, { ...options, maxTokens, onPrompt })) {
     signal?.throwIfAborted(); // it may have come in the last run of a prompt: no piece follows an abort
-    const sample = sampler.sample(scores, history, history.length);
+    if (maxTokens === 0) {
+      reason = "length";
+      break;
+    }
     if (!ignoreEnd && tokenizer.stopIds.has(sample.id)) {
       reason = "stop";
       break;
     }
     completionTokens++;
-    history.push(sample.id);
     const bytes = tokenizer.isSpecial(sample.id) ? new Uint8Array() : tokenizer.bytes(sample.id);
     const stopped = stops.push(stream.push(bytes));
     yield pieceOf(stopped.text, sample);
@@ -120,16 +108,10 @@ export async function* generate(
       stop = stopped.stop;
       break;
     }
-    if (completionTokens === maxTokens) break;
-    ids.push(sample.id);
-    if (ids.length > timeline.contextLength) {
-      if (overflow === "stop") {
-        reason = "context";
-        break;
-      }
-      shiftContext(ids, keepTokens, timeline.contextLength);
+    if (completionTokens === maxTokens) {
+      reason = "length";
+      break;
     }
-    ({ scores } = await timeline.extendTo(ids, sampler.candidates, signal));
   }
   // an unfinished character at the end completes no stop string
   const rest = stop === undefined ? stops.push(stream.flush()).text + stops.flush() : "";
@@ -148,13 +130,6 @@ export async function collect(pieces: AsyncIterable<Piece>): Promise<{ text: str
     if (piece.finish !== undefined) return { text, ids, finish: piece.finish };
   }
   throw new Error("the answer ended without a last piece");
-}
-
-/** Keeps the first `keep` ids and the younger half of the rest; a rest that is too long anyway is cut to half. */
-export function shiftContext(ids: number[], keep: number, contextLength: number): void {
-  const room = contextLength - keep;
-  const stays = Math.max(1, Math.floor(room / 2));
-  ids.splice(keep, ids.length - keep - stays);
 }
 
 function pieceOf(text: string, { id, logprob, top }: Sample): Piece {

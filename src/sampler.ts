@@ -6,7 +6,7 @@
  * and frequency of the OpenAI API); top-k; top-p (Holtzman et al. 2020); min-p (Nguyen et al. 2024); temperature; the draw.
  * Temperature comes after the truncation, so that raising it brings back no token that was cut.
  */
-import type { Best } from "./backend/backend.js";
+import type { Best, Draw } from "./backend/backend.js";
 import { argmax, chooseIndex, chooseRanked, pick } from "./backend/draw.js";
 import { best, type Ranking } from "./backend/ranking.js";
 import { checkOptions, type SamplingOptions, type Settings } from "./sampler/options.js";
@@ -37,6 +37,11 @@ export interface Sampler {
    * random number.
    */
   sample(scores: Float32Array | Best, history: ArrayLike<number>, position: number): Sample;
+  /**
+   * How a backend chooses what `sample` chooses at a position, from the `candidates` best ids; undefined where that takes
+   * more: penalties, bias, log probabilities, or all ids.
+   */
+  readonly drawAt: ((position: number) => Draw) | undefined;
 }
 
 export function createSampler(options: SamplingOptions = {}): Sampler {
@@ -46,6 +51,7 @@ export function createSampler(options: SamplingOptions = {}): Sampler {
 class LogitSampler implements Sampler {
   readonly seed: number;
   readonly candidates: number;
+  readonly drawAt: Sampler["drawAt"];
   readonly #settings: Settings;
   readonly #penalised: boolean;
   /** a copy of the logits to change; allocated when first needed */
@@ -58,6 +64,9 @@ class LogitSampler implements Sampler {
     this.#penalised =
       repetitionWindow > 0 && (repetitionPenalty !== 1 || presencePenalty !== 0 || frequencyPenalty !== 0);
     this.candidates = candidatesFor(settings, this.#penalised);
+    if (this.candidates > 0 && !this.#penalised) {
+      this.drawAt = (position) => ({ ...this.#drawAt(position), topK: this.candidates });
+    }
   }
 
   sample(scores: Float32Array | Best, history: ArrayLike<number>, position: number): Sample {
@@ -70,6 +79,11 @@ class LogitSampler implements Sampler {
     }
     const id = this.#choose(this.#adjust(scores, history), position);
     return logprobs === undefined ? { id } : { id, ...measure(scores, id, logprobs) };
+  }
+
+  #drawAt(position: number): Draw {
+    const { temperature, topK, topP, minP, seed } = this.#settings;
+    return { temperature, topK, topP, minP, random: uniform(seed, position) };
   }
 
   /** The logits with bias and penalties: the caller's own array if there are none. */
@@ -104,8 +118,8 @@ class LogitSampler implements Sampler {
   }
 
   #choose(logits: Float32Array, position: number): number {
-    const { temperature, topK, topP, minP, seed } = this.#settings;
-    const draw = { temperature, topK, topP, minP, random: uniform(seed, position) };
+    const draw = this.#drawAt(position);
+    const { temperature, topK, topP } = draw;
     if (temperature === 0 || topK > 0) return chooseIndex(logits, draw);
     const max = logits[argmax(logits)] as number;
     if (topP === 1) return drawFromAll(logits, { max, ...draw });

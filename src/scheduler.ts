@@ -1,11 +1,17 @@
 /**
  * Continuous batching: sessions ask for tokens to be fed, and the rows of all who wait go through the forward pass
- * together, at most `maxRows` at a time. One run of the backend is under way at any moment; between two runs aborts are
- * honoured and new requests join. Whoever waits gets on: each run serves at least the one that was served longest ago.
+ * together, at most `maxRows` at a time. Between two runs aborts are honoured and new requests join. Whoever waits gets
+ * on: each run serves at least the one that was served longest ago.
+ *
+ * There are two kinds of batch. One gives scores back to who feeds, and then no other run is under way. The other chooses
+ * the ids on the backend and goes on with them (`follow`); of these up to `runsAhead` are under way at the same time.
  */
-import type { Backend, Batch, Best } from "./backend/backend.js";
+import { type Backend, type Batch, type Best, SAMPLED } from "./backend/backend.js";
 import type { TernionError } from "./errors.js";
 import { forward, type Model } from "./model/forward.js";
+import { Follower, type FollowRequest } from "./scheduler/follower.js";
+
+export type { FollowRequest } from "./scheduler/follower.js";
 
 /** One row of logits (vocabularySize), or its best ids. */
 export type Scores = Float32Array | Best;
@@ -29,15 +35,21 @@ export interface FeedRequest {
   readonly signal?: AbortSignal | undefined;
 }
 
-interface Pending {
-  readonly request: FeedRequest;
-  fed: number;
-  resolve(): void;
-  reject(reason: unknown): void;
+class Feeder {
+  fed = 0;
+  constructor(
+    readonly request: FeedRequest,
+    readonly resolve: () => void,
+    readonly reject: (reason: unknown) => void,
+  ) {}
+  /** ids that may go into the next run */
+  get ready(): number {
+    return this.request.ids.length - this.fed;
+  }
 }
 
 /** Rows `first` .. `first + count` of a request, within a batch. */
-interface Part {
+interface Part<Pending> {
   readonly pending: Pending;
   readonly first: number;
   readonly count: number;
@@ -45,8 +57,10 @@ interface Part {
 
 export class Scheduler {
   /** the one served longest ago first */
-  #pending: Pending[] = [];
+  #pending: (Feeder | Follower)[] = [];
   #running: Promise<void> | undefined;
+  /** runs under way of `follow`, in the order of their calls; each resolves when it has ended, one way or the other */
+  readonly #flights: Promise<void>[] = [];
   /** ends when the backend is free for the next of `alone` */
   #turn: Promise<void> = Promise.resolve();
   #stopped: TernionError | undefined;
@@ -57,17 +71,50 @@ export class Scheduler {
     readonly maxRows: number,
   ) {}
 
+  /** How many ids of an answer `follow` has under way; 1 where it gains nothing. */
+  get runsAhead(): number {
+    return this.model.head.kind === "full" ? 1 : this.backend.runsAhead; // whole logits are not drawn from
+  }
+
   /** Resolves when all ids are fed; rejects with the signal's reason, or with what the backend reports. */
   feed(request: FeedRequest): Promise<void> {
     return new Promise((resolve, reject) => {
       if (this.#stopped !== undefined) return reject(this.#stopped);
-      this.#pending.push({ request, fed: 0, resolve, reject });
+      this.#pending.push(new Feeder(request, resolve, reject));
       this.#running ??= this.#loop();
     });
   }
 
+  /**
+   * Feeds `ids` and gives the ids that follow, `count` at most. Up to `runsAhead` of them are computed before they are
+   * asked for. Throws the signal's reason, or what the backend reports. However it is left, it ends when no run writes to
+   * the slot any more.
+   */
+  async *follow(request: FollowRequest): AsyncGenerator<number, void, undefined> {
+    if (this.#stopped !== undefined) throw this.#stopped;
+    const follower = new Follower(request, this.runsAhead);
+    this.#pending.push(follower);
+    try {
+      for (let i = 0; i < request.count; i++) {
+        const id = follower.next();
+        this.#running ??= this.#loop();
+        yield await id;
+      }
+    } finally {
+      this.#pending = this.#pending.filter((pending) => pending !== follower);
+      await this.#landed();
+    }
+  }
+
   /** Runs `use` with the backend to itself: behind what was asked for before, and no batch runs until it ends. */
   alone<T>(use: () => Promise<T>): Promise<T> {
+    return this.#inTurn(async () => {
+      await this.#landed();
+      return use();
+    });
+  }
+
+  #inTurn<T>(use: () => Promise<T>): Promise<T> {
     const result = this.#turn.then(use);
     this.#turn = result.then(
       () => {},
@@ -79,7 +126,15 @@ export class Scheduler {
   /** Rejects whatever still waits, and all that comes later. */
   stop(reason: TernionError): void {
     this.#stopped = reason;
+    this.#fail(reason);
+  }
+
+  #fail(reason: unknown): void {
     for (const pending of this.#pending.splice(0)) pending.reject(reason);
+  }
+
+  async #landed(): Promise<void> {
+    await Promise.all(this.#flights);
   }
 
   async #loop(): Promise<void> {
@@ -87,34 +142,44 @@ export class Scheduler {
       // one turn of the event loop: sessions that just got their logits sample, and join the next batch
       await new Promise((resolve) => setImmediate(resolve));
       this.#dropAborted();
-      if (this.#pending.length === 0) break;
+      if (!this.#pending.some(({ ready }) => ready > 0)) break;
       try {
-        await this.alone(() => this.#runBatch(this.#nextParts()));
+        await this.#inTurn(() => this.#nextBatch());
       } catch (error) {
-        for (const pending of this.#pending.splice(0)) pending.reject(error);
+        this.#fail(error);
       }
     }
     this.#running = undefined;
   }
 
   #dropAborted(): void {
-    this.#pending = this.#pending.filter(({ request: { signal }, reject }) => {
-      if (signal?.aborted) reject(signal.reason);
+    this.#pending = this.#pending.filter((pending) => {
+      const { signal } = pending.request;
+      if (signal?.aborted) pending.reject(signal.reason);
       return !signal?.aborted;
     });
+  }
+
+  async #nextBatch(): Promise<void> {
+    if (this.#flights.length >= this.runsAhead) await this.#flights[0];
+    const [first] = this.#pending.filter(({ ready }) => ready > 0);
+    if (first === undefined) return; // all were stopped while another had the backend
+    if (first instanceof Follower) return this.#launch(this.#partsOf(Follower));
+    await this.#landed();
+    await this.#runBatch(this.#partsOf(Feeder));
   }
 
   /**
    * Single tokens first, so that a long prompt delays nobody's answer; prompts share what is left. One row is kept for
    * the one served longest ago, so that a long prompt gets on however many answers are under way.
    */
-  #nextParts(): Part[] {
-    const left = (pending: Pending) => pending.request.ids.length - pending.fed;
-    const parts: Part[] = [];
+  #partsOf<P extends Feeder | Follower>(kind: new (...args: never[]) => P): Part<P>[] {
+    const ready = this.#pending.filter((pending): pending is P => pending instanceof kind && pending.ready > 0);
+    const parts: Part<P>[] = [];
     let free = this.maxRows - 1;
-    for (const pending of [...this.#pending].sort((a, b) => left(a) - left(b))) {
-      const kept = pending === this.#pending[0] ? 1 : 0;
-      const count = Math.min(free + kept, left(pending));
+    for (const pending of [...ready].sort((a, b) => a.ready - b.ready)) {
+      const kept = pending === ready[0] ? 1 : 0;
+      const count = Math.min(free + kept, pending.ready);
       if (count === 0) continue;
       parts.push({ pending, first: pending.fed, count });
       free += kept - count;
@@ -122,42 +187,97 @@ export class Scheduler {
     return parts;
   }
 
-  async #runBatch(parts: readonly Part[]): Promise<void> {
-    if (parts.length === 0) return; // all were stopped while another had the backend
-    const rows = parts.flatMap(({ pending: { request }, first, count }) => {
-      return Array.from({ length: count }, (_, i) => ({ request, index: first + i }));
-    });
-    const wanted = rows.flatMap(({ request, index }, row) => {
+  async #runBatch(parts: readonly Part<Feeder>[]): Promise<void> {
+    if (parts.length === 0) return; // stopped while runs ended
+    const rows = rowsOf(parts);
+    const wanted = rows.flatMap(({ pending: { request }, index }, row) => {
       return request.want === "all" || index === request.ids.length - 1 ? [row] : [];
     });
     // a chunk that ends no prompt wants nothing, and prevents nothing
-    const bests = wanted.map((row) => rows[row].request.best);
+    const bests = wanted.map((row) => rows[row].pending.request.best);
     const full = this.model.head.kind === "full" || bests.includes(0);
     const best = full ? 0 : Math.max(0, ...bests);
-    const batch: Batch = {
-      tokens: Int32Array.from(rows, ({ request, index }) => request.ids[index]),
-      slots: Int32Array.from(rows, ({ request }) => request.slot),
-      positions: Int32Array.from(rows, ({ request, index }) => request.position + index),
-      outputs: Int32Array.from(wanted),
-      best,
-    };
-    forward(this.backend, this.model, batch);
+    forward(this.backend, this.model, batchOf(rows, wanted, best));
     await this.backend.run();
     for (const [j, row] of wanted.entries()) {
       const { head, activations } = this.model;
       const scores = best > 0 ? this.backend.readBest(head, j) : this.backend.read(activations.logits, j, 1);
-      rows[row].request.onScores(rows[row].index, await scores);
+      rows[row].pending.request.onScores(rows[row].index, await scores);
     }
     for (const { pending, count } of parts) this.#advance(pending, count);
   }
 
-  #advance(pending: Pending, count: number): void {
+  #advance(pending: Feeder, count: number): void {
     pending.fed += count;
     pending.request.onFed?.(pending.fed);
-    const at = this.#pending.indexOf(pending);
-    if (at < 0) return; // stopped during the run
-    this.#pending.splice(at, 1);
-    if (pending.fed < pending.request.ids.length) this.#pending.push(pending);
-    else pending.resolve();
+    if (this.#toEnd(pending) && pending.ready === 0) {
+      this.#pending.pop();
+      pending.resolve();
+    }
   }
+
+  /** Calls a run that chooses ids, and does not wait for it. */
+  #launch(parts: readonly Part<Follower>[]): void {
+    const rows = rowsOf(parts);
+    const wanted = rows.flatMap(({ pending, index }, row) => (pending.wants(index) ? [row] : []));
+    const best = Math.max(0, ...wanted.map((row) => rows[row].pending.request.best));
+    const draws = wanted.map((row) => {
+      const { pending, index } = rows[row];
+      return pending.request.draw(pending.request.position + index + 1);
+    });
+    forward(this.backend, this.model, { ...batchOf(rows, wanted, best), draws });
+    const run = this.backend.run();
+    for (const { pending, count } of parts) {
+      pending.fed += count;
+      this.#toEnd(pending);
+    }
+    const chosen = wanted.map((row) => rows[row].pending);
+    this.#flights.push(this.#land(run, this.#flights.at(-1), { parts, chosen }));
+  }
+
+  /** Hands out what a run chose, behind the run before it. */
+  async #land(
+    run: Promise<Int32Array>,
+    before: Promise<void> | undefined,
+    { parts, chosen }: { parts: readonly Part<Follower>[]; chosen: readonly Follower[] },
+  ): Promise<void> {
+    const [result] = await Promise.allSettled([run, before]);
+    if (result.status === "rejected") {
+      this.#fail(result.reason);
+    } else {
+      for (const { pending, first, count } of parts) pending.ended(first + count);
+      for (const [j, follower] of chosen.entries()) follower.deliver(result.value[j]);
+    }
+    this.#flights.shift();
+  }
+
+  /** Behind all others, as the one served last; false: it was stopped meanwhile. */
+  #toEnd(pending: Feeder | Follower): boolean {
+    const at = this.#pending.indexOf(pending);
+    if (at < 0) return false;
+    this.#pending.push(...this.#pending.splice(at, 1));
+    return true;
+  }
+}
+
+/** One row of a batch: `index` counts from the first of the request's ids, and on into the ids that follow them. */
+interface Row<Pending> {
+  readonly pending: Pending;
+  readonly index: number;
+}
+
+function rowsOf<Pending>(parts: readonly Part<Pending>[]): Row<Pending>[] {
+  return parts.flatMap(({ pending, first, count }) => {
+    return Array.from({ length: count }, (_, i) => ({ pending, index: first + i }));
+  });
+}
+
+function batchOf(rows: readonly Row<Feeder | Follower>[], wanted: readonly number[], best: number): Batch {
+  return {
+    tokens: Int32Array.from(rows, ({ pending: { request }, index }) => request.ids[index] ?? SAMPLED),
+    slots: Int32Array.from(rows, ({ pending: { request } }) => request.slot),
+    positions: Int32Array.from(rows, ({ pending: { request }, index }) => request.position + index),
+    outputs: Int32Array.from(wanted),
+    best,
+  };
 }

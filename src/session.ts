@@ -3,7 +3,8 @@
  * prefix that the cache already holds is not computed again. One answer at a time.
  */
 import { TernionError } from "./errors.js";
-import { type GenerateOptions, generate, type Piece, shiftContext, type Timeline } from "./generate.js";
+import { type Draws, shiftContext, type Timeline } from "./generate/source.js";
+import { type GenerateOptions, generate, type Piece } from "./generate.js";
 import type { FeedRequest, Scheduler, Scores } from "./scheduler.js";
 import { type ChatMessage, encodeChat } from "./text/chat.js";
 import type { Tokenizer } from "./text/tokenizer.js";
@@ -164,6 +165,9 @@ class CachedTimeline implements Timeline {
   get contextLength(): number {
     return this.setup.contextLength;
   }
+  get runsAhead(): number {
+    return this.setup.scheduler.runsAhead;
+  }
 
   truncate(length: number): void {
     this.#tokens.length = length;
@@ -174,8 +178,7 @@ class CachedTimeline implements Timeline {
     best: number,
     signal?: AbortSignal,
   ): Promise<{ scores: Scores; cached: number }> {
-    // the last id is always fed: its scores are wanted
-    const cached = Math.min(commonPrefix(this.#tokens, ids), ids.length - 1);
+    const cached = this.#cached(ids);
     let last: Scores | undefined;
     const onScores = (_: number, scores: Scores) => {
       last = scores;
@@ -184,6 +187,34 @@ class CachedTimeline implements Timeline {
     if (last === undefined)
       throw new TernionError("BACKEND_FAILED", "The backend gave no logits. Load the model again.");
     return { scores: last, cached };
+  }
+
+  follow(ids: readonly number[], draws: Draws): { chosen: AsyncIterable<number>; cached: number } {
+    const cached = this.#cached(ids);
+    return { chosen: this.#follow(ids, cached, draws), cached };
+  }
+
+  async *#follow(ids: readonly number[], first: number, draws: Draws): AsyncGenerator<number, void, undefined> {
+    this.truncate(first);
+    const rest = ids.slice(first);
+    const { scheduler, slot } = this.setup;
+    const onFed = (count: number) => this.#append(rest, first, count);
+    let fed: number | undefined;
+    for await (const id of scheduler.follow({ slot, ids: rest, position: first, onFed, ...draws })) {
+      // what was computed beyond the ids that were taken is never listed
+      if (fed !== undefined) this.#tokens.push(fed);
+      fed = id;
+      yield id;
+    }
+  }
+
+  /** How much of `ids` need not be fed; the last one always is: what comes behind it is wanted. */
+  #cached(ids: readonly number[]): number {
+    return Math.min(commonPrefix(this.#tokens, ids), ids.length - 1);
+  }
+
+  #append(rest: readonly number[], first: number, count: number): void {
+    for (let i = this.#tokens.length - first; i < count; i++) this.#tokens.push(rest[i]);
   }
 
   /** Computes all of `ids` anew and hands out the logits behind each. */
@@ -213,9 +244,7 @@ class CachedTimeline implements Timeline {
       slot: this.setup.slot,
       ids: rest,
       position: first,
-      onFed: (count) => {
-        for (let i = this.#tokens.length - first; i < count; i++) this.#tokens.push(rest[i]);
-      },
+      onFed: (count) => this.#append(rest, first, count),
       ...wanted,
     });
   }

@@ -53,7 +53,6 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "doctor",
     "report",
     "machine",
-    "verify",
     "session",
     "generate",
     "download",
@@ -67,7 +66,6 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   doctor: ["engine", "generate", "machine", "cpu", "gpu", "errors"],
   report: ["engine", "generate", "perplexity", "machine", "model", "backend", "cpu", "errors"],
   machine: [],
-  verify: ["engine", "download", "model", "gguf", "backend", "errors"],
   engine: [
     "perplexity",
     "session",

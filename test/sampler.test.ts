@@ -5,6 +5,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
+import { chooseIndex } from "../src/backend/draw.js";
 import { best } from "../src/backend/ranking.js";
 import { createSampler, type SamplingOptions, uniform } from "../src/sampler.js";
 
@@ -191,6 +192,27 @@ describe("a sampler", () => {
     for (const [position, id] of forward) assert.equal(backward.get(position), id);
     assert.notDeepEqual(ids([0, 1, 2, 3, 4, 5, 6, 7], 43), forward);
     assert.notDeepEqual(ids([0, 1, 2, 3, 4, 5, 6, 7], 42 + 2 ** 32), forward, "all bits of the seed count");
+  });
+
+  it("tells a backend how to choose the same, where the best ids are all it takes", () => {
+    const logits = normalRow(300, 1);
+    for (const options of [{}, { temperature: 0 }, { topK: 5, topP: 0.8 }, { temperature: 3, topK: 256, minP: 0.01 }]) {
+      const sampler = createSampler({ seed: 9, ...options });
+      const drawAt = sampler.drawAt ?? assert.fail("no draws");
+      for (let position = 0; position < 50; position++) {
+        assert.ok(drawAt(position).topK <= sampler.candidates);
+        assert.equal(chooseIndex(logits, drawAt(position)), sampler.sample(logits, [], position).id);
+      }
+    }
+    for (const options of [
+      { topK: 0 },
+      { topK: 257 },
+      { logprobs: 0 },
+      { presencePenalty: 1 },
+      { logitBias: { 1: 1 } },
+    ]) {
+      assert.equal(createSampler(options).drawAt, undefined);
+    }
   });
 
   it("tells the seed that it chose", () => {

@@ -95,7 +95,7 @@ export function weightSources(file: GgufFile, config: ModelConfig, layout?: Tern
 export async function loadWeights(
   sources: readonly WeightSource[],
   config: ModelConfig,
-  backend: Pick<Backend, "load">,
+  backend: Backend,
   options: LoadOptions,
 ): Promise<ModelWeights> {
   const loaded = await backend.load(sources, options);
