@@ -165,9 +165,13 @@ export class Engine implements AsyncDisposable {
 
   /**
    * Every named intermediate of the forward pass over `ids`, in the order of computation. Takes the place of a session
-   * meanwhile; answers under way wait.
+   * meanwhile; answers under way wait. `promptLength` ids go through as a prompt, the others one by one, as in generation;
+   * default: all are a prompt.
    */
-  async trace(ids: readonly number[]): Promise<Map<string, TracedTensor>> {
+  async trace(
+    ids: readonly number[],
+    { promptLength = ids.length }: { readonly promptLength?: number } = {},
+  ): Promise<Map<string, TracedTensor>> {
     this.#throwIfClosed();
     if (ids.length === 0 || ids.length > this.contextLength) {
       throw new RangeError(`ids: expected 1 to ${this.contextLength} tokens, got ${ids.length}`);
@@ -175,13 +179,13 @@ export class Engine implements AsyncDisposable {
     checkIds("ids", ids, this.config.vocabularySize);
     const slot = this.#takeSlot();
     try {
-      return await this.#scheduler.alone(() => this.#trace(ids, slot));
+      return await this.#scheduler.alone(() => this.#trace(ids, promptLength, slot));
     } finally {
       this.#freeSlots.unshift(slot);
     }
   }
 
-  async #trace(ids: readonly number[], slot: number): Promise<Map<string, TracedTensor>> {
+  async #trace(ids: readonly number[], promptLength: number, slot: number): Promise<Map<string, TracedTensor>> {
     const { maxRows } = this.#scheduler;
     const parts = new Map<string, { width: number; chunks: Float32Array[] }>();
     this.#backend.setTracer((name, data, _rows, width) => {
@@ -190,8 +194,9 @@ export class Engine implements AsyncDisposable {
       parts.set(name, part);
     });
     try {
-      for (let first = 0; first < ids.length; first += maxRows) {
-        const tokens = Int32Array.from(ids.slice(first, first + maxRows));
+      for (let first = 0, end = 0; first < ids.length; first = end) {
+        end = first < promptLength ? Math.min(first + maxRows, promptLength) : first + 1;
+        const tokens = Int32Array.from(ids.slice(first, end));
         const outputs = tokens.map((_, i) => i);
         const positions = outputs.map((i) => first + i);
         const slots = new Int32Array(tokens.length).fill(slot);

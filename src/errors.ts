@@ -27,6 +27,8 @@ export type ErrorCode =
   | "MODEL_CODES"
   | "MODEL_REPAIR"
   | "MODEL_DOWNLOAD"
+  // another engine's dump
+  | "VERIFY_DUMP"
   // text
   | "TOKENIZER"
   | "CHAT_TEMPLATE"

@@ -22,3 +22,7 @@ export type { SamplingOptions, TokenLogprob } from "./sampler.js";
 export type { Session } from "./session.js";
 export { BITNET_CHAT_TEMPLATE, type ChatMessage, type ChatOptions, renderChat } from "./text/chat.js";
 export { createTokenizer, type EncodeOptions, type Tokenizer } from "./text/tokenizer.js";
+export type { Agreement, Fingerprint } from "./verify/agreement.js";
+export type { OpVerdict } from "./verify/judge.js";
+export { type Verdict, type VerifyOptions, verify } from "./verify/verify.js";
+export type { Fault } from "./verify/walk.js";

@@ -53,6 +53,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "doctor",
     "report",
     "machine",
+    "verify",
     "session",
     "generate",
     "download",
@@ -66,6 +67,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   doctor: ["engine", "generate", "machine", "cpu", "gpu", "errors"],
   report: ["engine", "generate", "perplexity", "machine", "model", "backend", "cpu", "errors"],
   machine: [],
+  verify: ["engine", "download", "model", "gguf", "backend", "errors"],
   engine: [
     "perplexity",
     "session",

@@ -7,13 +7,14 @@ import { Command } from "commander";
 import { registerBench } from "./bench.js";
 import { registerChat } from "./chat.js";
 import { registerDoctor } from "./doctor.js";
-import { EXIT_CODES_HELP, exitCodeOf, reportOf } from "./exit.js";
+import { EXIT, EXIT_CODES_HELP, exitCodeOf, reportOf } from "./exit.js";
 import { registerInspect } from "./inspect.js";
 import { registerPerplexity } from "./perplexity.js";
 import { registerReport } from "./report.js";
 import { registerRun } from "./run.js";
 import { registerTokenize } from "./tokenize.js";
 import { registerTrace } from "./trace.js";
+import { registerVerify } from "./verify.js";
 
 const COMMANDS = [
   registerRun,
@@ -21,6 +22,7 @@ const COMMANDS = [
   registerTokenize,
   registerInspect,
   registerTrace,
+  registerVerify,
   registerPerplexity,
   registerBench,
   registerDoctor,
@@ -56,7 +58,7 @@ async function main(argv: readonly string[]): Promise<number> {
   for (const stream of [process.stdout, process.stderr]) stream.on("error", () => {});
   try {
     await createProgram().parseAsync(argv);
-    return 0;
+    return Number(process.exitCode ?? EXIT.ok); // a command may have set one that is its verdict
   } catch (error) {
     process.stderr.write(reportOf(error, argv.includes("--debug")));
     return exitCodeOf(error);

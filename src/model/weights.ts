@@ -95,7 +95,7 @@ export function weightSources(file: GgufFile, config: ModelConfig, layout?: Tern
 export async function loadWeights(
   sources: readonly WeightSource[],
   config: ModelConfig,
-  backend: Backend,
+  backend: Pick<Backend, "load">,
   options: LoadOptions,
 ): Promise<ModelWeights> {
   const loaded = await backend.load(sources, options);

@@ -4,7 +4,7 @@ import { readFile } from "node:fs/promises";
 import { describe, it } from "node:test";
 import { repositoryFile, TINY, ternion } from "./program.js";
 
-const COMMANDS = ["run", "chat", "tokenize", "inspect", "trace", "perplexity", "bench", "doctor", "report"];
+const COMMANDS = ["run", "chat", "tokenize", "inspect", "trace", "verify", "perplexity", "bench", "doctor", "report"];
 const RUN = ["run", "Hello", "--model", TINY];
 
 /** arguments, exit code, the line on stderr */
