@@ -6,14 +6,14 @@ import { download } from "./download.js";
 import { guessLayout, type LayoutGuess } from "./engine/layout.js";
 import { LoadClock, type LoadReport, type ProgressEvent } from "./engine/load-report.js";
 import { checkLimits, type EngineOptions, type Limits } from "./engine/options.js";
+import { choicesOf, createBackend, mayGoOn, type PlainBackend, placeModel } from "./engine/placing.js";
 import { type SelfCheck, selfCheck } from "./engine/self-check.js";
 import { TernionError } from "./errors.js";
 import { type GgufValue, readGguf } from "./gguf/gguf.js";
 import { type ModelConfig, readConfig } from "./model/config.js";
-import { createActivations, forward, type Model } from "./model/forward.js";
+import { forward, type Model } from "./model/forward.js";
 import { type Repair, repairMetadata } from "./model/repair.js";
-import { loadWeights, weightSources } from "./model/weights.js";
-import { MOST_CANDIDATES } from "./sampler.js";
+import { weightSources } from "./model/weights.js";
 import { Scheduler } from "./scheduler.js";
 import { checkIds, Session } from "./session.js";
 import { createTokenizer, type Tokenizer } from "./text/tokenizer.js";
@@ -51,7 +51,7 @@ export class Engine implements AsyncDisposable {
     const { metadata, repairs } = repairMetadata(file.metadata);
     if (options.strict && repairs.length > 0) throw needsRepair(repairs);
     const config = readConfig(file, metadata);
-    const limits = checkLimits(options, config);
+    const limits = checkLimits(options, "cpu", config);
     const sources = weightSources(file, config);
     clock.done("metadata", file.dataOffset);
     const { layouts, certain } = await layoutsToTry(limits, sources, metadata);
@@ -60,7 +60,7 @@ export class Engine implements AsyncDisposable {
     const found: string[] = [];
     for (const layout of layouts) {
       const laidOut = weightSources(file, config, layout);
-      const opening = { options, limits, config, metadata, repairs, clock, signal, onProgress };
+      const opening = { options, config, metadata, repairs, clock, signal, onProgress };
       const engine = await Engine.#open(laidOut, layout, opening);
       if (certain || limits.contextLength < FEWEST_CHECKED) return engine;
       const check = await engine.selfCheck({ signal }).catch(closing(engine));
@@ -71,44 +71,48 @@ export class Engine implements AsyncDisposable {
     throw looksCorrupt(path, found);
   }
 
-  /** Loads the weights, which are in `layout`, into a backend of their own. */
+  /** Loads the weights, which are in `layout`, into the first backend of those allowed that can take them. */
   static async #open(sources: readonly WeightSource[], layout: TernaryLayout, opening: Opening): Promise<Engine> {
-    const { options, limits, config, metadata, repairs, clock, signal, onProgress } = opening;
+    const { options, clock } = opening;
+    const choices = choicesOf(options);
+    for (const name of choices.slice(0, -1)) {
+      try {
+        return await Engine.#openOn(name, sources, layout, opening);
+      } catch (error) {
+        if (!mayGoOn(error)) throw error;
+        clock.restart();
+      }
+    }
+    return Engine.#openOn(choices[choices.length - 1], sources, layout, opening);
+  }
+
+  static async #openOn(
+    name: PlainBackend,
+    sources: readonly WeightSource[],
+    layout: TernaryLayout,
+    { options, config, metadata, repairs, clock, signal, onProgress }: Opening,
+  ): Promise<Engine> {
+    const limits = checkLimits(options, name, config);
     clock.mark();
-    const backend = await createBackend(options, limits.maxRows);
+    const backend = await createBackend(name, options, limits.maxRows);
     try {
       clock.done("backend", 0);
-      const weightBytes = sources.reduce((sum, { byteLength }) => sum + byteLength, 0);
-      const loading = loadWeights(sources, config, backend, {
-        signal,
-        onProgress: (loadedBytes, totalBytes) => onProgress({ phase: "weights", loadedBytes, totalBytes }),
-      });
+      const placing = placeModel(
+        backend,
+        { config, sources, limits },
+        {
+          clock,
+          signal,
+          onProgress: (loadedBytes, totalBytes) => onProgress({ phase: "weights", loadedBytes, totalBytes }),
+        },
+      );
       // the tokenizer keeps this thread busy while the backend's threads load; a failure of either ends both
-      const [tokenizer, weights] = await Promise.all([
+      const [{ model }, tokenizer] = await Promise.all([
+        placing,
         afterTurn(() => clock.measure("tokenizer", 0, () => createTokenizer(metadata))),
-        clock.measureAsync("weights", weightBytes, loading),
       ]);
       signal.throwIfAborted();
       checkVocabulary(tokenizer, config);
-      clock.mark();
-      const { layers, kvHeads, headDim, ropeBase } = config;
-      const before = backend.memoryBytes;
-      const slots = limits.maxSessions;
-      const cache = backend.cache({
-        layers,
-        slots,
-        positions: limits.contextLength,
-        kvHeads,
-        headDim,
-        ropeBase,
-        type: limits.kv,
-      });
-      const activations = createActivations(backend, config, limits.maxRows, limits.maxRows);
-      clock.done("cache", backend.memoryBytes - before);
-      const scanned = backend.memoryBytes;
-      const head = await backend.head(weights.head, limits.maxRows, MOST_CANDIDATES, limits.head);
-      clock.done("head", backend.memoryBytes - scanned);
-      const model = { config, weights, cache, head, activations };
       return new Engine({ backend, model, tokenizer, metadata, limits, loadReport: clock.report(repairs, layout) });
     } catch (error) {
       await backend.close();
@@ -250,7 +254,6 @@ export class Engine implements AsyncDisposable {
 /** What all attempts to open a file share. */
 interface Opening extends ReturnType<typeof guarded> {
   readonly options: EngineOptions;
-  readonly limits: Limits;
   readonly config: ModelConfig;
   readonly metadata: ReadonlyMap<string, GgufValue>;
   readonly repairs: readonly Repair[];
@@ -293,29 +296,6 @@ function joined(width: number, chunks: readonly Float32Array[]): TracedTensor {
     at += chunk.length;
   }
   return { rows: data.length / width, width, data };
-}
-
-async function createBackend(options: EngineOptions, maxRows: number): Promise<Backend> {
-  const { backend = "auto", threads, kernel, revectorize, profile } = options;
-  switch (backend) {
-    case "auto":
-    case "cpu": {
-      const { CpuBackend } = await import("./backend/cpu/cpu.js");
-      return CpuBackend.create({ threads, maxRows, kernel, revectorize, profile });
-    }
-    case "reference": {
-      const { ReferenceBackend } = await import("./backend/reference.js");
-      return new ReferenceBackend();
-    }
-    case "gpu":
-      throw new TernionError(
-        "BACKEND_UNAVAILABLE",
-        'backend "gpu": this version of Ternion has no GPU backend yet. Use "cpu" or "auto".',
-      );
-    default:
-      backend satisfies never;
-      throw new RangeError(`backend: expected "auto", "cpu", "gpu" or "reference", got ${JSON.stringify(backend)}`);
-  }
 }
 
 /** Backends call `onProgress` from timers too: what it throws ends the load as an abort does, and not the process. */

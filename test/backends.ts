@@ -2,7 +2,9 @@
 import type { Backend } from "../src/backend/backend.js";
 import { CpuBackend } from "../src/backend/cpu/cpu.js";
 import type { DotForm } from "../src/backend/cpu/kernels.js";
+import { GpuBackend } from "../src/backend/gpu/gpu.js";
 import { ReferenceBackend } from "../src/backend/reference.js";
+import { NO_ADAPTER } from "./gpu/require.js";
 
 export interface Variant {
   readonly name: string;
@@ -25,4 +27,9 @@ export const CPU_VARIANTS: readonly Variant[] = [
   cpu(2, undefined, true),
 ];
 
-export const VARIANTS: readonly Variant[] = [REFERENCE, ...CPU_VARIANTS];
+/** None without an adapter. */
+export const GPU_VARIANTS: readonly Variant[] = NO_ADAPTER
+  ? []
+  : [{ name: "gpu", create: (maxRows) => GpuBackend.create({ maxRows }) }];
+
+export const VARIANTS: readonly Variant[] = [REFERENCE, ...CPU_VARIANTS, ...GPU_VARIANTS];

@@ -22,6 +22,7 @@ const HEADS: readonly Head[] = ["exact", "f16", "int8"];
 export interface CommonOptions {
   readonly model?: string;
   readonly backend?: Backend;
+  readonly adapter?: string;
   readonly threads?: number;
   readonly ctx?: number;
   readonly seed?: number;
@@ -52,6 +53,7 @@ export function addCommonOptions(command: Command): Command {
   const options = [
     new Option("-m, --model <FILE|URL>", "GGUF model; default: the model that comes with ternion"),
     choiceOption("--backend <NAME>", "what computes; default: auto", BACKENDS),
+    new Option("--adapter <NAME>", "part of the GPU's name; default: the best one that is no software"),
     integerOption("-t, --threads <N>", "worker threads; default: one a processor", { min: 1, max: 256 }),
     integerOption("-c, --ctx <N>", "tokens of context; default: the model's own, at most 2048", { min: 1 }),
     integerOption("--seed <N>", "the same seed gives the same text; default: a random one", { min: 0 }),
@@ -93,8 +95,8 @@ function addGroup(command: Command, heading: string, options: readonly Option[])
 }
 
 export function engineOptions({ ctx, ...options }: CommonOptions): EngineOptions {
-  const { backend, threads, kernel, kv, head, i2sLayout, revectorize, strict } = options;
-  return { backend, threads, contextLength: ctx, kernel, kv, head, i2sLayout, revectorize, strict };
+  const { backend, adapter, threads, kernel, kv, head, i2sLayout, revectorize, strict } = options;
+  return { backend, adapter, threads, contextLength: ctx, kernel, kv, head, i2sLayout, revectorize, strict };
 }
 
 /** The library takes `undefined` for "not given", and options by the names that commander makes of the flags. */

@@ -32,6 +32,12 @@ export class LoadClock {
   #last = this.#start;
   readonly #steps: LoadStep[] = [];
 
+  /** Forgets the steps of a backend that did not come to its end; what was done for any backend stays. */
+  restart(): void {
+    const kept = this.#steps.filter(({ component }) => component === "metadata" || component === "tokenizer");
+    this.#steps.splice(0, this.#steps.length, ...kept);
+    this.mark();
+  }
   mark(): void {
     this.#last = performance.now();
   }

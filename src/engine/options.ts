@@ -15,7 +15,7 @@ export interface EngineOptions {
   readonly contextLength?: number | undefined;
   /** sessions at the same time; default: 4, fewer where their caches would take more than 1 GiB */
   readonly maxSessions?: number | undefined;
-  /** most rows of one pass: the chunk in which prompts are computed; default 64 */
+  /** most rows of one pass: the chunk in which prompts are computed; default 64, on a GPU 256 */
   readonly batchSize?: number | undefined;
   /** refuse a file whose metadata needs mending, instead of mending it; default false */
   readonly strict?: boolean | undefined;
@@ -37,6 +37,10 @@ export interface EngineOptions {
   readonly i2sLayout?: "auto" | TernaryLayout | undefined;
   /** form of the ternary kernel of the CPU backend; default: the fastest that works here */
   readonly kernel?: DotForm | undefined;
+  /** part of the name of the GPU adapter, see `ternion doctor`; default: the best one that is no software */
+  readonly adapter?: string | undefined;
+  /** let GPU kernels use subgroup operations where the adapter has them; default true */
+  readonly subgroups?: boolean | undefined;
   /** let V8 pair 128-bit operations into 256-bit ones: experimental there, from Node.js 24 on; default false */
   readonly revectorize?: boolean | undefined;
   /** measure time by op, see `takeProfile`; default false */
@@ -46,7 +50,7 @@ export interface EngineOptions {
 }
 
 const DEFAULT_CONTEXT = 2048;
-const DEFAULT_BATCH = 64;
+const DEFAULT_BATCH = { cpu: 64, reference: 64, gpu: 256 } as const;
 const DEFAULT_SESSIONS = 4;
 const DEFAULT_CACHE_BYTES = 2 ** 30;
 
@@ -63,6 +67,7 @@ export interface Limits {
 /** Throws a RangeError that names the option, what was expected and what came. */
 export function checkLimits(
   options: EngineOptions,
+  backend: keyof typeof DEFAULT_BATCH,
   { contextLength: trained, layers, kvHeads, headDim }: ModelConfig,
 ): Limits {
   const integer = (name: keyof EngineOptions, value: number, max: number) => {
@@ -79,7 +84,7 @@ export function checkLimits(
   return {
     contextLength,
     maxSessions: integer("maxSessions", options.maxSessions ?? affordable, 1024),
-    maxRows: integer("batchSize", options.batchSize ?? DEFAULT_BATCH, 4096),
+    maxRows: integer("batchSize", options.batchSize ?? DEFAULT_BATCH[backend], 4096),
     kv,
     head: head === "f16" ? "full" : head,
     i2sLayout,

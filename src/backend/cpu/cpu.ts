@@ -23,6 +23,7 @@ import type {
   WeightSource,
 } from "../backend.js";
 import { drawsOf, Sampled } from "../draw.js";
+import { readScale } from "../read.js";
 import { Arena } from "./arena.js";
 import { elementBytes, partialFloats, scoreBytes, TILE_PARTIALS } from "./attention.js";
 import { CHUNK, CONTROL, CONTROL_BYTES, OPS, type OpName, RECORD_WORDS } from "./commands.js";
@@ -40,7 +41,7 @@ import {
 } from "./handles.js";
 import { HEAD_GROUP, HEAD_NUMBERS, headScratchBytes, joinResults, resultBytes } from "./head.js";
 import { chooseKernels, type DotForm, type KernelChoice } from "./kernels.js";
-import { packedBytes, piecesOf, readScale, STAGING } from "./loader.js";
+import { packedBytes, piecesOf, STAGING } from "./loader.js";
 import { TOKENS, ternaryScratchBytes } from "./ternary.js";
 
 export interface CpuOptions {

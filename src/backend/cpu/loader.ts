@@ -3,11 +3,11 @@
  * pieces by a shared counter, read them with positioned reads, and repack ternary rows on the way. The file's bytes
  * exist once: in the arena, in the kernels' layout.
  */
-import { closeSync, openSync, readSync } from "node:fs";
-import { TernionError } from "../../errors.js";
+import { closeSync } from "node:fs";
 import type { WeightSource } from "../backend.js";
-import { checkScale, invalidCode } from "../decode.js";
+import { invalidCode } from "../decode.js";
 import { toStandardLayout } from "../layout.js";
+import { openFile, readFully } from "../read.js";
 import { CONTROL } from "./commands.js";
 import type { Kernels } from "./kernels.js";
 
@@ -67,20 +67,6 @@ export function piecesOf(source: WeightSource, index: number, address: number): 
   return pieces;
 }
 
-/** The scale of an I2_S tensor: the float32 behind its codes. */
-export function readScale({ name, path, offset, rows, columns }: WeightSource): number {
-  const bytes = new Uint8Array(4);
-  const file = openFile(path);
-  try {
-    readFully(file, bytes, offset + (rows * columns) / 4, name);
-  } finally {
-    closeSync(file);
-  }
-  const scale = new DataView(bytes.buffer).getFloat32(0, true);
-  checkScale(name, scale);
-  return scale;
-}
-
 /** Loads pieces until none is left or another thread failed. Runs in a worker thread. */
 export function loadPieces(job: LoadJob, kernels: Kernels): void {
   const { memory, control, pieces, sources } = job;
@@ -110,29 +96,5 @@ export function loadPieces(job: LoadJob, kernels: Kernels): void {
     throw error;
   } finally {
     for (const file of files.values()) closeSync(file);
-  }
-}
-
-function openFile(path: string): number {
-  try {
-    return openSync(path, "r");
-  } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new TernionError("GGUF_READ", `${path}: cannot be read: ${reason}`, { cause });
-  }
-}
-
-/** Fills `target` from `position` of the file. */
-function readFully(file: number, target: Uint8Array, position: number, name: string): void {
-  let filled = 0;
-  while (filled < target.length) {
-    const count = readSync(file, target, filled, target.length - filled, position + filled);
-    if (count === 0) {
-      throw new TernionError(
-        "GGUF_TRUNCATED",
-        `${name}: expected ${target.length} bytes at ${position}, got ${filled}: the file ends. Download it again.`,
-      );
-    }
-    filled += count;
   }
 }

@@ -2,7 +2,7 @@
 import type { Binding, Call, Features, Kernel, Window } from "../kernel.js";
 
 /** Positions that one workgroup takes at a time; a row's bits depend on it. */
-const CHUNK = 128;
+export const CHUNK = 128;
 /** With more rows than this a workgroup walks all chunks of its row: there are enough workgroups then. */
 const MOST_CHUNKED_ROWS = 16;
 

@@ -5,7 +5,7 @@ import type { Call, Features, Window } from "../kernel.js";
 /** Entries of which one workgroup finds the best. */
 const SEGMENT = 2048;
 /** Words of one packed draw. */
-const DRAW_WORDS = 8;
+export const DRAW_WORDS = 8;
 
 /** Bytes of `scratch` that `best` needs. */
 export function bestScratchBytes({ vocabulary, count, k }: { vocabulary: number; count: number; k: number }): number {

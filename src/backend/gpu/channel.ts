@@ -1,0 +1,108 @@
+/** The main thread's end of the device's thread: requests, their answers, and how the thread ends. */
+import { Worker } from "node:worker_threads";
+import { type ErrorCode, TernionError } from "../../errors.js";
+import { ABORT, type Message, type Request, type RequestName, type Requests } from "./protocol.js";
+
+interface Waiting {
+  resolve(answer: unknown): void;
+  reject(reason: unknown): void;
+}
+
+/** How long a device may take to end before its thread is stopped, in milliseconds. */
+const CLOSE_MS = 5000;
+
+export class Channel {
+  readonly #worker: Worker;
+  readonly #waiting = new Map<number, Waiting>();
+  readonly #exit: Promise<void>;
+  #next = 0;
+  #fault: TernionError | undefined;
+  #closing: Promise<void> | undefined;
+  /** bytes that the device's thread has allocated, as of the last answer */
+  memoryBytes = 0;
+  onProgress: ((loaded: number) => void) | undefined;
+
+  constructor() {
+    this.#worker = new Worker(new URL("./worker.js", import.meta.url));
+    this.#worker.unref();
+    this.#worker.on("message", (message: Message) => this.#receive(message));
+    this.#worker.on("error", (error) => this.#fail(failed(`The device's thread ended with an error: ${error}.`)));
+    this.#exit = new Promise((resolve) => {
+      this.#worker.once("exit", () => {
+        this.#fail(failed("The device's thread ended."));
+        resolve();
+      });
+    });
+  }
+
+  /** Asks and waits. Rejects with what went wrong in the device's thread, and then every later call does. */
+  ask<N extends RequestName>(
+    name: N,
+    ask: Requests[N]["ask"],
+    transfer: readonly ArrayBuffer[] = [],
+  ): Promise<Requests[N]["answer"]> {
+    return new Promise((resolve, reject) => {
+      if (this.#fault !== undefined) return reject(this.#fault);
+      const request: Request = { id: this.#next++, name, ask };
+      this.#waiting.set(request.id, { resolve: resolve as Waiting["resolve"], reject });
+      this.#worker.ref(); // only while somebody waits
+      this.#worker.postMessage(request, transfer as ArrayBuffer[]);
+    });
+  }
+
+  /** Asks without waiting: a failure shows in the next call that waits. */
+  post<N extends RequestName>(name: N, ask: Requests[N]["ask"], transfer: readonly ArrayBuffer[] = []): void {
+    this.ask(name, ask, transfer).catch(() => {});
+  }
+
+  abort(): void {
+    this.#worker.postMessage(ABORT);
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    this.#fail(new TernionError("CLOSED", "The backend is closed."));
+    this.#worker.ref();
+    this.#worker.postMessage({ id: this.#next++, name: "close", ask: undefined } satisfies Request);
+    let timer: NodeJS.Timeout | undefined;
+    const patience = new Promise((resolve) => {
+      timer = setTimeout(resolve, CLOSE_MS);
+    });
+    await Promise.race([this.#exit, patience]);
+    clearTimeout(timer);
+    await this.#worker.terminate();
+  }
+
+  #receive(message: Message): void {
+    if (message.kind === "progress") {
+      this.onProgress?.(message.loaded);
+      return;
+    }
+    const waiting = this.#waiting.get(message.id);
+    this.#waiting.delete(message.id);
+    if (this.#waiting.size === 0 && this.#closing === undefined) this.#worker.unref();
+    if (message.kind === "answer") {
+      this.memoryBytes = message.bytes;
+      waiting?.resolve(message.answer);
+      return;
+    }
+    const error = new TernionError(message.fault.code as ErrorCode, message.fault.message);
+    waiting?.reject(error);
+    // an aborted load leaves nothing broken, but a load is not repeated either
+    this.#fail(error);
+  }
+
+  #fail(reason: TernionError): void {
+    this.#fault ??= reason;
+    const waiting = [...this.#waiting.values()];
+    this.#waiting.clear();
+    for (const { reject } of waiting) reject(reason);
+    if (this.#closing === undefined) this.#worker.unref();
+  }
+}
+
+const failed = (what: string) => new TernionError("BACKEND_FAILED", `${what} Load the model again.`);

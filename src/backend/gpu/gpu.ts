@@ -1,0 +1,281 @@
+/**
+ * The GPU backend on the main thread: it gives out handles, records ops as words, and leaves the rest to the device's
+ * thread (worker.ts), since Dawn keeps the thread of a device busy.
+ */
+import {
+  type Activation,
+  type Backend,
+  type Batch,
+  type Best,
+  type Cache,
+  type CacheShape,
+  type Head,
+  type HeadKind,
+  type LoadOptions,
+  type OpTime,
+  type Projection,
+  type Quantized,
+  SAMPLED,
+  type Tensor,
+  type Tracer,
+  type Weight,
+  type WeightSource,
+} from "../backend.js";
+import { drawsOf } from "../draw.js";
+import { Channel } from "./channel.js";
+import type { DeviceOptions, Opened, RunResult } from "./protocol.js";
+import { encodeOp, type Op, Records } from "./record.js";
+
+/** Runs under way before the host waits for the first. */
+const RUNS_AHEAD = 4;
+
+interface Handle {
+  readonly id: number;
+}
+type GpuQuantized = Quantized & Handle;
+type GpuCache = Cache & Handle;
+type GpuWeight = Weight & Handle;
+type GpuHead = Head & Handle;
+
+interface Mark {
+  readonly name: string;
+  readonly rows: number;
+  readonly width: number;
+}
+
+export class GpuBackend implements Backend {
+  readonly kind = "gpu";
+  readonly runsAhead = RUNS_AHEAD;
+  readonly #channel: Channel;
+  readonly #opened: Opened;
+  readonly #records = new Records();
+  #handles = 0;
+  #words: number[] = [];
+  #batch: Batch = { tokens: none, slots: none, positions: none, outputs: none };
+  #tracer: Tracer | undefined;
+  #marks: Mark[] = [];
+  #bestCount = 0;
+  /** slots that an id was sampled for */
+  readonly #sampledSlots = new Set<number>();
+  /** what `best` found in the last run that was called */
+  #best: Promise<ArrayBuffer | undefined> = Promise.resolve(undefined);
+  readonly #times = new Map<string, { calls: number; ms: number }>();
+
+  /** Opens the device; rejects with BACKEND_UNAVAILABLE where there is none. */
+  static async create(options: DeviceOptions): Promise<GpuBackend> {
+    const channel = new Channel();
+    try {
+      return new GpuBackend(channel, await channel.ask("open", options), options);
+    } catch (error) {
+      await channel.close();
+      throw error;
+    }
+  }
+
+  private constructor(
+    channel: Channel,
+    opened: Opened,
+    readonly options: DeviceOptions,
+  ) {
+    this.#channel = channel;
+    this.#opened = opened;
+  }
+
+  get description(): string {
+    return this.#opened.description;
+  }
+  get software(): boolean {
+    return this.#opened.software;
+  }
+  get memoryBytes(): number {
+    return this.#channel.memoryBytes;
+  }
+
+  async load(sources: readonly WeightSource[], { onProgress, signal }: LoadOptions = {}): Promise<Weight[]> {
+    signal?.throwIfAborted();
+    const total = sources.reduce((sum, { byteLength }) => sum + byteLength, 0);
+    const abort = () => this.#channel.abort();
+    signal?.addEventListener("abort", abort, { once: true });
+    this.#channel.onProgress = (loaded) => onProgress?.(Math.min(loaded, total), total);
+    try {
+      await this.#channel.ask("load", sources);
+    } finally {
+      this.#channel.onProgress = undefined;
+      signal?.removeEventListener("abort", abort);
+    }
+    signal?.throwIfAborted();
+    onProgress?.(total, total);
+    return sources.map(({ name, rows, columns }, id): GpuWeight => ({ id, name, rows, columns }));
+  }
+
+  tensor(maxRows: number, width: number): Tensor {
+    const tensor = { id: this.#handles++, maxRows, width };
+    this.#channel.post("tensor", tensor);
+    return tensor;
+  }
+
+  quantized(maxRows: number, width: number): Quantized {
+    if (width % 16 !== 0) throw new RangeError(`width: expected a multiple of 16, got ${width}`);
+    const id = this.#handles++;
+    const normed = { id: this.#handles++, maxRows, width };
+    this.#channel.post("quantized", { id, normed: normed.id, maxRows, width });
+    return { id, width, normed } as GpuQuantized;
+  }
+
+  cache(shape: CacheShape): Cache {
+    const id = this.#handles++;
+    this.#channel.post("cache", { id, shape });
+    return { id, shape } as GpuCache;
+  }
+
+  async head(weight: Weight, maxRows: number, maxBest: number, kind: HeadKind = "exact"): Promise<Head> {
+    const head: GpuHead = { id: this.#handles++, weight, kind, maxRows, maxBest };
+    const best = Math.min(maxBest, weight.rows);
+    if (kind !== "full") await this.#channel.ask("head", { id: head.id, weight: idOf(weight), maxRows, maxBest: best });
+    return head;
+  }
+
+  begin(batch: Batch): void {
+    const { maxRows } = this.options;
+    const { tokens, slots, positions, outputs, draws } = batch;
+    if (tokens.length > maxRows) throw new RangeError(`batch: expected at most ${maxRows} rows, got ${tokens.length}`);
+    tokens.forEach((token, row) => {
+      if (token !== SAMPLED || this.#sampledSlots.has(slots[row])) return;
+      throw new RangeError(`batch: expected a sampled id in slot ${slots[row]}, got none so far`);
+    });
+    this.#batch = {
+      tokens: tokens.slice(),
+      slots: slots.slice(),
+      positions: positions.slice(),
+      outputs: outputs.slice(),
+      ...(draws !== undefined && { draws: draws.map((draw) => ({ ...draw })) }),
+    };
+  }
+
+  embed(out: Tensor, table: Weight): void {
+    this.#record({ op: "embed", out: idOf(out), table: idOf(table) });
+  }
+  normQuantize(out: Quantized, x: Tensor, weight: Weight, eps: number): void {
+    this.#record({ op: "normQuantize", out: idOf(out), x: idOf(x), weight: idOf(weight), eps });
+  }
+  ternary(projections: readonly Projection[], x: Quantized): void {
+    const all = projections.map(({ weight, out, addTo }) => ({
+      weight: idOf(weight),
+      out: idOf(out),
+      addTo: addTo === undefined ? undefined : idOf(addTo),
+    }));
+    this.#record({ op: "ternary", x: idOf(x), projections: all });
+  }
+  ropeStore(cache: Cache, layer: number, { q, k, v }: { q: Tensor; k: Tensor; v: Tensor }): void {
+    this.#record({ op: "ropeStore", cache: idOf(cache), layer, q: idOf(q), k: idOf(k), v: idOf(v) });
+  }
+  attend(out: Tensor, q: Tensor, cache: Cache, layer: number): void {
+    this.#record({ op: "attend", out: idOf(out), q: idOf(q), cache: idOf(cache), layer });
+  }
+  gate(out: Tensor, gate: Tensor, up: Tensor, activation: Activation): void {
+    this.#record({ op: "gate", out: idOf(out), gate: idOf(gate), up: idOf(up), activation });
+  }
+  normOutputs(out: Tensor, x: Tensor, weight: Weight, eps: number): void {
+    this.#record({ op: "normOutputs", out: idOf(out), x: idOf(x), weight: idOf(weight), eps });
+  }
+  logits(out: Tensor, head: Weight, x: Tensor): void {
+    this.#record({ op: "logits", out: idOf(out), table: idOf(head), x: idOf(x) });
+  }
+  best(head: Head, x: Tensor, count: number): void {
+    const { maxRows, maxBest } = head;
+    const outputs = this.#batch.outputs.length;
+    if (count < 1 || count > maxBest || outputs > maxRows) {
+      throw new RangeError(`best: expected 1 to ${maxBest} ids of at most ${maxRows} rows, got ${count} of ${outputs}`);
+    }
+    this.#bestCount = Math.min(count, head.weight.rows);
+    this.#record({ op: "best", head: idOf(head), x: idOf(x), count });
+  }
+  sample(head: Head): void {
+    drawsOf(this.#batch, head.maxBest);
+    for (const row of this.#batch.outputs) this.#sampledSlots.add(this.#batch.slots[row]);
+    this.#record({ op: "sample", head: idOf(head) });
+  }
+
+  mark(name: string, tensor: Tensor, rows: "all" | "outputs" = "all"): void {
+    if (this.#tracer === undefined) return;
+    const count = rows === "all" ? this.#batch.tokens.length : this.#batch.outputs.length;
+    this.#marks.push({ name, rows: count, width: tensor.width });
+    this.#record({ op: "mark", tensor: idOf(tensor), outputs: rows === "outputs" });
+  }
+  setTracer(tracer: Tracer | undefined): void {
+    this.#tracer = tracer;
+  }
+
+  async run(): Promise<Int32Array> {
+    const { number: record, fresh: words } = this.#records.numberOf(this.#words);
+    const [marks, tracer] = [this.#marks, this.#tracer];
+    this.#words = [];
+    this.#marks = [];
+    const { tokens, slots, positions, outputs, draws } = this.#batch;
+    const batch = { tokens, slots, positions, outputs, ...(draws !== undefined && { draws }) };
+    const running = this.#channel.ask("run", { record, ...(words !== undefined && { words }), ...batch });
+    this.#best = running.then(
+      ({ best }) => best,
+      () => undefined,
+    );
+    const { ids, traces, times } = await running;
+    this.#addTimes(times);
+    for (const [i, { name, rows, width }] of marks.entries()) tracer?.(name, traces[i], rows, width);
+    return ids;
+  }
+
+  write(tensor: Tensor, data: Float32Array): void {
+    const { maxRows, width } = tensor;
+    if (data.length > maxRows * width) {
+      throw new RangeError(`write: expected at most ${maxRows} x ${width} values, got ${data.length}`);
+    }
+    this.#channel.post("write", { tensor: idOf(tensor), data: data.slice() });
+  }
+  async read(tensor: Tensor, first: number, count: number): Promise<Float32Array> {
+    if (count === 0) return new Float32Array();
+    return this.#channel.ask("read", { tensor: idOf(tensor), first, count });
+  }
+  async readBest(_head: Head, row: number): Promise<Best> {
+    const count = this.#bestCount;
+    const bytes = await this.#best;
+    if (bytes === undefined) throw new TypeError("readBest: the last run found no best ids");
+    return {
+      ids: new Int32Array(bytes, 8 * count * row, count),
+      logits: new Float32Array(bytes, 8 * count * row + 4 * count, count),
+    };
+  }
+  readQuantized(x: Quantized, first: number, count: number): Promise<{ values: Int8Array; scales: Float32Array }> {
+    return this.#channel.ask("readQuantized", { id: idOf(x), first, count });
+  }
+
+  takeProfile(): OpTime[] {
+    const profile = [...this.#times].map(([op, time]) => ({ op, ...time }));
+    this.#times.clear();
+    return profile;
+  }
+
+  /** Ends the device as a fault of its driver would. */
+  destroyDevice(): void {
+    this.#channel.post("destroy", undefined);
+  }
+
+  close(): Promise<void> {
+    return this.#channel.close();
+  }
+
+  #record(op: Op): void {
+    this.#words.push(...encodeOp(op));
+  }
+
+  #addTimes(times: RunResult["times"]): void {
+    for (const { op, calls, ms } of times) {
+      const before = this.#times.get(op) ?? { calls: 0, ms: 0 };
+      this.#times.set(op, { calls: before.calls + calls, ms: before.ms + ms });
+    }
+  }
+}
+
+const none = new Int32Array();
+
+/** The handles of this backend carry their numbers. */
+const idOf = (handle: Tensor | Quantized | Weight | Cache | Head): number => (handle as unknown as Handle).id;

@@ -1,0 +1,96 @@
+/**
+ * What the main thread and the device's thread say to each other. Handles are numbers that the main thread gives out;
+ * requests are carried out in the order in which they are posted.
+ */
+import type { CacheShape, Draw, OpTime, WeightSource } from "../backend.js";
+
+export interface DeviceOptions {
+  /** part of the adapter's name; default: the best that is no software */
+  readonly adapter?: string | undefined;
+  /** refuse software adapters even where nothing else is there; default false */
+  readonly hardwareOnly?: boolean | undefined;
+  /** most rows of a batch */
+  readonly maxRows: number;
+  /** measure time by kernel; default false */
+  readonly profile?: boolean | undefined;
+  /** use subgroup operations where the adapter has them; default true */
+  readonly subgroups?: boolean | undefined;
+  /** compute the norm in front of a ternary product within it; default: on hardware, where a dispatch costs more */
+  readonly fuseNorms?: boolean | undefined;
+}
+
+/** What the thread tells when its device is open. */
+export interface Opened {
+  readonly description: string;
+  readonly software: boolean;
+}
+
+export interface WeightFacts {
+  readonly scale: number;
+  readonly bytes: number;
+}
+
+/** One forward pass. */
+export interface RunRequest {
+  /** number of the record of ops; its words come with its first run */
+  readonly record: number;
+  readonly words?: Int32Array;
+  readonly tokens: Int32Array;
+  readonly slots: Int32Array;
+  readonly positions: Int32Array;
+  readonly outputs: Int32Array;
+  readonly draws?: readonly Draw[];
+}
+
+export interface RunResult {
+  /** ids chosen by `sample`, one for each wanted row */
+  readonly ids: Int32Array;
+  /** what `best` found where nothing was sampled, as the kernels leave it */
+  readonly best?: ArrayBuffer;
+  /** values of the marked tensors, in the order of the marks */
+  readonly traces: readonly Float32Array[];
+  readonly times: readonly OpTime[];
+}
+
+/** Requests by name: their argument, and their answer. */
+export interface Requests {
+  open: { ask: DeviceOptions; answer: Opened };
+  load: { ask: readonly WeightSource[]; answer: readonly WeightFacts[] };
+  tensor: { ask: { id: number; maxRows: number; width: number }; answer: undefined };
+  quantized: { ask: { id: number; normed: number; maxRows: number; width: number }; answer: undefined };
+  cache: { ask: { id: number; shape: CacheShape }; answer: undefined };
+  head: { ask: { id: number; weight: number; maxRows: number; maxBest: number }; answer: undefined };
+  run: { ask: RunRequest; answer: RunResult };
+  write: { ask: { tensor: number; data: Float32Array }; answer: undefined };
+  read: { ask: { tensor: number; first: number; count: number }; answer: Float32Array };
+  readQuantized: {
+    ask: { id: number; first: number; count: number };
+    answer: { values: Int8Array; scales: Float32Array };
+  };
+  /** ends the device as a fault of the driver would, for tests */
+  destroy: { ask: undefined; answer: undefined };
+  close: { ask: undefined; answer: undefined };
+}
+
+export type RequestName = keyof Requests;
+
+export interface Request<N extends RequestName = RequestName> {
+  readonly id: number;
+  readonly name: N;
+  readonly ask: Requests[N]["ask"];
+}
+
+/** An error that crosses the threads: only plain fields do. */
+export interface Fault {
+  readonly code: string | undefined;
+  readonly message: string;
+}
+
+export type Message =
+  | { readonly kind: "answer"; readonly id: number; readonly answer: unknown; readonly bytes: number }
+  | { readonly kind: "fault"; readonly id: number; readonly fault: Fault }
+  /** bytes of the weights that were read so far */
+  | { readonly kind: "progress"; readonly loaded: number };
+
+/** Stops a load; it is no request, since it overtakes. */
+export const ABORT = "abort";

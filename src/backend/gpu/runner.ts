@@ -1,0 +1,218 @@
+/**
+ * Executes batches: writes their arrays, encodes the plan of their record, submits, and brings back what is asked for. Runs
+ * may overlap: `submit` returns when the commands are on their way, and what it returns resolves when they are done.
+ */
+import type { OpTime } from "../backend.js";
+import type { Features, Window } from "./kernel.js";
+import { DRAW_WORDS, packDraws } from "./kernels/head.js";
+import { type Memory, partOf } from "./memory.js";
+import { type BatchShape, type BatchWindows, longestOf, Planner, type Step } from "./planning.js";
+import type { RunRequest, RunResult } from "./protocol.js";
+import { decodeOps, type Op } from "./record.js";
+import { Timestamps } from "./timestamps.js";
+
+/** Slots that an engine may have, see `maxSessions`. */
+const MOST_SLOTS = 1024;
+/** Plans kept: one for each record and shape of batch. */
+const MOST_PLANS = 64;
+
+interface Dispatch {
+  readonly kind: "dispatch";
+  readonly name: string;
+  readonly pipeline: GPUComputePipeline;
+  readonly group: GPUBindGroup;
+  readonly grid: readonly [number, number, number];
+}
+
+interface Plan {
+  readonly steps: readonly (Dispatch | Exclude<Step, { kind: "call" }>)[];
+  /** parts of buffers that come back: ids, best ids or marks */
+  readonly ids: Window | undefined;
+  readonly best: Window | undefined;
+  readonly marks: readonly Window[];
+}
+
+export class Runner {
+  readonly #planner: Planner;
+  readonly #batch: BatchWindows;
+  /** elements of one array of the batch */
+  readonly #stride: number;
+  readonly #records: Op[][] = [];
+  readonly #plans = new Map<string, Plan>();
+  readonly #staging = new Map<number, GPUBuffer[]>();
+  readonly #timestamps: Timestamps | undefined;
+
+  static async create(memory: Memory, features: Features, options: { maxRows: number; profile: boolean }) {
+    const stride = Math.ceil(options.maxRows / 64) * 64;
+    const arrays = await memory.allocate(16 * stride, "batch");
+    const at = (i: number) => partOf(arrays, 4 * i * stride, 4 * stride);
+    const batch: BatchWindows = {
+      tokens: at(0),
+      slots: at(1),
+      positions: at(2),
+      outputs: at(3),
+      draws: await memory.allocate(4 * DRAW_WORDS * options.maxRows, "draws"),
+      ids: await memory.allocate(4 * options.maxRows, "sampled ids"),
+      sampled: await memory.allocate(4 * MOST_SLOTS, "sampled ids by slot"),
+    };
+    return new Runner(memory, batch, { ...options, features, stride });
+  }
+
+  private constructor(
+    readonly memory: Memory,
+    batch: BatchWindows,
+    options: { maxRows: number; profile: boolean; features: Features; stride: number },
+  ) {
+    this.#batch = batch;
+    this.#stride = options.stride;
+    this.#planner = new Planner(memory, batch, options.features, options.maxRows);
+    this.#timestamps = options.profile ? Timestamps.of(memory.device) : undefined;
+  }
+
+  /** Dispatches of the last plan, for benchmarks. */
+  dispatches = 0;
+
+  async submit(request: RunRequest): Promise<{ later: Promise<RunResult> }> {
+    if (request.words !== undefined) this.#records[request.record] = decodeOps(request.words);
+    const plan = await this.#planOf(request);
+    this.#write(request);
+    const { device } = this.memory;
+    const encoder = device.gpu.createCommandEncoder();
+    const staging = this.#encode(encoder, plan);
+    const times = this.#timestamps?.resolve(encoder);
+    device.gpu.queue.submit([encoder.finish()]);
+    return { later: this.#results(plan, staging, times) };
+  }
+
+  async #planOf({ record, tokens, positions, outputs }: RunRequest): Promise<Plan> {
+    const shape: BatchShape = { rows: tokens.length, outputs: outputs.length, longest: longestOf(positions) };
+    const key = [record, shape.rows, shape.outputs, shape.longest].join(" ");
+    const known = this.#plans.get(key);
+    const plan = known ?? (await this.#plan(this.#records[record], shape));
+    this.#plans.delete(key); // the last used is the last in the map
+    this.#plans.set(key, plan);
+    if (this.#plans.size > MOST_PLANS) this.#plans.delete(this.#plans.keys().next().value as string);
+    return plan;
+  }
+
+  async #plan(ops: readonly Op[], shape: BatchShape): Promise<Plan> {
+    const { device } = this.memory;
+    const steps = await this.#planner.steps(ops, shape);
+    const kernels = [...new Set(steps.flatMap((step) => (step.kind === "call" ? [step.call.kernel] : [])))];
+    await Promise.all(kernels.map((kernel) => device.pipeline(kernel))); // compiled side by side
+    const ready: Plan["steps"][number][] = [];
+    for (const step of steps) {
+      if (step.kind !== "call") {
+        ready.push(step);
+        continue;
+      }
+      const { kernel, grid } = step.call;
+      const pipeline = await device.pipeline(kernel);
+      ready.push({ kind: "dispatch", name: kernel.name, pipeline, group: await device.bindGroup(step.call), grid });
+    }
+    const head = ops.find((op) => op.op === "best");
+    const sampled = ops.some((op) => op.op === "sample");
+    const k = this.#planner.bestCount;
+    const { outputs } = shape;
+    return {
+      steps: ready,
+      ids: sampled && outputs > 0 ? partOf(this.#batch.ids, 0, 4 * outputs) : undefined,
+      best:
+        head !== undefined && !sampled && outputs > 0
+          ? partOf(this.memory.headOf(head.head).best, 0, 8 * outputs * k)
+          : undefined,
+      marks: steps.flatMap((step) => (step.kind === "mark" ? [step.from] : [])),
+    };
+  }
+
+  #write({ tokens, slots, positions, outputs, draws }: RunRequest): void {
+    const { device } = this.memory;
+    const stride = this.#stride;
+    const words = new Int32Array(3 * stride + outputs.length);
+    words.set(tokens);
+    words.set(slots, stride);
+    words.set(positions, 2 * stride);
+    words.set(outputs, 3 * stride);
+    device.write(this.#batch.tokens.buffer, 0, words);
+    if (draws !== undefined && draws.length > 0) device.write(this.#batch.draws.buffer, 0, packDraws(draws));
+  }
+
+  /** Records the plan; what comes back is copied into a buffer that can be mapped. */
+  #encode(encoder: GPUCommandEncoder, plan: Plan): GPUBuffer | undefined {
+    const wanted = windowsOf(plan);
+    const bytes = wanted.reduce((sum, { size }) => sum + size, 0);
+    const staging = bytes === 0 ? undefined : this.#takeStaging(bytes);
+    let at = [plan.ids, plan.best].reduce((sum, window) => sum + (window?.size ?? 0), 0);
+    let pass: GPUComputePassEncoder | undefined;
+    const endPass = () => {
+      pass?.end();
+      pass = undefined;
+    };
+    const copy = (from: Window, to: GPUBuffer, offset: number) => {
+      endPass();
+      encoder.copyBufferToBuffer(from.buffer, from.offset, to, offset, from.size);
+    };
+    this.dispatches = 0;
+    for (const step of plan.steps) {
+      if (step.kind === "copy") {
+        copy(step.from, step.to.buffer, step.to.offset);
+      } else if (step.kind === "mark") {
+        copy(step.from, staging as GPUBuffer, at);
+        at += step.from.size;
+      } else {
+        this.dispatches++;
+        if (this.#timestamps !== undefined) endPass();
+        pass ??= encoder.beginComputePass(this.#timestamps?.next(step.name) ?? {});
+        pass.setPipeline(step.pipeline);
+        pass.setBindGroup(0, step.group);
+        pass.dispatchWorkgroups(...step.grid);
+      }
+    }
+    endPass();
+    let offset = 0;
+    for (const window of [plan.ids, plan.best]) {
+      if (window === undefined) continue;
+      copy(window, staging as GPUBuffer, offset);
+      offset += window.size;
+    }
+    return staging;
+  }
+
+  async #results(plan: Plan, staging: GPUBuffer | undefined, times: Promise<OpTime[]> | undefined): Promise<RunResult> {
+    const { device } = this.memory;
+    if (staging === undefined) {
+      await device.done();
+      return { ids: new Int32Array(), traces: [], times: (await times) ?? [] };
+    }
+    const bytes = await device.mapped(staging);
+    let at = 0;
+    const take = (window: Window) => {
+      const part = bytes.slice(at, at + window.size);
+      at += window.size;
+      return part;
+    };
+    const ids = plan.ids === undefined ? new Int32Array() : new Int32Array(take(plan.ids));
+    const best = plan.best === undefined ? undefined : take(plan.best);
+    const traces = plan.marks.map((window) => new Float32Array(take(window)));
+    this.#giveStaging(staging);
+    return { ids, traces, times: (await times) ?? [], ...(best !== undefined && { best }) };
+  }
+
+  /** Sizes are powers of two, so that few buffers serve all runs. */
+  #takeStaging(bytes: number): GPUBuffer {
+    const size = Math.max(256, 2 ** Math.ceil(Math.log2(bytes)));
+    const free = this.#staging.get(size)?.pop();
+    return (
+      free ?? this.memory.device.gpu.createBuffer({ size, usage: GPUBufferUsage.COPY_DST | GPUBufferUsage.MAP_READ })
+    );
+  }
+  #giveStaging(buffer: GPUBuffer): void {
+    const large = buffer.size > 1 << 20; // of a trace
+    if (large) buffer.destroy();
+    else this.#staging.set(buffer.size, [...(this.#staging.get(buffer.size) ?? []), buffer]);
+  }
+}
+
+function windowsOf({ ids, best, marks }: Plan): Window[] {
+  return [ids, best].flatMap((window) => (window === undefined ? [] : [window])).concat(marks);
+}

@@ -1,0 +1,61 @@
+/** Time by kernel from timestamp queries: each dispatch in a compute pass of its own. */
+import type { OpTime } from "../backend.js";
+import type { Device } from "./device.js";
+
+/** Dispatches of a run that are timed; a query set holds two timestamps for each, and at most 4,096. */
+const MOST = 2048;
+
+export class Timestamps {
+  readonly #set: GPUQuerySet;
+  readonly #resolved: GPUBuffer;
+  #names: string[] = [];
+
+  /** Undefined where the device has no timestamps. */
+  static of(device: Device): Timestamps | undefined {
+    return device.gpu.features.has("timestamp-query") ? new Timestamps(device) : undefined;
+  }
+
+  private constructor(readonly device: Device) {
+    this.#set = device.gpu.createQuerySet({ type: "timestamp", count: 2 * MOST });
+    const usage = GPUBufferUsage.QUERY_RESOLVE | GPUBufferUsage.COPY_SRC;
+    this.#resolved = device.gpu.createBuffer({ size: 16 * MOST, usage });
+  }
+
+  /** The pass of the next dispatch. */
+  next(name: string): GPUComputePassDescriptor {
+    const at = 2 * this.#names.length;
+    if (at === 2 * MOST) return {};
+    this.#names.push(name);
+    return {
+      timestampWrites: { querySet: this.#set, beginningOfPassWriteIndex: at, endOfPassWriteIndex: at + 1 },
+    };
+  }
+
+  /** Ends the run's commands; the result is there when they are done. */
+  resolve(encoder: GPUCommandEncoder): Promise<OpTime[]> {
+    const names = this.#names;
+    this.#names = [];
+    if (names.length === 0) return Promise.resolve([]);
+    const size = 16 * names.length;
+    const usage = GPUBufferUsage.COPY_DST | GPUBufferUsage.MAP_READ;
+    const staging = this.device.gpu.createBuffer({ size, usage });
+    encoder.resolveQuerySet(this.#set, 0, 2 * names.length, this.#resolved, 0);
+    encoder.copyBufferToBuffer(this.#resolved, 0, staging, 0, size);
+    // the caller submits before this goes on
+    return Promise.resolve().then(async () => {
+      const stamps = new BigUint64Array(await this.device.mapped(staging));
+      staging.destroy();
+      return summed(names, stamps);
+    });
+  }
+}
+
+function summed(names: readonly string[], stamps: BigUint64Array): OpTime[] {
+  const times = new Map<string, { calls: number; ms: number }>();
+  names.forEach((op, i) => {
+    const ms = Number(stamps[2 * i + 1] - stamps[2 * i]) / 1e6;
+    const { calls, ms: before } = times.get(op) ?? { calls: 0, ms: 0 };
+    times.set(op, { calls: calls + 1, ms: before + ms });
+  });
+  return [...times].map(([op, time]) => ({ op, ...time }));
+}

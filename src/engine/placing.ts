@@ -1,0 +1,94 @@
+/** Which backend computes a model, and putting the model on it. */
+import { existsSync } from "node:fs";
+import type { Backend, WeightSource } from "../backend/backend.js";
+import { TernionError } from "../errors.js";
+import type { ModelConfig } from "../model/config.js";
+import { createActivations, type Model } from "../model/forward.js";
+import { loadWeights } from "../model/weights.js";
+import { MOST_CANDIDATES } from "../sampler.js";
+import type { LoadClock } from "./load-report.js";
+import type { BackendName, EngineOptions, Limits } from "./options.js";
+
+/** A model whose weights, cache and activations a backend holds. */
+export interface Placed {
+  readonly backend: Backend;
+  readonly model: Model;
+}
+
+export interface ModelParts {
+  readonly config: ModelConfig;
+  readonly sources: readonly WeightSource[];
+  readonly limits: Limits;
+}
+
+export interface PlaceOptions {
+  readonly clock?: LoadClock;
+  readonly signal?: AbortSignal | undefined;
+  onProgress?(loadedBytes: number, totalBytes: number): void;
+}
+
+export type PlainBackend = Exclude<BackendName, "auto">;
+
+/** Backends to try, in this order. */
+export function choicesOf({ backend = "auto", adapter }: EngineOptions): readonly PlainBackend[] {
+  if (backend !== "auto") return [backend];
+  return adapter !== undefined || mayHaveGpu() ? ["gpu", "cpu"] : ["cpu"];
+}
+
+/**
+ * Whether looking for a GPU can find one. The look costs a tenth of a second, and Vulkan's own lines on stderr; on Linux no
+ * GPU works without one of these files.
+ */
+function mayHaveGpu(): boolean {
+  return process.platform !== "linux" || ["/dev/dri", "/dev/nvidiactl", "/dev/dxg"].some((path) => existsSync(path));
+}
+
+/** Another backend may do where this one is not there, or has not the memory. */
+export const mayGoOn = (error: unknown): boolean =>
+  error instanceof TernionError && ["BACKEND_UNAVAILABLE", "OUT_OF_MEMORY"].includes(error.code);
+
+export async function createBackend(name: PlainBackend, options: EngineOptions, maxRows: number): Promise<Backend> {
+  const { threads, kernel, revectorize, profile, adapter, subgroups } = options;
+  switch (name) {
+    case "cpu": {
+      const { CpuBackend } = await import("../backend/cpu/cpu.js");
+      return CpuBackend.create({ threads, maxRows, kernel, revectorize, profile });
+    }
+    case "reference": {
+      const { ReferenceBackend } = await import("../backend/reference.js");
+      return new ReferenceBackend();
+    }
+    case "gpu": {
+      const { GpuBackend } = await import("../backend/gpu/gpu.js");
+      // of itself "auto" takes no software for a GPU: the CPU backend is faster
+      const hardwareOnly = (options.backend ?? "auto") === "auto" && adapter === undefined;
+      return GpuBackend.create({ adapter, hardwareOnly, subgroups, maxRows, profile });
+    }
+    default:
+      name satisfies never;
+      throw new RangeError(`backend: expected "auto", "cpu", "gpu" or "reference", got ${JSON.stringify(name)}`);
+  }
+}
+
+/** Loads the weights and makes cache, activations and head. What fails leaves the backend to the caller to close. */
+export async function placeModel(
+  backend: Backend,
+  { config, sources, limits }: ModelParts,
+  { clock, signal, onProgress }: PlaceOptions,
+): Promise<Placed> {
+  const bytes = sources.reduce((sum, { byteLength }) => sum + byteLength, 0);
+  const loading = loadWeights(sources, config, backend, { signal, ...(onProgress && { onProgress }) });
+  const weights = await (clock?.measureAsync("weights", bytes, loading) ?? loading);
+  signal?.throwIfAborted();
+  clock?.mark();
+  const { layers, kvHeads, headDim, ropeBase } = config;
+  const before = backend.memoryBytes;
+  const { maxSessions: slots, contextLength: positions, kv: type, maxRows, head: headKind } = limits;
+  const cache = backend.cache({ layers, slots, positions, kvHeads, headDim, ropeBase, type });
+  const activations = createActivations(backend, config, maxRows, maxRows);
+  clock?.done("cache", backend.memoryBytes - before);
+  const scanned = backend.memoryBytes;
+  const head = await backend.head(weights.head, maxRows, MOST_CANDIDATES, headKind);
+  clock?.done("head", backend.memoryBytes - scanned);
+  return { backend, model: { config, weights, cache, head, activations } };
+}
