@@ -138,7 +138,9 @@ test("only the engine, the doctor and the report load parts of backends, when th
     return backend && kind !== "type" && !(["engine", "doctor", "report"].includes(partOf(from)) && kind === "dynamic");
   });
   assert.deepEqual(outside, []);
-  const loaded = IMPORTS.filter(({ from, kind }) => from === "engine/placing.ts" && kind === "dynamic").map(({ to }) => to);
+  const loaded = IMPORTS.filter(({ from, kind }) => from === "engine/placing.ts" && kind === "dynamic").map(
+    ({ to }) => to,
+  );
   assert.deepEqual(loaded.sort(), ["backend/cpu/cpu.ts", "backend/gpu/gpu.ts", "backend/reference.ts"]);
 });
 

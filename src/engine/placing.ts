@@ -31,6 +31,9 @@ export type PlainBackend = Exclude<BackendName, "auto">;
 
 /** Backends to try, in this order. */
 export function choicesOf({ backend = "auto", adapter }: EngineOptions): readonly PlainBackend[] {
+  if (!["auto", "cpu", "gpu", "reference"].includes(backend)) {
+    throw new RangeError(`backend: expected "auto", "cpu", "gpu" or "reference", got ${JSON.stringify(backend)}`);
+  }
   if (backend !== "auto") return [backend];
   return adapter !== undefined || mayHaveGpu() ? ["gpu", "cpu"] : ["cpu"];
 }
@@ -64,9 +67,6 @@ export async function createBackend(name: PlainBackend, options: EngineOptions, 
       const hardwareOnly = (options.backend ?? "auto") === "auto" && adapter === undefined;
       return GpuBackend.create({ adapter, hardwareOnly, subgroups, maxRows, profile });
     }
-    default:
-      name satisfies never;
-      throw new RangeError(`backend: expected "auto", "cpu", "gpu" or "reference", got ${JSON.stringify(name)}`);
   }
 }
 
