@@ -96,6 +96,7 @@ export class Scheduler {
     this.#pending.push(follower);
     try {
       for (let i = 0; i < request.count; i++) {
+        request.signal?.throwIfAborted(); // nothing more is taken of what has come already
         const id = follower.next();
         this.#running ??= this.#loop();
         yield await id;
