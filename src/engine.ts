@@ -11,10 +11,10 @@ import { type SelfCheck, selfCheck } from "./engine/self-check.js";
 import { TernionError } from "./errors.js";
 import { type GgufValue, readGguf } from "./gguf/gguf.js";
 import { type ModelConfig, readConfig } from "./model/config.js";
-import { forward, type Model } from "./model/forward.js";
+import { forward } from "./model/forward.js";
 import { type Repair, repairMetadata } from "./model/repair.js";
 import { weightSources } from "./model/weights.js";
-import { Scheduler } from "./scheduler.js";
+import { type Placed, Scheduler } from "./scheduler.js";
 import { checkIds, Session } from "./session.js";
 import { createTokenizer, type Tokenizer } from "./text/tokenizer.js";
 
@@ -31,8 +31,6 @@ export class Engine implements AsyncDisposable {
   /** positions of one session */
   readonly contextLength: number;
   readonly loadReport: LoadReport;
-  readonly #backend: Backend;
-  readonly #model: Model;
   readonly #scheduler: Scheduler;
   readonly #metadata: ReadonlyMap<string, GgufValue>;
   readonly #freeSlots: number[];
@@ -80,6 +78,8 @@ export class Engine implements AsyncDisposable {
         return await Engine.#openOn(name, sources, layout, opening);
       } catch (error) {
         if (!mayGoOn(error)) throw error;
+        // that there is no GPU is nothing to tell
+        if (!(error instanceof TernionError && error.code === "BACKEND_UNAVAILABLE")) options.onFallback?.(error);
         clock.restart();
       }
     }
@@ -113,7 +113,22 @@ export class Engine implements AsyncDisposable {
       ]);
       signal.throwIfAborted();
       checkVocabulary(tokenizer, config);
-      return new Engine({ backend, model, tokenizer, metadata, limits, loadReport: clock.report(repairs, layout) });
+      const loadReport = clock.report(repairs, layout);
+      // a GPU may be lost in the middle of an answer: then the CPU goes on with it
+      const recover = async (reason: unknown): Promise<Placed> => {
+        options.onFallback?.(reason);
+        await backend.close();
+        const cpu = await createBackend("cpu", options, limits.maxRows);
+        return placeModel(cpu, { config, sources, limits }, {});
+      };
+      const mayMove = name === "gpu" && choicesOf(options).includes("cpu");
+      return new Engine({
+        scheduler: new Scheduler(backend, model, limits.maxRows, mayMove ? recover : undefined),
+        tokenizer,
+        metadata,
+        limits,
+        loadReport,
+      });
     } catch (error) {
       await backend.close();
       throw error;
@@ -121,23 +136,25 @@ export class Engine implements AsyncDisposable {
   }
 
   private constructor(parts: {
-    backend: Backend;
-    model: Model;
+    scheduler: Scheduler;
     tokenizer: Tokenizer;
     metadata: ReadonlyMap<string, GgufValue>;
     limits: Limits;
     loadReport: LoadReport;
   }) {
-    const { backend, model, limits } = parts;
-    this.config = model.config;
+    const { scheduler, limits } = parts;
+    this.config = scheduler.model.config;
     this.tokenizer = parts.tokenizer;
     this.contextLength = limits.contextLength;
     this.loadReport = parts.loadReport;
-    this.#backend = backend;
-    this.#model = model;
-    this.#scheduler = new Scheduler(backend, model, limits.maxRows);
+    this.#scheduler = scheduler;
     this.#metadata = parts.metadata;
     this.#freeSlots = Array.from({ length: limits.maxSessions }, (_, slot) => slot);
+  }
+
+  /** the present one: see option `onFallback` */
+  get #backend(): Backend {
+    return this.#scheduler.backend;
   }
 
   /** "cpu: 2 threads, relaxed SIMD, int16 dot" */
@@ -204,7 +221,7 @@ export class Engine implements AsyncDisposable {
         const outputs = tokens.map((_, i) => i);
         const positions = outputs.map((i) => first + i);
         const slots = new Int32Array(tokens.length).fill(slot);
-        forward(this.#backend, this.#model, { tokens, slots, positions, outputs });
+        forward(this.#backend, this.#scheduler.model, { tokens, slots, positions, outputs });
         await this.#backend.run();
       }
     } finally {

@@ -48,6 +48,18 @@ class Feeder {
   }
 }
 
+/** Finds another place for the model, since a run failed for `reason`. */
+export type Recover = (reason: unknown) => Promise<Placed>;
+
+/** A model on a backend, as the scheduler uses it. */
+export interface Placed {
+  readonly backend: Backend;
+  readonly model: Model;
+}
+
+/** Rejects what was under way when the model moved to another backend: the cache is empty there, all has to be fed anew. */
+export class Moved extends Error {}
+
 /** Rows `first` .. `first + count` of a request, within a batch. */
 interface Part<Pending> {
   readonly pending: Pending;
@@ -64,12 +76,29 @@ export class Scheduler {
   /** ends when the backend is free for the next of `alone` */
   #turn: Promise<void> = Promise.resolve();
   #stopped: TernionError | undefined;
+  #placed: Placed;
+  #recover: Recover | undefined;
+  /** while the model moves to another backend */
+  #moving: Promise<void> | undefined;
 
+  /** `recover`, where given, is asked once for another place when a run fails. */
   constructor(
-    readonly backend: Backend,
-    readonly model: Model,
+    backend: Backend,
+    model: Model,
     readonly maxRows: number,
-  ) {}
+    recover?: Recover,
+  ) {
+    this.#placed = { backend, model };
+    this.#recover = recover;
+  }
+
+  /** The present one: caches of another do not count any more. */
+  get backend(): Backend {
+    return this.#placed.backend;
+  }
+  get model(): Model {
+    return this.#placed.model;
+  }
 
   /** How many ids of an answer `follow` has under way; 1 where it gains nothing. */
   get runsAhead(): number {
@@ -130,6 +159,28 @@ export class Scheduler {
     this.#fail(reason);
   }
 
+  /** A run on `backend` failed: the model moves where it can, and else everything that waits hears of it. */
+  async #failed(reason: unknown, backend: Backend): Promise<void> {
+    if (backend !== this.backend) return; // moved since, and who waited knows
+    this.#moving ??= this.#move(reason).finally(() => {
+      this.#moving = undefined;
+    });
+    await this.#moving;
+  }
+
+  async #move(reason: unknown): Promise<void> {
+    const recover = this.#recover;
+    this.#recover = undefined;
+    try {
+      if (recover === undefined || this.#stopped !== undefined) throw reason;
+      this.#placed = await recover(reason);
+      if (this.#stopped !== undefined) await this.backend.close();
+      this.#fail(new Moved());
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
   #fail(reason: unknown): void {
     for (const pending of this.#pending.splice(0)) pending.reject(reason);
   }
@@ -144,11 +195,15 @@ export class Scheduler {
       await new Promise((resolve) => setImmediate(resolve));
       this.#dropAborted();
       if (!this.#pending.some(({ ready }) => ready > 0)) break;
-      try {
-        await this.#inTurn(() => this.#nextBatch());
-      } catch (error) {
-        this.#fail(error);
-      }
+      await this.#inTurn(async () => {
+        await this.#moving;
+        const { backend } = this;
+        try {
+          await this.#nextBatch();
+        } catch (error) {
+          await this.#failed(error, backend);
+        }
+      });
     }
     this.#running = undefined;
   }
@@ -233,18 +288,18 @@ export class Scheduler {
       this.#toEnd(pending);
     }
     const chosen = wanted.map((row) => rows[row].pending);
-    this.#flights.push(this.#land(run, this.#flights.at(-1), { parts, chosen }));
+    this.#flights.push(this.#land({ run, backend: this.backend }, this.#flights.at(-1), { parts, chosen }));
   }
 
   /** Hands out what a run chose, behind the run before it. */
   async #land(
-    run: Promise<Int32Array>,
+    { run, backend }: { run: Promise<Int32Array>; backend: Backend },
     before: Promise<void> | undefined,
     { parts, chosen }: { parts: readonly Part<Follower>[]; chosen: readonly Follower[] },
   ): Promise<void> {
     const [result] = await Promise.allSettled([run, before]);
     if (result.status === "rejected") {
-      this.#fail(result.reason);
+      await this.#failed(result.reason, backend);
     } else {
       for (const { pending, first, count } of parts) pending.ended(first + count);
       for (const [j, follower] of chosen.entries()) follower.deliver(result.value[j]);

@@ -5,7 +5,7 @@
 import { TernionError } from "./errors.js";
 import { type Draws, shiftContext, type Timeline } from "./generate/source.js";
 import { type GenerateOptions, generate, type Piece } from "./generate.js";
-import type { FeedRequest, Scheduler, Scores } from "./scheduler.js";
+import { type FeedRequest, Moved, type Scheduler, type Scores } from "./scheduler.js";
 import { type ChatMessage, encodeChat } from "./text/chat.js";
 import type { Tokenizer } from "./text/tokenizer.js";
 
@@ -157,7 +157,11 @@ function busy(): TernionError {
 /** The ids in one slot of the cache, kept true through aborts: what is listed is what was computed. */
 class CachedTimeline implements Timeline {
   #tokens: number[] = [];
-  constructor(readonly setup: SessionSetup) {}
+  /** whose cache holds the tokens */
+  #backend: Scheduler["backend"];
+  constructor(readonly setup: SessionSetup) {
+    this.#backend = setup.scheduler.backend;
+  }
 
   get tokens(): readonly number[] {
     return this.#tokens;
@@ -183,15 +187,31 @@ class CachedTimeline implements Timeline {
     const onScores = (_: number, scores: Scores) => {
       last = scores;
     };
-    await this.#feed(ids, cached, { want: "last", best, onScores, signal });
+    await this.#feed(ids, { want: "last", best, onScores, signal });
     if (last === undefined)
       throw new TernionError("BACKEND_FAILED", "The backend gave no logits. Load the model again.");
     return { scores: last, cached };
   }
 
   follow(ids: readonly number[], draws: Draws): { chosen: AsyncIterable<number>; cached: number } {
-    const cached = this.#cached(ids);
-    return { chosen: this.#follow(ids, cached, draws), cached };
+    return { chosen: this.#followAll(ids, draws), cached: this.#cached(ids) };
+  }
+
+  /** The model may move to another backend meanwhile: then all so far is fed there, and the answer goes on. */
+  async *#followAll(ids: readonly number[], draws: Draws): AsyncGenerator<number, void, undefined> {
+    const all = [...ids];
+    for (;;) {
+      const count = draws.count - (all.length - ids.length);
+      try {
+        for await (const id of this.#follow(all.slice(), this.#cached(all), { ...draws, count })) {
+          all.push(id);
+          yield id;
+        }
+        return;
+      } catch (error) {
+        if (!(error instanceof Moved)) throw error;
+      }
+    }
   }
 
   async *#follow(ids: readonly number[], first: number, draws: Draws): AsyncGenerator<number, void, undefined> {
@@ -210,6 +230,9 @@ class CachedTimeline implements Timeline {
 
   /** How much of `ids` need not be fed; the last one always is: what comes behind it is wanted. */
   #cached(ids: readonly number[]): number {
+    const { backend } = this.setup.scheduler;
+    if (this.#backend !== backend) this.truncate(0); // the model moved: the cache there is empty
+    this.#backend = backend;
     return Math.min(commonPrefix(this.#tokens, ids), ids.length - 1);
   }
 
@@ -230,23 +253,26 @@ class CachedTimeline implements Timeline {
       );
     }
     const onScores = (index: number, scores: Scores) => onLogits(index, scores as Float32Array); // best is 0
-    await this.#feed(ids, 0, { want: "all", best: 0, onScores, signal });
+    this.truncate(0);
+    await this.#feed(ids, { want: "all", best: 0, onScores, signal });
   }
 
+  /** Feeds what of `ids` is not in the cache; once more where the model moved to another backend meanwhile. */
   async #feed(
     ids: readonly number[],
-    first: number,
     wanted: Pick<FeedRequest, "want" | "best" | "onScores" | "signal">,
   ): Promise<void> {
-    this.truncate(first);
-    const rest = ids.slice(first);
-    await this.setup.scheduler.feed({
-      slot: this.setup.slot,
-      ids: rest,
-      position: first,
-      onFed: (count) => this.#append(rest, first, count),
-      ...wanted,
-    });
+    for (;;) {
+      const first = this.#cached(ids);
+      this.truncate(first);
+      const rest = ids.slice(first);
+      const onFed = (count: number) => this.#append(rest, first, count);
+      try {
+        return await this.setup.scheduler.feed({ slot: this.setup.slot, ids: rest, position: first, onFed, ...wanted });
+      } catch (error) {
+        if (!(error instanceof Moved)) throw error;
+      }
+    }
   }
 }
 

@@ -49,6 +49,7 @@ export async function loadEngine(path: string, options: CommonOptions, more: Eng
       ...engineOptions(options),
       ...more,
       onProgress: ({ phase, loadedBytes, totalBytes }) => bar.show(phase, loadedBytes, totalBytes),
+      onFallback: (reason) => note(`${reason instanceof Error ? reason.message : reason} Going on with the CPU.`),
     });
   } finally {
     bar.stop();

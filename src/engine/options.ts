@@ -46,6 +46,8 @@ export interface EngineOptions {
   /** measure time by op, see `takeProfile`; default false */
   readonly profile?: boolean | undefined;
   readonly onProgress?: ((event: ProgressEvent) => void) | undefined;
+  /** called when backend "auto" goes on with the CPU, because of `reason`: at load, or in the middle of an answer */
+  readonly onFallback?: ((reason: unknown) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 

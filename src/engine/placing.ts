@@ -3,17 +3,12 @@ import { existsSync } from "node:fs";
 import type { Backend, WeightSource } from "../backend/backend.js";
 import { TernionError } from "../errors.js";
 import type { ModelConfig } from "../model/config.js";
-import { createActivations, type Model } from "../model/forward.js";
+import { createActivations } from "../model/forward.js";
 import { loadWeights } from "../model/weights.js";
 import { MOST_CANDIDATES } from "../sampler.js";
+import type { Placed } from "../scheduler.js";
 import type { LoadClock } from "./load-report.js";
 import type { BackendName, EngineOptions, Limits } from "./options.js";
-
-/** A model whose weights, cache and activations a backend holds. */
-export interface Placed {
-  readonly backend: Backend;
-  readonly model: Model;
-}
 
 export interface ModelParts {
   readonly config: ModelConfig;
