@@ -57,7 +57,7 @@ test("answers are compared to their ends, and have to name Paris", () => {
 
 test("ternion doctor prints sections, and the same as JSON", async () => {
   const { stdout, stderr, code } = await ternion(["doctor", "--threads", "1"]);
-  assert.deepEqual({ stderr, code }, { stderr: "", code: 0 });
+  assert.equal(code, 0, stderr); // the drivers of a GPU may write there too
   assert.match(stdout, /^machine\n {2}processor .*\n {2}cores +\d+ usable of \d+/);
   assert.match(stdout, /^CPU backend\n {2}SIMD .*\n {2}shared memory +yes\n {2}kernel +\S.*\n {2}because +\S/m);
   assert.match(stdout, /^GPU backend\n/m);
