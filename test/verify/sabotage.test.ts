@@ -3,12 +3,12 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { traceSubject } from "../../src/verify/verify.js";
 import { walk } from "../../src/verify/walk.js";
-import { CPU_VARIANTS, REFERENCE, type Variant } from "../backends.js";
+import { CPU_VARIANTS, GPU_VARIANTS, REFERENCE, type Variant } from "../backends.js";
 import { loadGolden } from "../golden.js";
 import { type Sabotage, sabotagedTrace } from "./sabotage.js";
 import { SABOTAGES } from "./sabotages.js";
 
-const BACKENDS: readonly Variant[] = [REFERENCE, CPU_VARIANTS[1]];
+const BACKENDS: readonly Variant[] = [REFERENCE, CPU_VARIANTS[1], ...GPU_VARIANTS];
 const TOKENS = 12;
 
 async function faultOf(variant: Variant, sabotage: Sabotage) {
