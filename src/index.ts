@@ -15,6 +15,7 @@ export type { ModelConfig } from "./model/config.js";
 export { type Repair, repairMetadata } from "./model/repair.js";
 export { type ModelSummary, modelSummary } from "./model/summary.js";
 export { type Perplexity, type PerplexityOptions, perplexity, type Scorer } from "./perplexity.js";
+export { type RepairedFile, type RepairOptions, repairFile } from "./repair.js";
 export { renderHtml } from "./report/html.js";
 export { renderMarkdown } from "./report/markdown.js";
 export { measureReport, type ReportData, type ReportOptions, type ReportVerdict } from "./report/measure.js";

@@ -54,6 +54,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "report",
     "machine",
     "verify",
+    "repair",
     "session",
     "generate",
     "download",
@@ -68,6 +69,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   report: ["engine", "generate", "perplexity", "machine", "model", "backend", "cpu", "errors"],
   machine: [],
   verify: ["engine", "download", "model", "gguf", "backend", "errors"],
+  repair: ["engine", "model", "gguf", "backend", "errors"],
   engine: [
     "perplexity",
     "session",

@@ -10,6 +10,7 @@ import { registerDoctor } from "./doctor.js";
 import { EXIT, EXIT_CODES_HELP, exitCodeOf, reportOf } from "./exit.js";
 import { registerInspect } from "./inspect.js";
 import { registerPerplexity } from "./perplexity.js";
+import { registerRepair } from "./repair.js";
 import { registerReport } from "./report.js";
 import { registerRun } from "./run.js";
 import { registerTokenize } from "./tokenize.js";
@@ -27,6 +28,7 @@ const COMMANDS = [
   registerBench,
   registerDoctor,
   registerReport,
+  registerRepair,
 ];
 
 const EXAMPLES = `

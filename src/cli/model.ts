@@ -67,7 +67,7 @@ export function mendedMetadata(
   throw new Error(`metadata key ${first.key}: expected a sound file with --strict, got one to mend (${first.problem})`);
 }
 
-class LoadingBar {
+export class LoadingBar {
   #bar: cliProgress.SingleBar | undefined;
 
   show(phase: string, loaded: number, total: number): void {

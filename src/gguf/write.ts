@@ -4,6 +4,7 @@
  *
  * Wrong sizes, names and values are the caller's mistakes (RangeError, TypeError); a disk that fails is a TernionError.
  */
+import { randomUUID } from "node:crypto";
 import { type FileHandle, open, rename, rm } from "node:fs/promises";
 import { TernionError } from "../errors.js";
 import type { GgufArray, GgufHead, GgufValue } from "./gguf.js";
@@ -78,12 +79,12 @@ export function planGguf(contents: GgufContents<GgufTensorInfo>): GgufPlan {
   return { head, offsets, byteLength: head.byteLength + end };
 }
 
-/** Writes `path` by way of `path`.part; gives the bytes of the file. */
+/** Writes `path` by way of a new file beside it; gives the bytes of the file. */
 export async function writeGguf(path: string, contents: GgufContents, options: WriteOptions = {}): Promise<number> {
   const plan = planGguf(contents);
-  const part = `${path}.part`;
+  const part = `${path}.${randomUUID()}.part`; // no file that anybody else has
   try {
-    const file = await open(part, "w");
+    const file = await open(part, "wx");
     try {
       await writeAll(file, contents.tensors, plan, options);
     } finally {

@@ -76,7 +76,7 @@ describe("ternion on the command line", () => {
   it("lists the commands, on stderr with exit code 2 if there is none", async () => {
     const asked = await ternion(["--help"]);
     assert.equal(asked.code, 0);
-    for (const command of COMMANDS) assert.match(asked.stdout, new RegExp(`^ {2}${command} `, "m"));
+    for (const command of [...COMMANDS, "repair"]) assert.match(asked.stdout, new RegExp(`^ {2}${command} `, "m"));
     assert.deepEqual(await ternion([]), { stdout: "", stderr: asked.stdout, code: 2 });
   });
 

@@ -1,0 +1,51 @@
+/** `ternion repair`: a model file written again, with mended metadata and ternary codes in the standard layout. */
+import { type Command, Option } from "commander";
+import { type RepairedFile, repairFile } from "../index.js";
+import { LoadingBar } from "./model.js";
+import { type CommonOptions, LAYOUTS } from "./options.js";
+import { interruptSignal, print } from "./streams.js";
+import { choiceOption } from "./values.js";
+
+interface RepairFlags extends Pick<CommonOptions, "i2sLayout" | "debug"> {
+  readonly force?: true;
+}
+
+const EXAMPLES = `
+Examples:
+  ternion repair model.gguf mended.gguf
+  ternion repair from-arm.gguf standard.gguf --i2s-layout block64
+
+All that is loaded from IN is mended in memory anyway; OUT needs no mending, here or in other programs. IN stays as it is.`;
+
+export function registerRepair(program: Command): void {
+  program
+    .command("repair")
+    .description("write a GGUF model again, with mended metadata and ternary codes in the standard layout")
+    .argument("<IN>", "the model file")
+    .argument("<OUT>", "the file to write")
+    .addOption(choiceOption("--i2s-layout <NAME>", "order of the ternary codes in IN; default: auto", LAYOUTS))
+    .option("--force", "replace OUT if it is there")
+    .addOption(new Option("--debug", "print the stack trace of an error"))
+    .addHelpText("after", EXAMPLES)
+    .action(repair);
+}
+
+async function repair(from: string, to: string, { i2sLayout, force }: RepairFlags): Promise<void> {
+  const signal = interruptSignal();
+  const bar = new LoadingBar();
+  const onProgress = (written: number, total: number) => bar.show("write", written, total);
+  try {
+    const done = await repairFile(from, to, { i2sLayout, force, signal, onProgress });
+    bar.stop();
+    await print(asText(to, done));
+  } finally {
+    bar.stop();
+  }
+}
+
+function asText(to: string, { repairs, i2sLayout, byteLength }: RepairedFile): string {
+  const lines = repairs.map(({ key, problem, mended }) => `mended ${key}: ${problem}; now ${mended}`);
+  if (i2sLayout !== "block128") lines.push(`mended ternary codes: in layout ${i2sLayout}; now block128`);
+  if (lines.length === 0) lines.push("nothing to mend");
+  return `${lines.join("\n")}\nwrote ${to}, ${byteLength} bytes\n`;
+}
