@@ -21,6 +21,7 @@ interface BenchOptions extends CommonOptions {
   readonly batchSize: number;
   readonly json?: true;
   readonly profile?: true;
+  readonly check?: true;
 }
 
 const EXAMPLES = `
@@ -30,6 +31,9 @@ Examples:
   ternion bench --model model.gguf -p 512 -n 64 --repetitions 5 -t 2 --json > bench.json
 
 GB/s is the bytes of weights that a generated token depends on, as the file stores them, over its time. The logits hash is of a fixed prompt.`;
+
+/** More than the built-in text of the check has. */
+const CHECKED_TOKENS = 64;
 
 export function registerBench(program: Command): void {
   const command = program
@@ -45,6 +49,10 @@ export function registerBench(program: Command): void {
     .addOption(integerOption("-b, --batch-size <N>", "rows of one pass", { min: 1, max: 4096 }).default(64))
     .option("--json", "print a JSON array of rows with the field names of llama-bench")
     .option("--profile", "print the time by op of each test; on stderr with --json")
+    .option(
+      "--check",
+      "first make sure that the model makes sense of plain English, and measure nothing if it does not",
+    )
     .addHelpText("after", EXAMPLES)
     .action(bench);
   addCommonOptions(command);
@@ -64,6 +72,7 @@ async function bench(options: BenchOptions): Promise<void> {
     contextLength: contextLength(options, tests),
     profile: options.profile,
   });
+  if (options.check) await checkSense(engine, signal);
   const model = await modelSummary(path, engine.config);
   const hash = await logitsHash(engine);
   engine.takeProfile();
@@ -79,12 +88,22 @@ async function bench(options: BenchOptions): Promise<void> {
   if (!options.json) await print(summaryText(engine, hash));
 }
 
-/** Room for the longest test. */
-function contextLength({ ctx }: BenchOptions, tests: readonly Test[]): number {
+/** Speed is worth nothing where the answers are wrong. */
+async function checkSense(engine: Engine, signal: AbortSignal): Promise<void> {
+  const { ok, perplexity, limit } = await engine.selfCheck({ signal });
+  if (ok) return;
+  throw new Error(
+    `--check: expected a perplexity below ${limit.toFixed(0)} on plain English, got ${perplexity.toFixed(0)}: ` +
+      "nothing was measured; `ternion verify` tells whether the file or this machine is wrong",
+  );
+}
+
+/** Room for the longest test, and for the text of the check, of which a small context sees pieces. */
+function contextLength({ ctx, check }: BenchOptions, tests: readonly Test[]): number {
   const needed = Math.max(HASHED_TOKENS, ...tests.map(({ tokens }) => tokens));
   if (ctx !== undefined && ctx < needed)
     throw new UsageError(`--ctx: expected at least ${needed} for these tests, got ${ctx}`);
-  return ctx ?? needed;
+  return ctx ?? (check ? Math.max(needed, CHECKED_TOKENS) : needed);
 }
 
 async function runTest(engine: Engine, test: Test, repetitions: number, signal: AbortSignal): Promise<number[]> {

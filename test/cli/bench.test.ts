@@ -1,7 +1,7 @@
 /** `ternion bench`: rows as llama-bench has them, and a hash that only the answer decides. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { TINY, ternion } from "./program.js";
+import { repositoryFile, TINY, ternion } from "./program.js";
 
 const BENCH = ["bench", "--model", TINY, "--threads", "1"];
 
@@ -43,6 +43,17 @@ describe("ternion bench", () => {
     assert.match(first, /^[0-9a-f]{16}$/);
     assert.equal(await hash("--threads", "2", "--seed", "5"), first);
     assert.equal(await hash("--kernel", "ternaryDotBaseline", "--batch-size", "3"), first);
+  });
+
+  it("measures with --check only a model that makes sense", async () => {
+    const options = ["--check", "-p", "16", "-n", "0", "--repetitions", "1", "--json"];
+    const refused = await ternion([...BENCH, ...options]); // its weights are random
+    assert.deepEqual({ stdout: refused.stdout, code: refused.code }, { stdout: "", code: 1 });
+    assert.match(refused.stderr, /^ternion: --check: expected a perplexity below \d+ on plain English, got \d+: .*\n$/);
+    const box = ["--model", repositoryFile("models/ternion-tiny.gguf"), "--threads", "1"];
+    const { stdout, code } = await ternion(["bench", ...box, ...options]);
+    assert.equal(code, 0);
+    assert.equal(JSON.parse(stdout).length, 1);
   });
 
   it("prints a table, the load profile and the time by op", async () => {
