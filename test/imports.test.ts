@@ -66,7 +66,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "errors",
   ],
   doctor: ["engine", "generate", "machine", "cpu", "gpu", "errors"],
-  report: ["engine", "generate", "perplexity", "machine", "model", "backend", "cpu", "errors"],
+  report: ["engine", "generate", "perplexity", "verify", "machine", "model", "backend", "cpu", "errors"],
   machine: [],
   verify: ["engine", "download", "model", "gguf", "backend", "errors"],
   repair: ["engine", "model", "gguf", "backend", "errors"],

@@ -13,6 +13,7 @@ interface ReportFlags extends CommonOptions {
   readonly contexts?: readonly number[];
   readonly seconds?: number;
   readonly maxTokens?: number;
+  readonly verify: boolean;
 }
 
 const EXAMPLES = `
@@ -21,7 +22,8 @@ Examples:
   ternion report --model model.gguf --out report.html --contexts 128,1024 --seconds 120
   ternion report > report.md
 
-Without --out the Markdown goes to stdout. A folder gets report.md and report.html; a file is one of the two by its end.`;
+Without --out the Markdown goes to stdout. A folder gets report.md and report.html; a file is one of the two by its end.
+The answers are judged first, as \`ternion verify\` does; under a failed verdict every speed is marked, and the exit code is 1.`;
 
 export function registerReport(program: Command): void {
   const command = program
@@ -31,17 +33,19 @@ export function registerReport(program: Command): void {
     .addOption(integerListOption("--contexts <N,...>", "context lengths; default: 16,128,512", { min: 1 }))
     .addOption(integerOption("--seconds <N>", "about how long it may measure; default: 60", { min: 1 }))
     .addOption(integerOption("-n, --max-tokens <N>", "most tokens of an answer; default: 100", { min: 1 }))
+    .option("--no-verify", "do not judge the answers first; the report says so")
     .addHelpText("after", EXAMPLES)
     .action(report);
   addCommonOptions(command);
 }
 
 async function report(options: ReportFlags): Promise<void> {
-  const { contexts, seconds, maxTokens } = options;
+  const { contexts, seconds, maxTokens, verify } = options;
   const signal = interruptSignal();
   const path = await modelFile(options, signal);
-  const data = await measureReport(path, { ...engineOptions(options), contexts, seconds, maxTokens, signal });
+  const data = await measureReport(path, { ...engineOptions(options), contexts, seconds, maxTokens, verify, signal });
   await write(data, options.out);
+  if (data.verdict.status === "failed") throw new Error(`verify: ${data.verdict.summary}`);
 }
 
 async function write(data: ReportData, out: string | undefined): Promise<void> {

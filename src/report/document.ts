@@ -146,7 +146,15 @@ function promptSection({ prompts }: ReportData, speed: Speed): Section {
   return { title: "Standard prompts, answered greedily", blocks };
 }
 
-function perplexitySection({ perplexity: { perplexity, loss, lossError, tokens } }: ReportData): Section {
+function perplexitySection({ perplexity: { perplexity, loss, lossError, tokens }, selfCheck }: ReportData): Section {
   const figures = `loss ${loss.toFixed(3)} +- ${lossError.toFixed(3)} nats a token over ${tokens} tokens`;
-  return { title: "Perplexity", blocks: [text(`${perplexity.toFixed(2)} on a built-in text: ${figures}.`)] };
+  const { ok, perplexity: probe, limit } = selfCheck;
+  const line = `Self-check: ${probe.toFixed(1)} on a short probe, which is ${ok ? "below" : "NOT below"} ${limit.toFixed(1)}`;
+  return {
+    title: "Perplexity",
+    blocks: [
+      text(`${perplexity.toFixed(2)} on a built-in text: ${figures}.`),
+      ok ? text(`${line}.`) : { kind: "alert", text: `${line}: this model makes no sense of plain English.` },
+    ],
+  };
 }

@@ -4,6 +4,7 @@
 import type { OpTime } from "../backend/backend.js";
 import type { LoadReport } from "../engine/load-report.js";
 import type { EngineOptions } from "../engine/options.js";
+import type { SelfCheck } from "../engine/self-check.js";
 import { Engine } from "../engine.js";
 import { describeMachine, type Machine } from "../machine.js";
 import { type ModelSummary, modelSummary } from "../model/summary.js";
@@ -12,12 +13,7 @@ import { PROBE } from "./probe.js";
 import { type PromptResult, runPrompts } from "./prompts.js";
 import { measureSpeeds, type SpeedPoint } from "./speeds.js";
 import { type Traffic, trafficOf } from "./traffic.js";
-
-/** What verify found; "not run" where it was not asked. */
-export interface ReportVerdict {
-  readonly status: "passed" | "failed" | "not run";
-  readonly summary: string;
-}
+import { askVerify, NOT_RUN, type ReportVerdict } from "./verdict.js";
 
 export interface ReportOptions extends EngineOptions {
   /** context lengths at which speed is measured, in tokens; default 16, 128, 512 */
@@ -26,7 +22,8 @@ export interface ReportOptions extends EngineOptions {
   readonly seconds?: number | undefined;
   /** most tokens of each answer; default 100 */
   readonly maxTokens?: number | undefined;
-  readonly verdict?: ReportVerdict | undefined;
+  /** whether to judge the answers first, see `verify`; default true */
+  readonly verify?: boolean | undefined;
 }
 
 export interface ReportData {
@@ -45,6 +42,8 @@ export interface ReportData {
   readonly traffic: Traffic | undefined;
   readonly prompts: readonly PromptResult[];
   readonly perplexity: Perplexity;
+  /** whether the text is plainer to the model than chance makes it */
+  readonly selfCheck: SelfCheck;
 }
 
 export const PROFILED_TOKENS = 16;
@@ -52,31 +51,29 @@ const CONTEXTS = [16, 128, 512];
 
 /** Loads the model twice: once for speed, once with the measurement of ops, which costs time itself. */
 export async function measureReport(path: string, options: ReportOptions = {}): Promise<ReportData> {
-  const { contexts = CONTEXTS, seconds = 60, maxTokens = 100, verdict, ...engineOptions } = options;
+  const { contexts = CONTEXTS, seconds = 60, maxTokens = 100, verify = true, ...engineOptions } = options;
+  const verdict = verify ? await askVerify(path, engineOptions) : NOT_RUN;
   const share = (part: number) => 1000 * seconds * part;
-  const measured = await measurePlain(path, engineOptions, async (engine) => {
+  const { config, ...figures } = await measurePlain(path, engineOptions, async (engine) => {
     const prompts = await runPrompts(engine, { maxTokens, ms: share(0.35), signal: options.signal });
     const score = await perplexity(engine, PROBE, { signal: options.signal });
     const { points, leftOut } = await measureSpeeds(engine, contexts, { ms: share(0.45), signal: options.signal });
-    return { prompts, perplexity: score, speeds: points, leftOut };
+    const selfCheck = await engine.selfCheck({ signal: options.signal });
+    return { prompts, selfCheck, perplexity: score, speeds: points, leftOut };
   });
-  const model = await modelSummary(path, measured.config);
+  const model = await modelSummary(path, config);
   const ops = await profileOps(path, engineOptions);
   const traffic = await trafficOf({
     model,
-    config: measured.config,
-    speeds: measured.speeds,
-    backend: measured.backend,
+    config,
+    speeds: figures.speeds,
+    backend: figures.backend,
     options: engineOptions,
   });
-  const { config: _, ...figures } = measured;
   return {
     machine: describeMachine(),
     model,
-    verdict: verdict ?? {
-      status: "not run",
-      summary: "Nothing here says that the answers are right.",
-    },
+    verdict,
     ops,
     traffic,
     ...figures,

@@ -1,6 +1,7 @@
 /** Figures of a report that nobody measured: for the rendering of pages. */
 import { describeMachine } from "../../src/machine.js";
-import type { ReportData, ReportVerdict } from "../../src/report/measure.js";
+import type { ReportData } from "../../src/report/measure.js";
+import type { ReportVerdict } from "../../src/report/verdict.js";
 
 export function someData(of: { verdict?: ReportVerdict["status"]; prompt?: string } = {}): ReportData {
   const { verdict = "passed", prompt = "What is the capital of France?" } = of;
@@ -44,5 +45,6 @@ export function someData(of: { verdict?: ReportVerdict["status"]; prompt?: strin
       ms: 1,
       tokensPerSecond: 1,
     },
+    selfCheck: { ok: true, perplexity: 8, limit: 300, tokens: 40, ms: 1 },
   };
 }

@@ -8,6 +8,8 @@ import { readBandwidth } from "../../src/backend/cpu/bandwidth.js";
 import { renderHtml } from "../../src/report/html.js";
 import { renderMarkdown } from "../../src/report/markdown.js";
 import { measureReport } from "../../src/report/measure.js";
+import { summarise } from "../../src/report/verdict.js";
+import { verify } from "../../src/verify/verify.js";
 import { ternion } from "../cli/program.js";
 import { repositoryFile } from "../golden.js";
 import { someData } from "./data.js";
@@ -36,7 +38,9 @@ test("the model in the box is measured in all its parts", async () => {
     data.memory.engineBytes > data.model.bytes / 2 && data.memory.mostProcessBytes >= data.memory.engineBytes / 2,
   );
   assert.ok(data.perplexity.tokens > 100 && data.perplexity.perplexity > 1);
-  assert.equal(data.verdict.status, "not run");
+  assert.ok(data.selfCheck.ok && data.selfCheck.perplexity < data.selfCheck.limit);
+  assert.equal(data.verdict.status, "passed", data.verdict.summary);
+  assert.match(data.verdict.summary, /^\d+ ops over \d+ tokens .* sha256 [0-9a-f]{16}\.$/);
   const { traffic } = data;
   assert.ok(traffic !== undefined && traffic.roofGbPerSecond > 0);
   const [{ bytesPerToken, gbPerSecond }] = traffic.rows;
@@ -46,7 +50,8 @@ test("the model in the box is measured in all its parts", async () => {
 
 test("bytes moved are told of the CPU only", async () => {
   const path = repositoryFile("test/golden/tiny/model.gguf");
-  const { traffic, backend } = await measureReport(path, {
+  const { traffic, backend, verdict } = await measureReport(path, {
+    verify: false,
     backend: "reference",
     contexts: [4],
     seconds: 1,
@@ -54,6 +59,7 @@ test("bytes moved are told of the CPU only", async () => {
   });
   assert.match(backend, /^reference/);
   assert.equal(traffic, undefined);
+  assert.equal(verdict.status, "not run");
 });
 
 test("a plain read has a speed on one thread and on three", async () => {
@@ -86,7 +92,7 @@ test("ternion report writes both files, or the one asked for", async () => {
   const folder = await mkdtemp(join(tmpdir(), "ternion-report-"));
   try {
     const run = (...args: string[]) =>
-      ternion(["report", "--threads", "1", "--contexts", "8", "--seconds", "1", "-n", "4", ...args]);
+      ternion(["report", "--threads", "1", "--contexts", "8", "--seconds", "1", "-n", "4", "--no-verify", ...args]);
     const both = await run("--out", join(folder, "new"));
     assert.equal(both.code, 0, both.stderr);
     assert.match(await readFile(join(folder, "new", "report.md"), "utf8"), /^# Report of ternion-tiny\.gguf/);
@@ -97,4 +103,25 @@ test("ternion report writes both files, or the one asked for", async () => {
   } finally {
     await rm(folder, { recursive: true });
   }
+});
+
+test("a fault is told with its place, its values and its cause", async () => {
+  const path = repositoryFile("test/golden/tiny/model.gguf");
+  const verdict = await verify(path, { backend: "cpu", threads: 1, endToEnd: false });
+  assert.equal(summarise(verdict).status, "passed");
+  const place = { name: "blk.0.ffn_out", layer: 0, op: "ffn_out", row: 3, element: 5 };
+  const firstFault = { ...place, got: 1.5, expected: 0.25, error: 1, cause: "The gate is missing." };
+  const { status, summary } = summarise({ ...verdict, ok: false, firstFault });
+  assert.equal(status, "failed");
+  assert.equal(
+    summary,
+    "First wrong: blk.0.ffn_out, row 3, element 5: expected 0.250000, got 1.50000. The gate is missing.",
+  );
+});
+
+test("a model that is off the scale is flagged", () => {
+  const data = someData();
+  const off = { ...data, selfCheck: { ...data.selfCheck, ok: false, perplexity: 5000 } };
+  assert.match(renderMarkdown(off), /\*\*Self-check: 5000\.0 .* NOT below 300\.0: this model makes no sense/);
+  assert.match(renderMarkdown(data), /^Self-check: 8\.0 .* below 300\.0\.$/m);
 });
