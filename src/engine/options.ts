@@ -39,8 +39,6 @@ export interface EngineOptions {
   readonly kernel?: DotForm | undefined;
   /** part of the name of the GPU adapter, see `ternion doctor`; default: the best one that is no software */
   readonly adapter?: string | undefined;
-  /** let GPU kernels use subgroup operations where the adapter has them; default true */
-  readonly subgroups?: boolean | undefined;
   /** let V8 pair 128-bit operations into 256-bit ones: experimental there, from Node.js 24 on; default false */
   readonly revectorize?: boolean | undefined;
   /** measure time by op, see `takeProfile`; default false */

@@ -46,7 +46,7 @@ export const mayGoOn = (error: unknown): boolean =>
   error instanceof TernionError && ["BACKEND_UNAVAILABLE", "OUT_OF_MEMORY"].includes(error.code);
 
 export async function createBackend(name: PlainBackend, options: EngineOptions, maxRows: number): Promise<Backend> {
-  const { threads, kernel, revectorize, profile, adapter, subgroups } = options;
+  const { threads, kernel, revectorize, profile, adapter } = options;
   switch (name) {
     case "cpu": {
       const { CpuBackend } = await import("../backend/cpu/cpu.js");
@@ -60,7 +60,7 @@ export async function createBackend(name: PlainBackend, options: EngineOptions, 
       const { GpuBackend } = await import("../backend/gpu/gpu.js");
       // of itself "auto" takes no software for a GPU: the CPU backend is faster
       const hardwareOnly = (options.backend ?? "auto") === "auto" && adapter === undefined;
-      return GpuBackend.create({ adapter, hardwareOnly, subgroups, maxRows, profile });
+      return GpuBackend.create({ adapter, hardwareOnly, maxRows, profile });
     }
   }
 }

@@ -25,7 +25,6 @@ const kernel: Kernel = {
   files: ["first", "second"],
   entryPoint: "scale",
   constants: {},
-  enables: [],
   params: [
     { name: "factor", type: "f32" },
     { name: "count", type: "u32" },

@@ -1,18 +1,14 @@
 /** Kernels on their own: one device a test file, buffers from arrays, calls, and what they leave. */
 import { after, test } from "node:test";
 import { Device } from "../../src/backend/gpu/device.js";
-import type { Call, Features, Window } from "../../src/backend/gpu/kernel.js";
+import type { Call, Window } from "../../src/backend/gpu/kernel.js";
 import { NO_ADAPTER } from "./require.js";
 
 type Data = Float32Array | Int32Array | Uint32Array | Int8Array | Uint8Array;
 
-/** The device of one variant of the kernels. */
+/** A device, and what tests do with it. */
 export class Harness {
   constructor(readonly device: Device) {}
-
-  get features(): Features {
-    return this.device.features;
-  }
 
   /** A buffer that holds `data`. */
   async from(data: Data): Promise<Window> {
@@ -36,25 +32,14 @@ export class Harness {
   int8 = async (window: Window) => new Int8Array(await this.bytes(window));
 }
 
-/** A test that runs once with subgroup operations, where the adapter has them, and once without. */
+/** A test on the device of this file. */
 export function kernelTest(name: string, use: (harness: Harness) => Promise<void>): void {
-  for (const subgroups of [false, true]) {
-    test(`${name}, ${subgroups ? "subgroups" : "no subgroups"}`, { skip: NO_ADAPTER }, async (t) => {
-      const harness = await harnessOf(subgroups);
-      if (subgroups && !harness.features.subgroups) return t.skip("the adapter has no subgroups of one size");
-      await use(harness);
-    });
-  }
+  test(name, { skip: NO_ADAPTER }, async () => {
+    harness ??= Device.open().then((device) => new Harness(device));
+    await use(await harness);
+  });
 }
 
-const harnesses = new Map<boolean, Promise<Harness>>();
+let harness: Promise<Harness> | undefined;
 
-function harnessOf(subgroups: boolean): Promise<Harness> {
-  const known = harnesses.get(subgroups) ?? Device.open({ subgroups }).then((device) => new Harness(device));
-  harnesses.set(subgroups, known);
-  return known;
-}
-
-after(async () => {
-  for (const harness of harnesses.values()) (await harness).device.close();
-});
+after(async () => (await harness)?.device.close());

@@ -68,7 +68,7 @@ for (const [rows, width] of [
     const out = await quantized(h, rows, width);
     const dense = { window: await h.from(weight), type: "F32" } as const;
     const xs = await h.from(x);
-    await h.run(normQuantize(h.features, { x: xs, weight: dense, eps: EPS, width, rows, out }));
+    await h.run(normQuantize({ x: xs, weight: dense, eps: EPS, width, rows, out }));
     await checkRows(h, out, x, weight);
     const half = Float32Array.from(weight, (_, i) => (i % 5) - 1.5);
     const bits16 = new Uint16Array(width).map((_, i) => new Uint32Array(half.buffer)[i] >>> 16);
@@ -81,7 +81,7 @@ for (const [rows, width] of [
       const packed = { window: await h.from(new Uint8Array(bits.buffer)), type };
       const to = await h.zeros(4 * width);
       const outputs = await h.from(Int32Array.of(rows - 1));
-      await h.run(normOutputs(h.features, { x: xs, weight: packed, eps: EPS, width, outputs, count: 1, out: to }));
+      await h.run(normOutputs({ x: xs, weight: packed, eps: EPS, width, outputs, count: 1, out: to }));
       near(await h.floats(to), normalised(x.subarray((rows - 1) * width), half), type);
     }
   });
@@ -97,12 +97,12 @@ for (const activation of ["relu2", "silu"] as const) {
       const gated = form === "read" ? undefined : form === "write" ? a.other : a.gate;
       const out = await quantized(h, rows, width);
       const dense = { window: await h.from(weight), type: "F32" } as const;
-      await h.run(gateNormQuantize(h.features, { ...a, gated, activation, weight: dense, eps: EPS, width, rows, out }));
+      await h.run(gateNormQuantize({ ...a, gated, activation, weight: dense, eps: EPS, width, rows, out }));
       await checkRows(h, out, product, weight);
       if (gated !== undefined) near(await h.floats(gated), product, "gated");
       const b = await fresh();
       const to = form === "in place" ? b.gate : b.other;
-      await h.run(gate(h.features, { ...b, out: to, activation, count: g.length }));
+      await h.run(gate({ ...b, out: to, activation, count: g.length }));
       near(await h.floats(to), product, "gate");
     });
   }

@@ -2,11 +2,9 @@
 import { readFile } from "node:fs/promises";
 import { TernionError } from "../../errors.js";
 import { type AdapterChoice, describe, type OpenAdapter, openAdapter } from "./adapter.js";
-import type { Call, Features, Kernel, Window } from "./kernel.js";
+import type { Call, Kernel, Window } from "./kernel.js";
 
 export interface DeviceChoice extends AdapterChoice {
-  /** use subgroup operations where the adapter has them; default true */
-  readonly subgroups?: boolean | undefined;
   /** directory of the WGSL files; default: the package's own */
   readonly shaders?: URL | undefined;
 }
@@ -26,7 +24,6 @@ const NEEDED = { maxStorageBuffersPerShaderStage: 10, maxComputeInvocationsPerWo
 
 export class Device {
   readonly gpu: GPUDevice;
-  readonly features: Features;
   readonly description: string;
   readonly software: boolean;
   /** rejects when the device is lost or reports an error; races with every wait */
@@ -49,7 +46,7 @@ export class Device {
         );
       }
     }
-    const features = ["subgroups", "timestamp-query"].filter((name) => adapter.features.has(name)) as GPUFeatureName[];
+    const features = ["timestamp-query"].filter((name) => adapter.features.has(name)) as GPUFeatureName[];
     const limits = Object.fromEntries(RAISED.map((name) => [name, adapter.limits[name]]));
     const gpu = await adapter.requestDevice({ requiredFeatures: features, requiredLimits: limits });
     return new Device(gpu, opened, choice);
@@ -58,11 +55,7 @@ export class Device {
   private constructor(gpu: GPUDevice, { adapter, software }: OpenAdapter, choice: DeviceChoice) {
     this.gpu = gpu;
     this.software = software;
-    const { subgroupMinSize: min = 0, subgroupMaxSize: max = 0 } = adapter.info as Partial<GPUAdapterInfo>;
-    const subgroups = gpu.features.has("subgroups") && min === max && min >= 4 && min <= 64;
-    this.features = { subgroups: subgroups && (choice.subgroups ?? true) };
-    const size = this.features.subgroups ? `subgroups of ${min}` : "no subgroups";
-    this.description = `${describe(adapter.info)}${software ? " (software)" : ""}, ${size}`;
+    this.description = `${describe(adapter.info)}${software ? " (software)" : ""}`;
     this.#shaders = choice.shaders ?? new URL("../../../../wgsl/", import.meta.url);
     this.#failed = new Promise((_, reject) => {
       this.#fail = reject;
@@ -207,16 +200,15 @@ export class Device {
   }
 
   async #compile(kernel: Kernel): Promise<GPUComputePipeline> {
-    const { name, files, entryPoint, constants, enables } = kernel;
+    const { name, files, entryPoint, constants } = kernel;
     const texts = await Promise.all(files.map((file) => this.#source(file)));
-    const head = enables.map((feature) => `enable ${feature};\n`).join("");
     this.gpu.pushErrorScope("validation"); // the compilation's messages tell more
-    const module = this.gpu.createShaderModule({ label: name, code: head + texts.join("\n") });
+    const module = this.gpu.createShaderModule({ label: name, code: texts.join("\n") });
     const info = await module.getCompilationInfo();
     await this.gpu.popErrorScope();
     const message = info.messages.find(({ type }) => type === "error");
     if (message !== undefined) {
-      const place = placeOf(message.lineNum - enables.length, files, texts);
+      const place = placeOf(message.lineNum, files, texts);
       throw new TernionError("SHADER", `${place}: the shader does not compile: ${message.message}`);
     }
     const used = Object.fromEntries(Object.entries(constants).filter(([key]) => texts.some((t) => t.includes(key))));

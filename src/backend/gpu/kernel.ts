@@ -14,8 +14,6 @@ export interface Kernel {
   readonly entryPoint: string;
   /** values of the shader's `override` constants */
   readonly constants: Readonly<Record<string, number>>;
-  /** WGSL features that the text enables: joined in front of the files as `enable ...;` */
-  readonly enables: readonly ("subgroups" | "f16")[];
   readonly params: readonly Param[];
   readonly bindings: readonly Binding[];
 }
@@ -44,10 +42,4 @@ export interface Call {
   readonly bindings: Readonly<Record<string, Window>>;
   /** workgroups; each at most 65,535 */
   readonly grid: readonly [x: number, y: number, z: number];
-}
-
-/** What the kernels may use of a device. */
-export interface Features {
-  /** subgroup operations are there, with one size of 4 to 64; the size is read in the shader and never assumed */
-  readonly subgroups: boolean;
 }

@@ -3,7 +3,7 @@
  * kernel does both, unless a mark stands between them.
  */
 
-import type { Call, Features, Window } from "./kernel.js";
+import type { Call, Window } from "./kernel.js";
 import { attend, CHUNK, partialBytes, ropeStore } from "./kernels/attention.js";
 import { embed, logits } from "./kernels/dense.js";
 import { gate } from "./kernels/ffn.js";
@@ -60,7 +60,6 @@ export class Planner {
   constructor(
     readonly memory: Memory,
     readonly batch: BatchWindows,
-    readonly features: Features,
     readonly maxRows: number,
   ) {}
 
@@ -79,19 +78,19 @@ export class Planner {
   }
 
   async #stepsOf(op: Op, shape: BatchShape): Promise<Step[]> {
-    const { memory, features: f, batch } = this;
+    const { memory, batch } = this;
     const { rows, outputs } = shape;
     const window = (id: number) => memory.tensor(id).window;
     switch (op.op) {
       case "embed": {
         const { tokens, slots, sampled } = batch;
         const table = memory.tableOf(op.table);
-        return calls(embed(f, { table, tokens, slots, sampled, out: window(op.out), rows }));
+        return calls(embed({ table, tokens, slots, sampled, out: window(op.out), rows }));
       }
       case "normQuantize": {
         const out = memory.quantizedOf(op.out);
         const weight = memory.normOf(op.weight);
-        return calls([normQuantize(f, { x: window(op.x), weight, eps: op.eps, width: out.width, rows, out })]);
+        return calls([normQuantize({ x: window(op.x), weight, eps: op.eps, width: out.width, rows, out })]);
       }
       case "ternary":
         return calls(this.#ternary(op, rows));
@@ -103,7 +102,7 @@ export class Planner {
         const { slots, positions } = batch;
         const layer = { keys: keys[op.layer], values: values[op.layer] };
         const all = { q, k, v, angles, ...layer, slots, positions, heads, kvHeads, headDim, capacity, rows };
-        return calls([ropeStore(f, all)]);
+        return calls([ropeStore(all)]);
       }
       case "attend":
         return calls(await this.#attend(op, shape));
@@ -115,11 +114,11 @@ export class Planner {
         const out = window(op.out);
         return outputs === 0
           ? []
-          : calls([normOutputs(f, { x, weight, eps: op.eps, width, outputs: batch.outputs, count: outputs, out })]);
+          : calls([normOutputs({ x, weight, eps: op.eps, width, outputs: batch.outputs, count: outputs, out })]);
       }
       case "logits": {
         const args = { table: memory.tableOf(op.table), x: window(op.x), count: outputs, out: window(op.out) };
-        return outputs === 0 ? [] : calls(logits(f, { ...args, maxBinding: memory.device.maxWindow }));
+        return outputs === 0 ? [] : calls(logits({ ...args, maxBinding: memory.device.maxWindow }));
       }
       case "best":
         return calls(this.#best(op, outputs));
@@ -128,7 +127,7 @@ export class Planner {
         const { draws, slots, outputs: wanted, sampled, ids } = batch;
         const count = this.bestCount;
         const all = { best: found, k: count, count: outputs, draws, slots, outputs: wanted, sampled, ids };
-        return outputs === 0 ? [] : calls([sample(f, all)]);
+        return outputs === 0 ? [] : calls([sample(all)]);
       }
       case "mark": {
         const tensor = memory.tensor(op.tensor);
@@ -144,7 +143,7 @@ export class Planner {
   #gateNorm(op: Gate, next: NormQuantize, { rows }: BatchShape): Call {
     const { memory } = this;
     const out = memory.quantizedOf(next.out);
-    return gateNormQuantize(this.features, {
+    return gateNormQuantize({
       gate: memory.tensor(op.gate).window,
       up: memory.tensor(op.up).window,
       gated: memory.tensor(op.out).window,
@@ -168,7 +167,7 @@ export class Planner {
     const calls: Call[] = [];
     for (let i = 0; i < all.length; i += MOST_PROJECTIONS) {
       const some = all.slice(i, i + MOST_PROJECTIONS);
-      calls.push(...ternary(this.features, { projections: some, columns: input.width, rows, x: input }));
+      calls.push(...ternary({ projections: some, columns: input.width, rows, x: input }));
     }
     return calls;
   }
@@ -183,7 +182,7 @@ export class Planner {
     if (this.#partials === undefined || this.#partials.size < bytes) {
       this.#partials = await memory.allocate(bytes, "attention partials");
     }
-    return attend(this.features, {
+    return attend({
       out: memory.tensor(op.out).window,
       q: q.window,
       keys: keys[op.layer],
@@ -206,19 +205,19 @@ export class Planner {
     const { window: out, width } = memory.tensor(op.out);
     const [a, b] = [memory.tensor(op.gate).window, memory.tensor(op.up).window];
     const args = { gate: a, out, activation: op.activation, count: rows * width };
-    if (op.up !== op.out) return calls([gate(this.features, { ...args, up: b })]);
+    if (op.up !== op.out) return calls([gate({ ...args, up: b })]);
     const bytes = 4 * rows * width;
     if (this.#alias === undefined || this.#alias.size < bytes) {
       this.#alias = await memory.allocate(bytes, "a copy of gate's input");
     }
     const copy = partOf(this.#alias, 0, bytes);
     const from = partOf(b, 0, bytes);
-    return [{ kind: "copy", from, to: copy }, ...calls([gate(this.features, { ...args, up: copy })])];
+    return [{ kind: "copy", from, to: copy }, ...calls([gate({ ...args, up: copy })])];
   }
 
   /** HEAD_ROWS wanted rows at a time: their logits, and the best of them. */
   #best({ head: id, x, count }: Op & { op: "best" }, outputs: number): Call[] {
-    const { memory, features: f } = this;
+    const { memory } = this;
     const head = memory.headOf(id);
     const table = memory.tableOf(head.weight);
     const k = Math.min(count, table.rows);
@@ -230,9 +229,9 @@ export class Planner {
       const part = partOf(input.window, 4 * first * input.width, 4 * rows * input.width);
       const out = partOf(head.best, 8 * first * k, 8 * rows * k);
       const maxBinding = memory.device.maxWindow;
-      all.push(...logits(f, { table, x: part, count: rows, out: head.logits, maxBinding }));
+      all.push(...logits({ table, x: part, count: rows, out: head.logits, maxBinding }));
       const { logits: from, scratch } = head;
-      all.push(...best(f, { logits: from, vocabulary: table.rows, count: rows, k, scratch, out }));
+      all.push(...best({ logits: from, vocabulary: table.rows, count: rows, k, scratch, out }));
     }
     return all;
   }

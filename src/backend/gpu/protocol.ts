@@ -13,10 +13,6 @@ export interface DeviceOptions {
   readonly maxRows: number;
   /** measure time by kernel; default false */
   readonly profile?: boolean | undefined;
-  /** use subgroup operations where the adapter has them; default true */
-  readonly subgroups?: boolean | undefined;
-  /** compute the norm in front of a ternary product within it; default: on hardware, where a dispatch costs more */
-  readonly fuseNorms?: boolean | undefined;
 }
 
 /** What the thread tells when its device is open. */

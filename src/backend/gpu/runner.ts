@@ -3,7 +3,7 @@
  * may overlap: `submit` returns when the commands are on their way, and what it returns resolves when they are done.
  */
 import type { OpTime } from "../backend.js";
-import type { Features, Window } from "./kernel.js";
+import type { Window } from "./kernel.js";
 import { DRAW_WORDS, packDraws } from "./kernels/head.js";
 import { type Memory, partOf } from "./memory.js";
 import { type BatchShape, type BatchWindows, longestOf, Planner, type Step } from "./planning.js";
@@ -42,7 +42,7 @@ export class Runner {
   readonly #staging = new Map<number, GPUBuffer[]>();
   readonly #timestamps: Timestamps | undefined;
 
-  static async create(memory: Memory, features: Features, options: { maxRows: number; profile: boolean }) {
+  static async create(memory: Memory, options: { maxRows: number; profile: boolean }) {
     const stride = Math.ceil(options.maxRows / 64) * 64;
     const arrays = await memory.allocate(16 * stride, "batch");
     const at = (i: number) => partOf(arrays, 4 * i * stride, 4 * stride);
@@ -55,22 +55,19 @@ export class Runner {
       ids: await memory.allocate(4 * options.maxRows, "sampled ids"),
       sampled: await memory.allocate(4 * MOST_SLOTS, "sampled ids by slot"),
     };
-    return new Runner(memory, batch, { ...options, features, stride });
+    return new Runner(memory, batch, { ...options, stride });
   }
 
   private constructor(
     readonly memory: Memory,
     batch: BatchWindows,
-    options: { maxRows: number; profile: boolean; features: Features; stride: number },
+    options: { maxRows: number; profile: boolean; stride: number },
   ) {
     this.#batch = batch;
     this.#stride = options.stride;
-    this.#planner = new Planner(memory, batch, options.features, options.maxRows);
+    this.#planner = new Planner(memory, batch, options.maxRows);
     this.#timestamps = options.profile ? Timestamps.of(memory.device) : undefined;
   }
-
-  /** Dispatches of the last plan, for benchmarks. */
-  dispatches = 0;
 
   async submit(request: RunRequest): Promise<{ later: Promise<RunResult> }> {
     if (request.words !== undefined) this.#records[request.record] = decodeOps(request.words);
@@ -152,7 +149,6 @@ export class Runner {
       endPass();
       encoder.copyBufferToBuffer(from.buffer, from.offset, to, offset, from.size);
     };
-    this.dispatches = 0;
     for (const step of plan.steps) {
       if (step.kind === "copy") {
         copy(step.from, step.to.buffer, step.to.offset);
@@ -160,7 +156,6 @@ export class Runner {
         copy(step.from, staging as GPUBuffer, at);
         at += step.from.size;
       } else {
-        this.dispatches++;
         if (this.#timestamps !== undefined) endPass();
         pass ??= encoder.beginComputePass(this.#timestamps?.next(step.name) ?? {});
         pass.setPipeline(step.pipeline);

@@ -27,7 +27,7 @@ class DeviceThread {
       const device = await Device.open(options);
       this.#memory = new Memory(device);
       const { maxRows, profile = false } = options;
-      this.#runner = await Runner.create(this.#memory, device.features, { maxRows, profile });
+      this.#runner = await Runner.create(this.#memory, { maxRows, profile });
       return now({ description: device.description, software: device.software });
     },
     load: async (sources) => {

@@ -1,5 +1,5 @@
 /** Rotary embedding with the store of keys and values, and attention over what was stored. */
-import type { Binding, Call, Features, Kernel, Window } from "../kernel.js";
+import type { Binding, Call, Kernel, Window } from "../kernel.js";
 
 /** Positions that one workgroup takes at a time; a row's bits depend on it. */
 export const CHUNK = 128;
@@ -22,7 +22,6 @@ const u32 = (name: string): Kernel["params"][number] => ({ name, type: "u32" });
 
 /** Rotates q and k in place at their rows' positions, and stores k and v. `angles`: (positions, headDim / 2) cos, sin. */
 export function ropeStore(
-  _f: Features,
   a: Shape & Record<"q" | "k" | "v" | "angles" | "keys" | "values" | "slots" | "positions", Window>,
 ): Call {
   const { q, k, v, angles, keys, values, slots, positions, heads, kvHeads, headDim, capacity, rows } = a;
@@ -32,7 +31,6 @@ export function ropeStore(
       files: ["rope-store"],
       entryPoint: "ropeStore",
       constants: {},
-      enables: [],
       params: ["heads", "kvHeads", "half", "capacity"].map(u32),
       bindings: [...["angles", "slots", "positions", "v"].map(read), ...["q", "k", "keys", "values"].map(written)],
     },
@@ -52,7 +50,6 @@ export function partialBytes(a: { rows: number; heads: number; headDim: number; 
  * of the batch. Both forms give the same bits.
  */
 export function attend(
-  _f: Features,
   a: Shape & { longest: number } & Record<"out" | "q" | "keys" | "values" | "slots" | "positions" | "partials", Window>,
 ): Call[] {
   const { out, partials, positions, heads, rows, longest } = a;
@@ -67,7 +64,6 @@ export function attend(
         files: ["attend-merge", "attend-combine"],
         entryPoint: "combine",
         constants: {},
-        enables: [],
         params: ["heads", "columns", "chunks"].map(u32),
         bindings: [read("partials"), read("positions"), written("out")],
       },
@@ -79,7 +75,7 @@ export function attend(
 }
 
 function chunked(
-  a: Parameters<typeof attend>[1],
+  a: Parameters<typeof attend>[0],
   entryPoint: "attend" | "attendChunks",
   out: Window,
   grid: Call["grid"],
@@ -91,7 +87,6 @@ function chunked(
       files: ["attend-merge", "attend-chunk"],
       entryPoint,
       constants: {},
-      enables: [],
       params: [...["heads", "kvHeads", "columns", "capacity", "chunks"].map(u32), { name: "scale", type: "f32" }],
       bindings: [...["q", "keys", "values", "slots", "positions"].map(read), written("out")],
     },

@@ -1,5 +1,5 @@
 /** What reads the dense table of the vocabulary: the rows of tokens, and the logits. */
-import type { Binding, Call, Features, Window } from "../kernel.js";
+import type { Binding, Call, Window } from "../kernel.js";
 import type { Dense } from "./operands.js";
 
 /** A dense weight that may be larger than a binding: `parts` hold whole rows, and all of them together. */
@@ -16,10 +16,14 @@ const TYPES = { F32: 0, F16: 1, BF16: 2 } as const;
 const read = (name: string): Binding => ({ name, access: "read" });
 
 /** Row i of out = the table's row of token i; a token of -1 stands for what was last sampled for the row's slot. */
-export function embed(
-  _f: Features,
-  a: { table: Table; tokens: Window; slots: Window; sampled: Window; out: Window; rows: number },
-): Call[] {
+export function embed(a: {
+  table: Table;
+  tokens: Window;
+  slots: Window;
+  sampled: Window;
+  out: Window;
+  rows: number;
+}): Call[] {
   const { table, tokens, slots, sampled, out } = a;
   const pairs = table.columns / 2;
   return table.parts.map(({ first, count, window }) => ({
@@ -28,7 +32,6 @@ export function embed(
       files: ["dense-values", "embed"],
       entryPoint: "embed",
       constants: { TYPE: TYPES[table.type] },
-      enables: [],
       params: [
         { name: "pairs", type: "u32" },
         { name: "first", type: "u32" },
@@ -48,10 +51,7 @@ const TILE = 8;
 const ROWS = { one: 32, tile: 16 } as const;
 
 /** out[j] = table . x[j] for `count` rows of x; no binding is larger than `maxBinding` bytes (default 128 MiB). */
-export function logits(
-  _f: Features,
-  a: { table: Table; x: Window; count: number; out: Window; maxBinding?: number },
-): Call[] {
+export function logits(a: { table: Table; x: Window; count: number; out: Window; maxBinding?: number }): Call[] {
   const { table, count, maxBinding = 2 ** 27 } = a;
   // 64 rows of 4-byte values begin at a multiple of 256 bytes, as a binding must
   const most = Math.floor(maxBinding / (64 * 4 * Math.max(table.rows, table.columns))) * 64;
@@ -79,7 +79,6 @@ function logitsOfPart(
       files: ["dense-values", `logits-${form}`, "logits"],
       entryPoint: "logits",
       constants: { TYPE: TYPES[table.type] },
-      enables: [],
       params: [
         { name: "quads", type: "u32" },
         { name: "count", type: "u32" },

@@ -1,6 +1,6 @@
 /** The gate of the feed-forward block, alone or as the input of a norm. */
 import type { Activation } from "../../backend.js";
-import type { Binding, Call, Features, Window } from "../kernel.js";
+import type { Binding, Call, Window } from "../kernel.js";
 
 const READ = "read";
 const WRITE = "read_write";
@@ -32,10 +32,7 @@ export function gateInput({ gate, up, gated, activation }: GateWindows) {
 }
 
 /** out[i] = activation(gate[i]) * up[i] for `count` elements, a multiple of 4; `out` may be `gate`. */
-export function gate(
-  _f: Features,
-  a: { gate: Window; up: Window; out: Window; activation: Activation; count: number },
-): Call {
+export function gate(a: { gate: Window; up: Window; out: Window; activation: Activation; count: number }): Call {
   const { form, files, constants, bindings, windows } = gateInput({ ...a, gated: a.out });
   return {
     kernel: {
@@ -43,7 +40,6 @@ export function gate(
       files: ["gate", ...files],
       entryPoint: "gateAll",
       constants,
-      enables: [],
       params: [{ name: "quads", type: "u32" }],
       bindings,
     },

@@ -1,6 +1,6 @@
 /** The best ids of rows of logits, and the choice of one of them. */
 import type { Draw } from "../../backend.js";
-import type { Call, Features, Window } from "../kernel.js";
+import type { Call, Window } from "../kernel.js";
 
 /** Entries of which one workgroup finds the best. */
 const SEGMENT = 2048;
@@ -16,10 +16,14 @@ export function bestScratchBytes({ vocabulary, count, k }: { vocabulary: number;
  * For each of `count` rows the k best ids, ascending, then their logits: 2k words a row. Of equal logits the lower id is
  * the better; k is at most the vocabulary and at most 256.
  */
-export function best(
-  _f: Features,
-  a: { logits: Window; vocabulary: number; count: number; k: number; scratch: Window; out: Window },
-): Call[] {
+export function best(a: {
+  logits: Window;
+  vocabulary: number;
+  count: number;
+  k: number;
+  scratch: Window;
+  out: Window;
+}): Call[] {
   const { logits, vocabulary, k, scratch, out } = a;
   const segments = Math.ceil(vocabulary / SEGMENT);
   const first = { source: logits, entries: vocabulary, segment: SEGMENT, stride: vocabulary, candidates: false };
@@ -41,7 +45,6 @@ function select(
       files: ["select"],
       entryPoint: "best",
       constants: { CANDIDATES: p.candidates ? 1 : 0 },
-      enables: [],
       params: [
         { name: "entries", type: "u32" },
         { name: "segment", type: "u32" },
@@ -75,7 +78,6 @@ export function packDraws(draws: readonly Draw[]): Uint32Array {
 
 /** ids[j], and sampled[slot of row outputs[j]], = one of the best of wanted row j, as draw j says. */
 export function sample(
-  _f: Features,
   a: { k: number; count: number } & Record<"best" | "draws" | "slots" | "outputs" | "sampled" | "ids", Window>,
 ): Call {
   const { k, count, best: found, draws, slots, outputs, sampled, ids } = a;
@@ -85,7 +87,6 @@ export function sample(
       files: ["sample"],
       entryPoint: "sample",
       constants: {},
-      enables: [],
       params: [{ name: "k", type: "u32" }],
       bindings: [
         { name: "best", access: "read" },

@@ -1,6 +1,6 @@
 /** RMSNorm: with int8 quantisation of the rows, with the gate before it, and of the wanted rows alone. */
 import type { Activation } from "../../backend.js";
-import type { Binding, Call, Features, Kernel, Window } from "../kernel.js";
+import type { Binding, Call, Kernel, Window } from "../kernel.js";
 import { gateInput } from "./ffn.js";
 import type { Dense, QuantizedWindows } from "./operands.js";
 
@@ -33,7 +33,7 @@ interface Input {
 }
 
 /** out = the rows of x, normalised and rounded to int8. */
-export function normQuantize(_f: Features, a: Quantisation & { x: Window }): Call {
+export function normQuantize(a: Quantisation & { x: Window }): Call {
   return quantise(a, {
     name: "norm quantize",
     files: ["norm-x"],
@@ -45,7 +45,6 @@ export function normQuantize(_f: Features, a: Quantisation & { x: Window }): Cal
 
 /** The same of activation(gate) * up, which goes to `gated` as well where that is given; `gated` may be `gate`. */
 export function gateNormQuantize(
-  _f: Features,
   a: Quantisation & { gate: Window; up: Window; activation: Activation; gated?: Window | undefined },
 ): Call {
   const { form, ...input } = gateInput(a);
@@ -53,14 +52,13 @@ export function gateNormQuantize(
 }
 
 /** Row j of out = row outputs[j] of x, normalised; `count` rows. */
-export function normOutputs(_f: Features, a: Norm & { x: Window; outputs: Window; count: number; out: Window }): Call {
+export function normOutputs(a: Norm & { x: Window; outputs: Window; count: number; out: Window }): Call {
   return {
     kernel: {
       name: `norm outputs (${a.weight.type})`,
       files: ["reduce", "norm-weight", "norm-outputs"],
       entryPoint: "normOutputs",
       constants: { TYPE: TYPES[a.weight.type] },
-      enables: [],
       params: PARAMS,
       bindings: [
         { name: "weight", access: "read" },
@@ -82,7 +80,6 @@ function quantise({ weight, eps, width, rows, out }: Quantisation, input: Input)
       files: ["reduce", "norm-weight", "norm-quantize", ...input.files],
       entryPoint: "normQuantize",
       constants: { TYPE: TYPES[weight.type], ...input.constants },
-      enables: [],
       params: PARAMS,
       bindings: [
         { name: "weight", access: "read" },

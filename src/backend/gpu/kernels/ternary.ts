@@ -1,5 +1,5 @@
 /** Ternary matrices times int8 rows: one dispatch for all matrices that share their input. */
-import type { Binding, Call, Features, Window } from "../kernel.js";
+import type { Binding, Call, Window } from "../kernel.js";
 import type { QuantizedWindows } from "./operands.js";
 
 export interface TernaryProjection {
@@ -29,7 +29,7 @@ const FEW_ROWS = 16;
 const NAMES = ["one", "two", "three"] as const;
 
 /** out = (x . (code - 1)) * scale * scale of x for each projection. Both forms give the same bits. */
-export function ternary(_f: Features, a: TernaryOperands): Call[] {
+export function ternary(a: TernaryOperands): Call[] {
   const alone = a.projections.length > 1 && a.projections.some(({ addTo }) => addTo !== undefined);
   if (alone) return a.projections.map((projection) => dispatch({ ...a, projections: [projection] }));
   return [dispatch(a)];
@@ -48,7 +48,6 @@ function dispatch(a: TernaryOperands): Call {
       files: ["ternary-common", `ternary-${matrices}`, few ? "ternary" : "ternary-tile"],
       entryPoint: few ? "ternary" : "ternaryTile",
       constants: few ? { BATCH: batch } : {},
-      enables: [],
       params: [
         ...["quads", "rows", "outputs0", "outputs1", "outputs2"].map((name) => ({ name, type: "u32" }) as const),
         ...["scale0", "scale1", "scale2"].map((name) => ({ name, type: "f32" }) as const),
