@@ -1,5 +1,8 @@
 // Chooses one id of a row's best: top-k, top-p, min-p, temperature, the draw, as the sampler of the host does.
 
+const LEAST = -3.4e38;
+const NO_ID = -2;
+
 struct Params {
   k: u32, // at most 256
 }
@@ -36,7 +39,7 @@ fn sample(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_ind
   let draw = draws[j];
   if thread < k {
     let bits = best[j * 2u * k + k + thread];
-    logits[thread] = select(bitcast<f32>(bits), -3.4e38, (bits & 0x7fffffffu) > 0x7f800000u);
+    logits[thread] = select(bitcast<f32>(bits), LEAST, (bits & 0x7fffffffu) > 0x7f800000u);
   }
   workgroupBarrier();
   if thread < k {
@@ -92,6 +95,9 @@ fn sample(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_ind
       }
     }
   }
-  ids[j] = rankedIds[chosen];
-  sampled[slots[outputs[j]]] = rankedIds[chosen];
+  // no number among the best, or an infinite one: the row is no distribution, and the host is told by an id that is none
+  let sound = ranked[0] > LEAST && ranked[0] <= -LEAST;
+  let id = select(NO_ID, rankedIds[chosen], sound);
+  ids[j] = id;
+  sampled[slots[outputs[j]]] = id;
 }

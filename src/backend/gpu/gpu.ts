@@ -2,6 +2,7 @@
  * The GPU backend on the main thread: it gives out handles, records ops as words, and leaves the rest to the device's
  * thread (worker.ts), since Dawn keeps the thread of a device busy.
  */
+import { TernionError } from "../../errors.js";
 import {
   type Activation,
   type Backend,
@@ -220,6 +221,12 @@ export class GpuBackend implements Backend {
     );
     const { ids, traces, times } = await running;
     this.#addTimes(times);
+    if (ids.some((id) => id < 0)) {
+      throw new TernionError(
+        "BACKEND_FAILED",
+        "logits: expected finite numbers, got none. The model file or the backend is at fault: try the reference backend.",
+      );
+    }
     for (const [i, { name, rows, width }] of marks.entries()) tracer?.(name, traces[i], rows, width);
     return ids;
   }
