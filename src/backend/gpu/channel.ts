@@ -36,23 +36,19 @@ export class Channel {
   }
 
   /** Asks and waits. Rejects with what went wrong in the device's thread, and then every later call does. */
-  ask<N extends RequestName>(
-    name: N,
-    ask: Requests[N]["ask"],
-    transfer: readonly ArrayBuffer[] = [],
-  ): Promise<Requests[N]["answer"]> {
+  ask<N extends RequestName>(name: N, ask: Requests[N]["ask"]): Promise<Requests[N]["answer"]> {
     return new Promise((resolve, reject) => {
       if (this.#fault !== undefined) return reject(this.#fault);
       const request: Request = { id: this.#next++, name, ask };
       this.#waiting.set(request.id, { resolve: resolve as Waiting["resolve"], reject });
       this.#worker.ref(); // only while somebody waits
-      this.#worker.postMessage(request, transfer as ArrayBuffer[]);
+      this.#worker.postMessage(request);
     });
   }
 
   /** Asks without waiting: a failure shows in the next call that waits. */
-  post<N extends RequestName>(name: N, ask: Requests[N]["ask"], transfer: readonly ArrayBuffer[] = []): void {
-    this.ask(name, ask, transfer).catch(() => {});
+  post<N extends RequestName>(name: N, ask: Requests[N]["ask"]): void {
+    this.ask(name, ask).catch(() => {});
   }
 
   abort(): void {

@@ -25,7 +25,6 @@ const NEEDED = { maxStorageBuffersPerShaderStage: 10, maxComputeInvocationsPerWo
 export class Device {
   readonly gpu: GPUDevice;
   readonly description: string;
-  readonly software: boolean;
   /** rejects when the device is lost or reports an error; races with every wait */
   readonly #failed: Promise<never>;
   #fail: (error: TernionError) => void = () => {};
@@ -54,7 +53,6 @@ export class Device {
 
   private constructor(gpu: GPUDevice, { adapter, software }: OpenAdapter, choice: DeviceChoice) {
     this.gpu = gpu;
-    this.software = software;
     this.description = `${describe(adapter.info)}${software ? " (software)" : ""}`;
     this.#shaders = choice.shaders ?? new URL("../../../../wgsl/", import.meta.url);
     this.#failed = new Promise((_, reject) => {

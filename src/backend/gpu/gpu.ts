@@ -85,9 +85,6 @@ export class GpuBackend implements Backend {
   get description(): string {
     return this.#opened.description;
   }
-  get software(): boolean {
-    return this.#opened.software;
-  }
   get memoryBytes(): number {
     return this.#channel.memoryBytes;
   }

@@ -18,12 +18,6 @@ export interface DeviceOptions {
 /** What the thread tells when its device is open. */
 export interface Opened {
   readonly description: string;
-  readonly software: boolean;
-}
-
-export interface WeightFacts {
-  readonly scale: number;
-  readonly bytes: number;
 }
 
 /** One forward pass. */
@@ -51,7 +45,7 @@ export interface RunResult {
 /** Requests by name: their argument, and their answer. */
 export interface Requests {
   open: { ask: DeviceOptions; answer: Opened };
-  load: { ask: readonly WeightSource[]; answer: readonly WeightFacts[] };
+  load: { ask: readonly WeightSource[]; answer: undefined };
   tensor: { ask: { id: number; maxRows: number; width: number }; answer: undefined };
   quantized: { ask: { id: number; normed: number; maxRows: number; width: number }; answer: undefined };
   cache: { ask: { id: number; shape: CacheShape }; answer: undefined };

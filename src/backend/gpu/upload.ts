@@ -9,7 +9,6 @@ import { LAYOUT_ROWS, toStandardLayout } from "../layout.js";
 import { openFile, readFully, readScale } from "../read.js";
 import type { Table } from "./kernels/dense.js";
 import type { GpuWeight, Memory } from "./memory.js";
-import type { WeightFacts } from "./protocol.js";
 
 /** Bytes read and written at a time. */
 const CHUNK = 16 << 20;
@@ -25,7 +24,7 @@ export async function uploadWeights(
   memory: Memory,
   sources: readonly WeightSource[],
   options: UploadOptions,
-): Promise<WeightFacts[]> {
+): Promise<void> {
   const upload = new Upload(memory, options);
   const weights: GpuWeight[] = [];
   try {
@@ -38,13 +37,7 @@ export async function uploadWeights(
     upload.close();
   }
   memory.weights = weights;
-  return weights.map((weight) => ({ scale: "ternary" in weight ? weight.ternary.scale : 0, bytes: bytesOf(weight) }));
 }
-
-const bytesOf = (weight: GpuWeight) =>
-  "ternary" in weight
-    ? weight.ternary.codes.size
-    : weight.table.parts.reduce((sum, { window }) => sum + window.size, 0);
 
 class Upload {
   readonly #files = new Map<string, number>();

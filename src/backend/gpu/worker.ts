@@ -28,11 +28,11 @@ class DeviceThread {
       this.#memory = new Memory(device);
       const { maxRows, profile = false } = options;
       this.#runner = await Runner.create(this.#memory, { maxRows, profile });
-      return now({ description: device.description, software: device.software });
+      return now({ description: device.description });
     },
     load: async (sources) => {
       let told = performance.now();
-      const facts = await uploadWeights(this.memory, sources, {
+      await uploadWeights(this.memory, sources, {
         aborted: () => this.aborted,
         onProgress: (loaded) => {
           if (performance.now() - told < 50) return;
@@ -40,7 +40,7 @@ class DeviceThread {
           post({ kind: "progress", loaded });
         },
       });
-      return now(facts);
+      return now(undefined);
     },
     tensor: async ({ id, maxRows, width }) => {
       await this.memory.addTensor(id, maxRows, width);
