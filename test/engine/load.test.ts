@@ -86,9 +86,22 @@ describe("a load", () => {
 describe("a load that fails leaves no thread behind:", () => {
   async function fails(path: string, options: EngineOptions, expected: RegExp | object): Promise<void> {
     await (await Engine.load(TINY, { ...OPTIONS })).close(); // what starts with the first one stays
-    const threads = threadCount();
+    const threads = await settledThreads();
     await assert.rejects(Engine.load(path, { ...OPTIONS, ...options }), expected);
-    assert.equal(threadCount(), threads, "threads stayed");
+    assert.equal(await settledThreads(threads), threads, "threads stayed");
+  }
+
+  /** The system takes a moment to end a thread that was joined: waits until the count stands still, or is the one expected. */
+  async function settledThreads(expected?: number): Promise<number | undefined> {
+    let count = threadCount();
+    for (let same = 0, tries = 0; same < 5 && tries < 100; tries++) {
+      if (expected !== undefined && count === expected) break;
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      const now = threadCount();
+      same = now === count && expected === undefined ? same + 1 : 0;
+      count = now;
+    }
+    return count;
   }
 
   test("files that are none, or no model", async () => {
