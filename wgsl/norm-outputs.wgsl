@@ -1,6 +1,6 @@
 // RMSNorm of the wanted rows, packed: row j of `out` is row outputs[j] of `x`. One workgroup a wanted row.
 //
-// Plain loop:   out[j][i] = x[row][i] / sqrt(mean(x[row]^2) + eps) * weight[i], row = outputs[j]
+// Plain loop:   out[j][i] = x[row][i] * weight[i] / sqrt(mean(x[row]^2) + eps), row = outputs[j]
 
 struct Params {
   quads: u32, // width / 4
@@ -17,13 +17,12 @@ fn normOutputs(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocatio
   let source = u32(outputs[group.x]) * params.quads;
   let to = group.x * params.quads;
 
-  var square = 0.0;
+  var part = vec2(0.0);
   for (var i = thread; i < params.quads; i += THREADS) {
-    square += dot(x[source + i], x[source + i]);
+    part = grown(part, x[source + i], vec4(0.0));
   }
-  let mean = reduceSum(thread, square) / f32(4u * params.quads);
-  let r = 1.0 / sqrt(mean + params.eps);
+  let r = rowScale(thread, part, 4u * params.quads, params.eps).r;
   for (var i = thread; i < params.quads; i += THREADS) {
-    out[to + i] = x[source + i] * r * weightAt(i);
+    out[to + i] = x[source + i] * weightAt(i) * r;
   }
 }

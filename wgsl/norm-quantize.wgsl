@@ -1,10 +1,7 @@
-// RMSNorm and absmax int8 quantisation, one workgroup a row.
-//
-// Plain loop:   y[i] = x[i] / sqrt(mean(x^2) + eps) * weight[i]
-//               q[i] = round(y[i] * 127 / max(max|y|, 1e-5)), ties to even
+// RMSNorm and absmax int8 quantisation, one workgroup a row; norm-row.wgsl has the formulas.
 //
 // x comes from `taken`, which another file defines: a tensor, or the product of the gate. Every thread meets the same
-// elements in all three passes, so `normed` holds x between the first and the second without a barrier.
+// elements in both passes, so `normed` holds z between them without a barrier.
 // Preconditions: width a multiple of 16.
 
 struct Params {
@@ -28,35 +25,28 @@ fn normQuantize(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocati
   let end = (row + 1u) * params.quads;
   let begin = row * params.quads + thread;
 
-  var square = 0.0;
+  var part = vec2(0.0);
   for (var i = begin; i < end; i += THREADS) {
     let x = taken(i);
-    normed[i] = x;
-    square += dot(x, x);
+    let z = x * weightAt(i - row * params.quads);
+    normed[i] = z;
+    part = grown(part, x, z);
   }
-  let mean = reduceSum(thread, square) / f32(4u * params.quads);
-  let r = 1.0 / sqrt(mean + params.eps);
+  let scale = rowScale(thread, part, 4u * params.quads, params.eps);
 
-  var most = 1e-5;
-  for (var i = begin; i < end; i += THREADS) {
-    let y = normed[i] * r * weightAt(i - row * params.quads);
-    normed[i] = y;
-    let size = abs(y);
-    most = max(most, max(max(size.x, size.y), max(size.z, size.w)));
-  }
-  let absmax = reduceMax(thread, most);
-
-  let s = 127.0 / absmax;
+  let s = 127.0 / scale.absmax;
   var sum = 0;
   for (var i = begin; i < end; i += THREADS) {
-    let q = pack4xI8(clamp(vec4<i32>(round(normed[i] * s)), vec4(-128), vec4(127)));
+    let y = normed[i] * scale.r;
+    normed[i] = y;
+    let q = rounded(y, s);
     values[i] = q;
     sum += dot4I8Packed(q, 0x01010101u);
   }
   atomicAdd(&total, sum); // integers: any order
   workgroupBarrier();
   if (thread == 0u) {
-    scales[row] = absmax / 127.0;
+    scales[row] = scale.absmax / 127.0;
     sums[row] = atomicLoad(&total);
   }
 }

@@ -18,10 +18,6 @@ struct Params {
 @group(0) @binding(7) var<storage, read_write> keys: array<f32>; // (slots, kvHeads, capacity, headDim)
 @group(0) @binding(8) var<storage, read_write> values: array<f32>; // (slots, kvHeads, capacity, headDim)
 
-fn rotated(a: f32, b: f32, angle: vec2<f32>) -> vec2<f32> {
-  return vec2(fma(a, angle.x, -(b * angle.y)), fma(b, angle.x, a * angle.y));
-}
-
 /** Where the cache holds a head at the row's position. */
 fn cached(row: u32, kvHead: u32) -> u32 {
   return ((u32(slots[row]) * params.kvHeads + kvHead) * params.capacity + u32(positions[row])) * 2u * params.half;

@@ -18,27 +18,11 @@ struct Params {
   scale2: f32,
 }
 
+const FIRST = 4; // binding of the first matrix
+
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(2) var<storage, read> scales: array<f32>; // (rows) of x
 @group(0) @binding(3) var<storage, read> sums: array<i32>;   // (rows) of x
-
-/** The matrix that a workgroup works on, and its first output, when every workgroup takes `outputs` of one matrix. */
-struct Share {
-  matrix: u32,
-  first: u32,
-  outputs: u32, // of the whole matrix
-  scale: f32,
-}
-
-fn shareOf(group: u32, outputs: u32) -> Share {
-  let groups0 = (params.outputs0 + outputs - 1u) / outputs;
-  let groups1 = (params.outputs1 + outputs - 1u) / outputs;
-  if (group < groups0) { return Share(0u, group * outputs, params.outputs0, params.scale0); }
-  if (group < groups0 + groups1) {
-    return Share(1u, (group - groups0) * outputs, params.outputs1, params.scale1);
-  }
-  return Share(2u, (group - groups0 - groups1) * outputs, params.outputs2, params.scale2);
-}
 
 fn store(share: Share, output: u32, row: u32, sum: i32) {
   let y = f32(sum - sums[row]) * (share.scale * scales[row]);

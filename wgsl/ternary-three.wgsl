@@ -1,11 +1,11 @@
 // The three matrices of a ternary op and their results.
 
-@group(0) @binding(4) var<storage, read> codes0: array<vec4<u32>>;       // (outputs0, columns / 64)
-@group(0) @binding(5) var<storage, read_write> out0: array<f32>; // (rows, outputs0)
-@group(0) @binding(6) var<storage, read> codes1: array<vec4<u32>>;       // (outputs1, columns / 64)
-@group(0) @binding(7) var<storage, read_write> out1: array<f32>; // (rows, outputs1)
-@group(0) @binding(8) var<storage, read> codes2: array<vec4<u32>>;       // (outputs2, columns / 64)
-@group(0) @binding(9) var<storage, read_write> out2: array<f32>; // (rows, outputs2)
+@group(0) @binding(FIRST) var<storage, read> codes0: array<vec4<u32>>;       // (outputs0, columns / 64)
+@group(0) @binding(FIRST + 1) var<storage, read_write> out0: array<f32>; // (rows, outputs0)
+@group(0) @binding(FIRST + 2) var<storage, read> codes1: array<vec4<u32>>;       // (outputs1, columns / 64)
+@group(0) @binding(FIRST + 3) var<storage, read_write> out1: array<f32>; // (rows, outputs1)
+@group(0) @binding(FIRST + 4) var<storage, read> codes2: array<vec4<u32>>;       // (outputs2, columns / 64)
+@group(0) @binding(FIRST + 5) var<storage, read_write> out2: array<f32>; // (rows, outputs2)
 
 fn codesAt(matrix: u32, i: u32) -> vec4<u32> {
   if (matrix == 2u) { return codes2[i]; }

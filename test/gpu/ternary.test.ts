@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { ternary } from "../../src/backend/gpu/kernels/ternary.js";
 import { type Harness, kernelTest } from "./harness.js";
+import { generator, pack, ternaries } from "./random.js";
 
 const SHAPES = [
   { rows: 1, columns: 128, outputs: [5] },
@@ -28,7 +29,7 @@ async function check(h: Harness, { rows, columns, outputs }: (typeof SHAPES)[num
   );
   const matrices = await Promise.all(
     outputs.map(async (count, i) => {
-      const weights = Int8Array.from({ length: count * columns }, () => (random() % 3) - 1);
+      const weights = ternaries(count * columns, random);
       const codes = await h.from(pack(weights));
       const out = await h.zeros(4 * rows * count);
       const addTo = add ? await h.from(new Float32Array(rows * count).fill(1.5)) : undefined;
@@ -52,22 +53,4 @@ async function check(h: Harness, { rows, columns, outputs }: (typeof SHAPES)[num
         expected.map((y) => y + 1.5),
       );
   }
-}
-
-/** Codes in the order of an I2_S tensor: value 32 j + b of a block of 128 in bits 7 - 2j, 6 - 2j of byte b. */
-function pack(weights: Int8Array): Uint8Array {
-  const bytes = new Uint8Array(weights.length / 4);
-  weights.forEach((weight, i) => {
-    const inBlock = i % 128;
-    bytes[32 * Math.floor(i / 128) + (inBlock % 32)] |= (weight + 1) << (6 - 2 * Math.floor(inBlock / 32));
-  });
-  return bytes;
-}
-
-function generator(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    return state >>> 8;
-  };
 }

@@ -13,6 +13,7 @@ import { ternary } from "./kernels/ternary.js";
 import type { Memory } from "./memory.js";
 import { partOf } from "./memory.js";
 import type { Gate, NormQuantize, Op, Ternary } from "./record.js";
+import { joinRow } from "./row-planning.js";
 
 /** Wanted rows whose logits `best` holds at a time. */
 export const HEAD_ROWS = 32;
@@ -67,7 +68,12 @@ export class Planner {
     const steps: Step[] = [];
     for (let i = 0; i < ops.length; i++) {
       const [op, next] = [ops[i], ops[i + 1]];
-      if (op.op === "gate" && next?.op === "normQuantize" && next.x === op.out && op.up !== op.out) {
+      const row = shape.rows === 1 ? joinRow(this.memory, ops, i, this.batch) : undefined;
+      if (row !== undefined) {
+        steps.push(...calls([row.call]));
+        if (row.attend !== undefined) steps.push(...calls(await this.#attend(row.attend.op, shape, row.attend)));
+        i += row.count - 1;
+      } else if (op.op === "gate" && next?.op === "normQuantize" && next.x === op.out && op.up !== op.out) {
         steps.push(...calls([this.#gateNorm(op, next, shape)]));
         i++;
       } else {
@@ -172,7 +178,11 @@ export class Planner {
     return calls;
   }
 
-  async #attend(op: Op & { op: "attend" }, { rows, longest }: BatchShape): Promise<Call[]> {
+  async #attend(
+    op: Op & { op: "attend" },
+    { rows, longest }: BatchShape,
+    fresh?: { k: number; v: number },
+  ): Promise<Call[]> {
     const { memory, batch } = this;
     const { shape, keys, values } = memory.cacheOf(op.cache);
     const { kvHeads, headDim, positions: capacity } = shape;
@@ -196,6 +206,7 @@ export class Planner {
       capacity,
       rows,
       longest: Math.min(longest, capacity - 1),
+      fresh: fresh && { k: memory.tensor(fresh.k).window, v: memory.tensor(fresh.v).window },
     });
   }
 

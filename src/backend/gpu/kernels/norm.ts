@@ -4,7 +4,7 @@ import type { Binding, Call, Kernel, Window } from "../kernel.js";
 import { gateInput } from "./ffn.js";
 import type { Dense, QuantizedWindows } from "./operands.js";
 
-const TYPES = { F32: 0, F16: 1, BF16: 2 } as const;
+export const NORM_TYPES = { F32: 0, F16: 1, BF16: 2 } as const;
 
 const PARAMS: Kernel["params"] = [
   { name: "quads", type: "u32" },
@@ -56,9 +56,9 @@ export function normOutputs(a: Norm & { x: Window; outputs: Window; count: numbe
   return {
     kernel: {
       name: `norm outputs (${a.weight.type})`,
-      files: ["reduce", "norm-weight", "norm-outputs"],
+      files: ["norm-row", "norm-weight", "norm-outputs"],
       entryPoint: "normOutputs",
-      constants: { TYPE: TYPES[a.weight.type] },
+      constants: { TYPE: NORM_TYPES[a.weight.type] },
       params: PARAMS,
       bindings: [
         { name: "weight", access: "read" },
@@ -77,9 +77,9 @@ function quantise({ weight, eps, width, rows, out }: Quantisation, input: Input)
   return {
     kernel: {
       name: `${input.name} (${weight.type})`,
-      files: ["reduce", "norm-weight", "norm-quantize", ...input.files],
+      files: ["norm-row", "norm-weight", "norm-quantize", ...input.files],
       entryPoint: "normQuantize",
-      constants: { TYPE: TYPES[weight.type], ...input.constants },
+      constants: { TYPE: NORM_TYPES[weight.type], ...input.constants },
       params: PARAMS,
       bindings: [
         { name: "weight", access: "read" },

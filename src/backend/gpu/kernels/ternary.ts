@@ -26,7 +26,8 @@ export interface TernaryOperands {
 /** Most batch rows of the matrix-vector form. */
 const FEW_ROWS = 16;
 
-const NAMES = ["one", "two", "three"] as const;
+/** Files of `wgsl/` by the number of matrices. */
+export const MATRICES = ["one", "two", "three"] as const;
 
 /** out = (x . (code - 1)) * scale * scale of x for each projection. Both forms give the same bits. */
 export function ternary(a: TernaryOperands): Call[] {
@@ -40,12 +41,12 @@ function dispatch(a: TernaryOperands): Call {
   const batch = few ? Math.min(4, 2 ** Math.ceil(Math.log2(a.rows))) : 64;
   const outputs = few ? 8 : 64;
   const { addTo } = a.projections[0];
-  const matrices = addTo === undefined ? NAMES[a.projections.length - 1] : "add";
+  const matrices = addTo === undefined ? MATRICES[a.projections.length - 1] : "add";
   const groups = a.projections.reduce((sum, { rows }) => sum + Math.ceil(rows / outputs), 0);
   return {
     kernel: {
       name: `ternary (${few ? batch : "tile"}, ${matrices})`,
-      files: ["ternary-common", `ternary-${matrices}`, few ? "ternary" : "ternary-tile"],
+      files: ["ternary-common", "ternary-share", `ternary-${matrices}`, few ? "ternary" : "ternary-tile"],
       entryPoint: few ? "ternary" : "ternaryTile",
       constants: few ? { BATCH: batch } : {},
       params: [
@@ -68,14 +69,14 @@ function dispatch(a: TernaryOperands): Call {
 const read = (name: string): Binding => ({ name, access: "read" });
 const write = (name: string): Binding => ({ name, access: "read_write" });
 
-function bindingsOf({ addTo }: TernaryProjection, i: number): Binding[] {
+export function bindingsOf({ addTo }: TernaryProjection, i: number): Binding[] {
   return [read(`codes${i}`), write(`out${i}`), ...(addTo === undefined ? [] : [write("addTo")])];
 }
 
-function windowsOf({ codes, out, addTo }: TernaryProjection, i: number): Record<string, Window> {
+export function windowsOf({ codes, out, addTo }: TernaryProjection, i: number): Record<string, Window> {
   return { [`codes${i}`]: codes, [`out${i}`]: out, ...(addTo === undefined ? {} : { addTo }) };
 }
 
-function named(name: string, value: (i: number) => number): Record<string, number> {
+export function named(name: string, value: (i: number) => number): Record<string, number> {
   return Object.fromEntries([0, 1, 2].map((i) => [`${name}${i}`, value(i)]));
 }

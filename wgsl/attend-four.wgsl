@@ -1,0 +1,2 @@
+// Query heads share key-value heads.
+const HEADS = 4u;

@@ -1,0 +1,5 @@
+// Rotary embedding of one pair by (cosine, sine).
+
+fn rotated(a: f32, b: f32, angle: vec2<f32>) -> vec2<f32> {
+  return vec2(fma(a, angle.x, -(b * angle.y)), fma(b, angle.x, a * angle.y));
+}

@@ -1,0 +1,135 @@
+// One row (decode): norm, int8 rounding and the matrices behind them, in one dispatch. Every workgroup normalises the row for
+// itself: that costs less than a dispatch of its own (1.9 us on an H200, and as much to fill the machine again). The first
+// workgroup leaves in memory what `norm-quantize` would.
+//
+// 1. Each thread asks for its first codes, which arrive while the row is normalised.
+// 2. The int8 row lies in workgroup memory by quarters of blocks, so that the 16 threads of a team, which take neighbouring
+//    vectors of codes, take neighbouring vectors of activations too.
+// 3. A team makes OUTPUTS sums; `outputOf` and `finish` of another file say which, and what becomes of them.
+// 4. Each team's thread begins with minus the sum of 16 threads' activations: together they subtract the row's sum.
+
+override ROW: u32; // columns / 16
+
+const TEAM = 16u; // threads that share an output
+const TEAMS = 16u;
+
+struct Params {
+  quads: u32, // columns / 64: vec4<u32> of codes in a row
+  outputs0: u32,
+  outputs1: u32,
+  outputs2: u32,
+  scale0: f32,
+  scale1: f32,
+  scale2: f32,
+  eps: f32,
+  half: u32, // headDim / 2, for rotary embedding
+}
+
+const FIRST = 7; // binding of the first matrix
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(2) var<storage, read> x: array<vec4<f32>>;            // (columns)
+@group(0) @binding(3) var<storage, read_write> normed: array<vec4<f32>>; // (columns)
+@group(0) @binding(4) var<storage, read_write> values: array<u32>;       // (columns) int8
+@group(0) @binding(5) var<storage, read_write> scales: array<f32>;       // (1)
+@group(0) @binding(6) var<storage, read_write> sums: array<i32>;         // (1)
+
+var<workgroup> row: array<vec4<u32>, ROW>;                    // (4 quarters, quads)
+var<workgroup> rowSums: array<vec4<i32>, 64>;                 // (256) of each thread's activations
+var<workgroup> teamSums: array<vec4<i32>, 64u * OUTPUTS>;     // (OUTPUTS, TEAMS, TEAM)
+
+/** A matrix, and one of its rows. */
+struct Place {
+  matrix: u32,
+  output: u32,
+}
+
+/** Fills `row` and `rowSums`; gives the scale of the row. */
+fn quantizeRow(thread: u32, first: bool) -> f32 {
+  let end = 16u * params.quads;
+  var part = vec2(0.0);
+  for (var i = thread; i < end; i += THREADS) {
+    let v = x[i];
+    part = grown(part, v, v * weightAt(i));
+  }
+  let scale = rowScale(thread, part, 4u * end, params.eps);
+
+  let s = 127.0 / scale.absmax;
+  var sum = 0;
+  for (var i = thread; i < end; i += THREADS) {
+    let z = x[i] * weightAt(i);
+    let y = z * scale.r;
+    let q = rounded(y, s);
+    sum += dot4I8Packed(q, 0x01010101u);
+    row[i % 32u / 8u * params.quads + i / 32u * 2u + i % 8u / 4u][i % 4u] = q;
+    if first {
+      normed[i] = y;
+      values[i] = q;
+    }
+  }
+  rowSums[thread / 4u][thread % 4u] = sum;
+  workgroupBarrier();
+  return scale.absmax / 127.0;
+}
+
+fn dots(codes: vec4<u32>, quad: u32) -> i32 {
+  var sum = 0;
+  for (var quarter = 0u; quarter < 4u; quarter++) {
+    let c = (codes >> vec4(6u - 2u * quarter)) & vec4(0x03030303u);
+    let a = row[quarter * params.quads + quad];
+    sum += dot4I8Packed(c.x, a.x) + dot4I8Packed(c.y, a.y) + dot4I8Packed(c.z, a.z) + dot4I8Packed(c.w, a.w);
+  }
+  return sum;
+}
+
+fn total(v: vec4<i32>) -> i32 { return v.x + v.y + v.z + v.w; }
+
+/** The sum of output `i` of a team; for `finish`. */
+fn teamTotal(team: u32, i: u32) -> i32 {
+  let at = 4u * (i * TEAMS + team);
+  return total(teamSums[at] + teamSums[at + 1u] + teamSums[at + 2u] + teamSums[at + 3u]);
+}
+
+@compute @workgroup_size(256)
+fn ternaryRow(@builtin(workgroup_id) id: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+  let group = id.x;
+  let lane = thread % TEAM;
+  var places: array<Place, OUTPUTS>;
+  var ahead: array<vec4<u32>, OUTPUTS * AHEAD>;
+  for (var i = 0u; i < OUTPUTS; i++) {
+    places[i] = outputOf(group, thread / TEAM, i);
+    for (var step = 0u; step < AHEAD; step++) {
+      let quad = min(lane + TEAM * step, params.quads - 1u);
+      ahead[i * AHEAD + step] = codesAt(places[i].matrix, places[i].output * params.quads + quad);
+    }
+  }
+
+  let scale = quantizeRow(thread, group == 0u);
+
+  let sums16 = rowSums[4u * lane] + rowSums[4u * lane + 1u] + rowSums[4u * lane + 2u] + rowSums[4u * lane + 3u];
+  var acc: array<i32, OUTPUTS>;
+  for (var i = 0u; i < OUTPUTS; i++) {
+    acc[i] = -total(sums16);
+    for (var step = 0u; step < AHEAD; step++) {
+      let quad = lane + TEAM * step;
+      if quad < params.quads { acc[i] += dots(ahead[i * AHEAD + step], quad); }
+    }
+  }
+  for (var quad = lane + TEAM * AHEAD; quad < params.quads; quad += TEAM) {
+    for (var i = 0u; i < OUTPUTS; i++) {
+      acc[i] += dots(codesAt(places[i].matrix, places[i].output * params.quads + quad), quad);
+    }
+  }
+  for (var i = 0u; i < OUTPUTS; i++) {
+    teamSums[64u * i + thread / 4u][thread % 4u] = acc[i];
+  }
+  workgroupBarrier();
+
+  finish(group, thread, scale);
+  if group == 0u && thread == THREADS - 1u {
+    var sum = vec4<i32>();
+    for (var i = 0u; i < 64u; i++) { sum += rowSums[i]; }
+    scales[0] = scale;
+    sums[0] = total(sum);
+  }
+}

@@ -1,0 +1,19 @@
+// Which workgroup takes what of up to three matrices, where each workgroup takes `outputs` rows of one of them. `params`
+// has outputs0..2, the rows of each matrix, and scale0..2.
+
+struct Share {
+  matrix: u32,
+  first: u32, // output that the workgroup begins with
+  outputs: u32, // of the whole matrix
+  scale: f32,
+}
+
+fn shareOf(group: u32, outputs: u32) -> Share {
+  let groups0 = (params.outputs0 + outputs - 1u) / outputs;
+  let groups1 = (params.outputs1 + outputs - 1u) / outputs;
+  if (group < groups0) { return Share(0u, group * outputs, params.outputs0, params.scale0); }
+  if (group < groups0 + groups1) {
+    return Share(1u, (group - groups0) * outputs, params.outputs1, params.scale1);
+  }
+  return Share(2u, (group - groups0 - groups1) * outputs, params.outputs2, params.scale2);
+}
