@@ -19,9 +19,25 @@ const NONE = 0xffffffffu;
 @group(0) @binding(2) var<storage, read_write> out: array<u32>; // (rows, segments, k ids and k logits)
 
 var<workgroup> counts: array<atomic<u32>, 256>;
-var<workgroup> above: array<u32, THREADS>;
-var<workgroup> equals: array<u32, THREADS>;
+var<workgroup> sums: array<vec2<u32>, THREADS>;
+var<workgroup> sumsOf16: array<vec2<u32>, 16>;
 var<workgroup> found: vec2<u32>; // bits of the k-th key so far, how many are still wanted among those that share them
+
+/** The sum of `value` over the threads before this one. Called by all threads. */
+fn sumBefore(thread: u32, value: vec2<u32>) -> vec2<u32> {
+  sums[thread] = value;
+  workgroupBarrier();
+  if thread < 16u {
+    var sum = vec2(0u);
+    for (var i = 0u; i < 16u; i++) { sum += sums[16u * thread + i]; }
+    sumsOf16[thread] = sum;
+  }
+  workgroupBarrier();
+  var sum = vec2(0u);
+  for (var i = 0u; i < thread / 16u; i++) { sum += sumsOf16[i]; }
+  for (var i = thread / 16u * 16u; i < thread; i++) { sum += sums[i]; }
+  return sum;
+}
 
 fn place(row: u32, i: u32) -> u32 {
   if CANDIDATES {
@@ -63,21 +79,21 @@ fn best(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     atomicStore(&counts[thread], 0u);
     workgroupBarrier();
     let prefix = found.x;
-    for (var i = first; i < last; i++) {
+    for (var i = start + thread; i < end; i += THREADS) {
       let key = keyOf(logitAt(row, i));
       if shift == 24i || ((key ^ prefix) >> u32(shift + 8i)) == 0u {
         atomicAdd(&counts[(key >> u32(shift)) & 255u], 1u);
       }
     }
     workgroupBarrier();
-    if thread == 0u {
-      var digit = 255u;
-      var left = found.y;
-      while digit > 0u && atomicLoad(&counts[digit]) < left {
-        left -= atomicLoad(&counts[digit]);
-        digit--;
-      }
-      found = vec2(prefix | (digit << u32(shift)), left);
+    // the highest digit first: thread t looks at digit 255 - t
+    let digit = 255u - thread;
+    let own = atomicLoad(&counts[digit]);
+    let left = found.y;
+    let higher = sumBefore(thread, vec2(own, 0u)).x;
+    workgroupBarrier();
+    if higher < left && higher + own >= left {
+      found = vec2(prefix | (digit << u32(shift)), left - higher);
     }
     workgroupBarrier();
   }
@@ -91,15 +107,9 @@ fn best(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     more += u32(key > least);
     same += u32(key == least);
   }
-  above[thread] = more;
-  equals[thread] = same;
-  workgroupBarrier();
-  more = 0u;
-  same = 0u;
-  for (var t = 0u; t < thread; t++) {
-    more += above[t];
-    same += equals[t];
-  }
+  let before = sumBefore(thread, vec2(more, same));
+  more = before.x;
+  same = before.y;
   let to = (row * groups.x + group.x) * 2u * params.k;
   for (var i = first; i < last; i++) {
     let bits = logitAt(row, i);

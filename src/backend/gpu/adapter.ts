@@ -47,7 +47,9 @@ async function createGpu(flags: readonly string[]): Promise<GPU> {
   }
   Object.assign(globalThis, webgpu.globals);
   // without quantisation timestamps are exact to the nanosecond and not to 65 microseconds
-  const gpu = webgpu.create(["disable-dawn-features=timestamp_quantization", ...flags]);
+  // matrix units are an API that Dawn calls unsafe
+  const standing = ["disable-dawn-features=timestamp_quantization", "enable-dawn-features=allow_unsafe_apis"];
+  const gpu = webgpu.create([...standing, ...flags]);
   instances.push(gpu);
   return gpu;
 }

@@ -3,10 +3,13 @@ import { readFile } from "node:fs/promises";
 import { TernionError } from "../../errors.js";
 import { type AdapterChoice, describe, type OpenAdapter, openAdapter } from "./adapter.js";
 import type { Call, Kernel, Window } from "./kernel.js";
+import { MATRIX_FEATURES, matrixUnitsWork, offersMatrixUnits } from "./matrix-units.js";
 
 export interface DeviceChoice extends AdapterChoice {
   /** directory of the WGSL files; default: the package's own */
   readonly shaders?: URL | undefined;
+  /** use matrix units where the adapter has them and they work; default true */
+  readonly matrixUnits?: boolean | undefined;
 }
 
 /** Limits that are raised to what the adapter has. */
@@ -31,6 +34,7 @@ export class Device {
   readonly #pipelines = new Map<string, Promise<GPUComputePipeline>>();
   readonly #sources = new Map<string, Promise<string>>();
   readonly #shaders: URL;
+  #matrixUnits = false;
   #closed = false;
 
   static async open(choice: DeviceChoice = {}): Promise<Device> {
@@ -45,10 +49,14 @@ export class Device {
         );
       }
     }
-    const features = ["timestamp-query"].filter((name) => adapter.features.has(name)) as GPUFeatureName[];
+    const matrices = choice.matrixUnits !== false && offersMatrixUnits(adapter);
+    const wanted = ["timestamp-query", ...(matrices ? MATRIX_FEATURES : [])];
+    const features = wanted.filter((name) => adapter.features.has(name)) as GPUFeatureName[];
     const limits = Object.fromEntries(RAISED.map((name) => [name, adapter.limits[name]]));
     const gpu = await adapter.requestDevice({ requiredFeatures: features, requiredLimits: limits });
-    return new Device(gpu, opened, choice);
+    const device = new Device(gpu, opened, choice);
+    if (matrices) device.#matrixUnits = await matrixUnitsWork(device);
+    return device;
   }
 
   private constructor(gpu: GPUDevice, { adapter, software }: OpenAdapter, choice: DeviceChoice) {
@@ -74,6 +82,11 @@ export class Device {
       const code = memory ? "OUT_OF_MEMORY" : "BACKEND_FAILED";
       this.#fail(new TernionError(code, `The GPU reports: ${error.message}. Load the model again.`));
     };
+  }
+
+  /** Whether int8 products may be left to the matrix units, see matrix-units.ts. */
+  get matrixUnits(): boolean {
+    return this.#matrixUnits;
   }
 
   /** Most bytes of one binding, and of one buffer: a multiple of 256. */
@@ -172,12 +185,12 @@ export class Device {
 
   /** Executes calls in their order, and waits: for tests and single computations. */
   async execute(calls: readonly Call[]): Promise<void> {
-    this.gpu.pushErrorScope("validation");
-    const encoder = this.gpu.createCommandEncoder();
     const ready = [];
     for (const call of calls) {
       ready.push({ call, pipeline: await this.pipeline(call.kernel), group: await this.bindGroup(call) });
     }
+    this.gpu.pushErrorScope("validation");
+    const encoder = this.gpu.createCommandEncoder();
     const pass = encoder.beginComputePass();
     for (const { call, pipeline, group } of ready) {
       pass.setPipeline(pipeline);

@@ -164,6 +164,7 @@ export class Planner {
 
   #ternary({ x, projections }: Ternary, rows: number): Call[] {
     const { memory } = this;
+    const { matrixUnits } = memory.device;
     const input = memory.quantizedOf(x);
     const all = projections.map(({ weight, out, addTo }) => ({
       ...memory.ternaryOf(weight),
@@ -173,7 +174,7 @@ export class Planner {
     const calls: Call[] = [];
     for (let i = 0; i < all.length; i += MOST_PROJECTIONS) {
       const some = all.slice(i, i + MOST_PROJECTIONS);
-      calls.push(...ternary({ projections: some, columns: input.width, rows, x: input }));
+      calls.push(...ternary({ projections: some, columns: input.width, rows, x: input, matrixUnits }));
     }
     return calls;
   }

@@ -21,6 +21,8 @@ export interface TernaryOperands {
   /** of the batch */
   readonly rows: number;
   readonly x: Pick<QuantizedWindows, "values" | "scales" | "sums">;
+  /** take the device's matrix units for many rows; default false */
+  readonly matrixUnits?: boolean | undefined;
 }
 
 /** Most batch rows of the matrix-vector form. */
@@ -29,7 +31,14 @@ const FEW_ROWS = 16;
 /** Files of `wgsl/` by the number of matrices. */
 export const MATRICES = ["one", "two", "three"] as const;
 
-/** out = (x . (code - 1)) * scale * scale of x for each projection. Both forms give the same bits. */
+/** Forms of the kernel: rows of the batch and outputs that a workgroup takes. */
+const FORMS = {
+  few: { outputs: 8, entryPoint: "ternary", file: "ternary" },
+  tile: { outputs: 64, entryPoint: "ternaryTile", file: "ternary-tile" },
+  matrix: { outputs: 64, entryPoint: "ternaryMatrix", file: "ternary-matrix" },
+} as const;
+
+/** out = (x . (code - 1)) * scale * scale of x for each projection. All forms give the same bits. */
 export function ternary(a: TernaryOperands): Call[] {
   const alone = a.projections.length > 1 && a.projections.some(({ addTo }) => addTo !== undefined);
   if (alone) return a.projections.map((projection) => dispatch({ ...a, projections: [projection] }));
@@ -37,18 +46,22 @@ export function ternary(a: TernaryOperands): Call[] {
 }
 
 function dispatch(a: TernaryOperands): Call {
-  const few = a.rows <= FEW_ROWS;
-  const batch = few ? Math.min(4, 2 ** Math.ceil(Math.log2(a.rows))) : 64;
-  const outputs = few ? 8 : 64;
+  const form = a.rows <= FEW_ROWS ? "few" : a.matrixUnits ? "matrix" : "tile";
+  const { outputs, entryPoint, file } = FORMS[form];
+  const batch = form === "few" ? Math.min(4, 2 ** Math.ceil(Math.log2(a.rows))) : 64;
   const { addTo } = a.projections[0];
   const matrices = addTo === undefined ? MATRICES[a.projections.length - 1] : "add";
   const groups = a.projections.reduce((sum, { rows }) => sum + Math.ceil(rows / outputs), 0);
   return {
     kernel: {
-      name: `ternary (${few ? batch : "tile"}, ${matrices})`,
-      files: ["ternary-common", "ternary-share", `ternary-${matrices}`, few ? "ternary" : "ternary-tile"],
-      entryPoint: few ? "ternary" : "ternaryTile",
-      constants: few ? { BATCH: batch } : {},
+      name: `ternary (${form === "few" ? batch : form}, ${matrices})`,
+      files: [
+        ...(form === "matrix" ? ["matrix-units"] : []),
+        ...["ternary-common", "ternary-share", `ternary-${matrices}`],
+        file,
+      ],
+      entryPoint,
+      constants: form === "few" ? { BATCH: batch } : {},
       params: [
         ...["quads", "rows", "outputs0", "outputs1", "outputs2"].map((name) => ({ name, type: "u32" }) as const),
         ...["scale0", "scale1", "scale2"].map((name) => ({ name, type: "f32" }) as const),
