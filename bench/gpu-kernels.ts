@@ -5,6 +5,7 @@
  *   npm run build && node dist/bench/gpu-kernels.js [--adapter NAME] [--repetitions 9] [--machine NAME] [--quick]
  */
 import { parseArgs } from "node:util";
+import { measureCopyRate } from "../src/backend/gpu/copy-rate.js";
 import { Device } from "../src/backend/gpu/device.js";
 import type { Call, Window } from "../src/backend/gpu/kernel.js";
 import { attend, partialBytes, ropeStore } from "../src/backend/gpu/kernels/attention.js";
@@ -101,26 +102,6 @@ class Lab {
     }
     return median(samples);
   }
-
-  /** Bytes read and written a second. */
-  async copyRate(repetitions: number, bytes = 1 << 28): Promise<number> {
-    const { device } = this;
-    const [from, to] = [await this.window(bytes), await this.window(bytes)];
-    const copies = 20;
-    const samples: number[] = [];
-    for (let i = 0; i <= repetitions; i++) {
-      await device.done();
-      const start = performance.now();
-      const encoder = device.gpu.createCommandEncoder();
-      for (let j = 0; j < copies; j++) encoder.copyBufferToBuffer(from.buffer, 0, to.buffer, 0, bytes);
-      device.gpu.queue.submit([encoder.finish()]);
-      await device.done();
-      if (i > 0) samples.push((1000 * 2 * bytes * copies) / (performance.now() - start));
-    }
-    from.buffer.destroy();
-    to.buffer.destroy();
-    return median(samples);
-  }
 }
 
 async function cases(lab: Lab, prompt: number, contexts: readonly number[]): Promise<Case[]> {
@@ -174,7 +155,13 @@ async function cases(lab: Lab, prompt: number, contexts: readonly number[]): Pro
   const at = (matrices: readonly Matrix[], layer: number, addTo?: Window) =>
     matrices.map(({ codes, out, rows }) => ({ codes: codes[layer], out, rows, scale: SCALE, addTo }));
   const weights = (matrices: readonly Matrix[]) => matrices.reduce((sum, { rows, columns }) => sum + rows * columns, 0);
-  const row = (name: string, matrices: readonly Matrix[], input: Window, finish: Finish, addTo?: Window): Case => {
+  const row = (
+    name: string,
+    matrices: readonly Matrix[],
+    input: Window,
+    finish: Finish | ((layer: number) => Finish),
+    addTo?: Window,
+  ): Case => {
     const { columns } = matrices[0];
     const out = columns === FFN ? g : h;
     return {
@@ -184,7 +171,7 @@ async function cases(lab: Lab, prompt: number, contexts: readonly number[]): Pro
       calls: (layer) => [
         ternaryRow(
           { x: input, weight, eps: 1e-5, columns, quantized: out, projections: at(matrices, layer, addTo) },
-          finish,
+          typeof finish === "function" ? finish(layer) : finish,
         ),
       ],
     };
@@ -212,14 +199,17 @@ async function cases(lab: Lab, prompt: number, contexts: readonly number[]): Pro
     calls: (layer) => {
       setPositions(last + 1 - count);
       const cache = { keys: keys[layer], values: values[layer] };
-      const fresh = count === 1 ? { k: k.out, v: v.out } : undefined;
       const all = { ...attention, ...cache, rows: count, out: context, q: q.out, slots, positions, partials };
-      return attend({ ...all, longest: last, fresh });
+      return attend({ ...all, longest: last });
     },
   });
+  const rope = (layer: number): Finish => {
+    const cache = { keys: keys[layer], values: values[layer] };
+    return { kind: "rope", angles, places: slots, positionAt: 1, ...cache, headDim: HEAD_DIM, capacity };
+  };
   const units = lab.device.matrixUnits ? [false, true] : [false];
   return [
-    row("q, k, v", [q, k, v], x, { kind: "rope", angles, positions, headDim: HEAD_DIM }),
+    row("q, k, v", [q, k, v], x, rope),
     row("output", [o], context, { kind: "store" }, x),
     row("gate, up", [gate, up], x, { kind: "gate", activation: "relu2" }),
     row("down", [down], gated, { kind: "store" }, x),
@@ -280,7 +270,7 @@ await main(async () => {
   const device = await Device.open({ adapter });
   const lab = new Lab(device, quick ? 2 : 30);
   const count = quick ? 2 : integer("repetitions", repetitions);
-  const copy = await lab.copyRate(quick ? 1 : 5, quick ? 1 << 24 : 1 << 28);
+  const copy = await measureCopyRate(device, quick ? 1 << 24 : 1 << 28);
   const rows: GpuKernelRow[] = [];
   for (const each of await cases(lab, quick ? 64 : 512, quick ? [128, 512] : [128, 512, 4096])) {
     const microseconds = await lab.time(each, count);

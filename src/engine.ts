@@ -30,6 +30,8 @@ export class Engine implements AsyncDisposable {
   readonly tokenizer: Tokenizer;
   /** positions of one session */
   readonly contextLength: number;
+  /** most rows of one pass */
+  readonly batchSize: number;
   readonly loadReport: LoadReport;
   readonly #scheduler: Scheduler;
   readonly #metadata: ReadonlyMap<string, GgufValue>;
@@ -146,6 +148,7 @@ export class Engine implements AsyncDisposable {
     this.config = scheduler.model.config;
     this.tokenizer = parts.tokenizer;
     this.contextLength = limits.contextLength;
+    this.batchSize = limits.maxRows;
     this.loadReport = parts.loadReport;
     this.#scheduler = scheduler;
     this.#metadata = parts.metadata;
@@ -239,7 +242,7 @@ export class Engine implements AsyncDisposable {
     return selfCheck(this, this.config.vocabularySize, signal);
   }
 
-  /** Time by op since the last call; needs option `profile`. */
+  /** Time by op since the last call; needs option `profile`. A GPU tells its host time in any case. */
   takeProfile(): OpTime[] {
     return this.#backend.takeProfile();
   }

@@ -27,9 +27,12 @@ export const CPU_VARIANTS: readonly Variant[] = [
   cpu(2, undefined, true),
 ];
 
-/** None without an adapter. */
+/** None without an adapter. On software the ops of a single row are not joined of themselves. */
 export const GPU_VARIANTS: readonly Variant[] = NO_ADAPTER
   ? []
-  : [{ name: "gpu", create: (maxRows) => GpuBackend.create({ maxRows }) }];
+  : [
+      { name: "gpu", create: (maxRows) => GpuBackend.create({ maxRows, joinRows: false }) },
+      { name: "gpu, rows joined", create: (maxRows) => GpuBackend.create({ maxRows, joinRows: true }) },
+    ];
 
 export const VARIANTS: readonly Variant[] = [REFERENCE, ...CPU_VARIANTS, ...GPU_VARIANTS];

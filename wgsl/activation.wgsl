@@ -1,9 +1,9 @@
 // activation(g) of the feed-forward gate, in float32: relu(g)^2 * up overflows f16.
 
-override SILU: bool; // else relu2
+// Constants: SILU, 1 for silu, 0 for relu2.
 
 fn activated(g: vec4<f32>) -> vec4<f32> {
-  if (SILU) {
+  if (SILU == 1u) {
     // sigmoid(g) = 1 / (1 + e) for g >= 0, e / (1 + e) for g < 0, e = exp(-|g|): nothing overflows
     let e = exp(-abs(g));
     return g * (select(e, vec4(1.0), g >= vec4(0.0)) / (1.0 + e));

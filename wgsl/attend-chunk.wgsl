@@ -4,16 +4,21 @@
 // A chunk, by 256 threads:
 // 1. four threads share a position: thread l of them sums columns l, l + 4, ... of query . key, and the four sums are added;
 // 2. the largest score, the exponentials and their sum, by 16 threads a head;
-// 3. thread t mixes four columns over every `groups`-th position, and the groups are added by halves.
+// 3. thread t mixes four columns over every GROUPS-th position, and the groups are added by halves.
+// All loops have constant bounds, and what lies beyond the row is loaded from within it and counts nothing: so loads do not
+// wait for one another.
+//
+// Constants: COLUMNS, headDim / 4, at most 128.
 
 const CHUNK = 128u; // positions
 const THREADS = 256u;
 const LANES = 4u; // threads that share a position
 const POSITIONS = THREADS / LANES; // at a time
+const SHARE = (COLUMNS + LANES - 1u) / LANES; // columns of a lane
 const SUMMERS = 16u; // threads that reduce a head's scores
+const GROUPS = THREADS / COLUMNS; // threads of a column
+const MIXED = (CHUNK + GROUPS - 1u) / GROUPS; // positions of a thread
 const LEAST = -3.4e38;
-
-override COLUMNS: u32; // headDim / 4, at most 128
 
 struct Params {
   heads: u32,
@@ -25,24 +30,25 @@ struct Params {
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> q: array<vec4<f32>>; // (rows, heads, COLUMNS)
-@group(0) @binding(2) var<storage, read> slots: array<i32>; // (rows)
-@group(0) @binding(3) var<storage, read> positions: array<i32>; // (rows)
+@group(0) @binding(2) var<storage, read> keys: array<vec4<f32>>; // (slots, kvHeads, capacity, COLUMNS)
+@group(0) @binding(3) var<storage, read> values: array<vec4<f32>>; // (slots, kvHeads, capacity, COLUMNS)
+@group(0) @binding(4) var<storage, read> slots: array<i32>; // (rows)
+@group(0) @binding(5) var<storage, read> positions: array<i32>; // (rows)
 // attend: (rows, heads, COLUMNS); attend chunks: (rows, heads, chunks, COLUMNS + 1), the last one's x most, y sum
-@group(0) @binding(4) var<storage, read_write> out: array<vec4<f32>>;
-// keys and values (slots, kvHeads, capacity, COLUMNS) are bound by the file that defines keyAt and valueAt
-const FIRST = 5;
+@group(0) @binding(6) var<storage, read_write> out: array<vec4<f32>>;
 
-var<workgroup> query: array<vec4<f32>, HEADS * COLUMNS>;
+var<workgroup> query: array<vec4<f32>, HEADS * SHARE * LANES>; // (HEADS, columns), zeros behind the last column
 var<workgroup> weights: array<f32, HEADS * CHUNK>; // scores first
-var<workgroup> halves: array<f32, HEADS * SUMMERS>;
-var<workgroup> pool: array<vec4<f32>, HEADS * 128u>; // sums of (heads, positions) by lane, then mixes of (heads, threads)
+var<workgroup> parts: array<f32, HEADS * SUMMERS>; // of a maximum or a sum
+var<workgroup> most: array<f32, HEADS>;
+var<workgroup> sums: array<f32, HEADS>;
+var<workgroup> pool: array<vec4<f32>, HEADS * CHUNK>; // scores of (HEADS, positions) by lane, then mixes of (HEADS, threads)
 
 /** What a workgroup works on. */
 struct Share {
   row: u32,
   head: u32, // the first of its heads
   heads: u32,
-  kvHead: u32,
   start: u32, // of the key-value head in the cache
   length: u32, // positions of the row
 }
@@ -53,13 +59,15 @@ fn shareOf(block: u32, row: u32) -> Share {
   let kvHead = block / blocks;
   let first = block % blocks * HEADS;
   let start = (u32(slots[row]) * params.kvHeads + kvHead) * params.capacity * COLUMNS;
-  return Share(row, kvHead * group + first, min(HEADS, group - first), kvHead, start, u32(positions[row]) + 1u);
+  return Share(row, kvHead * group + first, min(HEADS, group - first), start, u32(positions[row]) + 1u);
 }
 
 fn loadQueries(share: Share, thread: u32) {
-  for (var i = thread; i < HEADS * COLUMNS; i += THREADS) {
-    let head = share.head + min(i / COLUMNS, share.heads - 1u);
-    query[i] = q[(share.row * params.heads + head) * COLUMNS + i % COLUMNS];
+  for (var i = thread; i < HEADS * SHARE * LANES; i += THREADS) {
+    let head = share.head + min(i / (SHARE * LANES), share.heads - 1u);
+    let column = i % (SHARE * LANES);
+    query[i] = vec4(0.0);
+    if column < COLUMNS { query[i] = q[(share.row * params.heads + head) * COLUMNS + column]; }
   }
   workgroupBarrier();
 }
@@ -69,18 +77,20 @@ fn sumOf(v: vec4<f32>) -> f32 { return (v.x + v.y) + (v.z + v.w); }
 /** The chunk that begins at position `first`; threads below COLUMNS get the mix of their column. */
 fn chunkOf(share: Share, first: u32, thread: u32) -> array<Chunk, HEADS> {
   let count = min(CHUNK, share.length - first);
+  let start = share.start + first * COLUMNS;
 
   let lane = thread % LANES;
   for (var step = 0u; step < CHUNK / POSITIONS; step++) {
     let p = POSITIONS * step + thread / LANES;
-    var sums = array<vec4<f32>, HEADS>();
-    if p < count {
-      for (var c = lane; c < COLUMNS; c += LANES) {
-        let key = keyAt(share, first + p, c);
-        for (var h = 0u; h < HEADS; h++) { sums[h] = fma(query[h * COLUMNS + c], key, sums[h]); }
-      }
+    let at = start + min(p, count - 1u) * COLUMNS;
+    // said and not left to the compiler: one that was tried does not clear the array for the second step
+    var scores = array<vec4<f32>, HEADS>();
+    for (var i = 0u; i < SHARE; i++) {
+      let column = lane + LANES * i;
+      let key = keys[at + min(column, COLUMNS - 1u)];
+      for (var h = 0u; h < HEADS; h++) { scores[h] = fma(query[h * SHARE * LANES + column], key, scores[h]); }
     }
-    for (var h = 0u; h < HEADS; h++) { pool[h * CHUNK + p][lane] = sumOf(sums[h]); }
+    for (var h = 0u; h < HEADS; h++) { pool[h * CHUNK + p][lane] = sumOf(scores[h]); }
   }
   workgroupBarrier();
   for (var i = thread; i < HEADS * CHUNK; i += THREADS) {
@@ -88,60 +98,59 @@ fn chunkOf(share: Share, first: u32, thread: u32) -> array<Chunk, HEADS> {
   }
   workgroupBarrier();
 
-  var chunks: array<Chunk, HEADS>;
+  let summer = thread / SUMMERS * CHUNK + thread % SUMMERS; // its first weight
   if thread < HEADS * SUMMERS {
-    let at = thread / SUMMERS * CHUNK + thread % SUMMERS;
-    var most = weights[at];
-    for (var i = SUMMERS; i < CHUNK; i += SUMMERS) { most = max(most, weights[at + i]); }
-    halves[thread] = most;
+    var largest = weights[summer];
+    for (var i = SUMMERS; i < CHUNK; i += SUMMERS) { largest = max(largest, weights[summer + i]); }
+    parts[thread] = largest;
   }
   workgroupBarrier();
-  for (var h = 0u; h < HEADS; h++) {
-    var most = halves[h * SUMMERS];
-    for (var i = 1u; i < SUMMERS; i++) { most = max(most, halves[h * SUMMERS + i]); }
-    chunks[h].most = most;
+  if thread < HEADS {
+    var largest = parts[thread * SUMMERS];
+    for (var i = 1u; i < SUMMERS; i++) { largest = max(largest, parts[thread * SUMMERS + i]); }
+    most[thread] = largest;
   }
-  for (var h = 0u; h < HEADS; h++) {
-    if thread < CHUNK {
-      let i = h * CHUNK + thread;
-      weights[i] = select(0.0, exp(weights[i] - chunks[h].most), thread < count);
-    }
+  workgroupBarrier();
+  for (var i = thread; i < HEADS * CHUNK; i += THREADS) {
+    weights[i] = select(0.0, exp(weights[i] - most[i / CHUNK]), i % CHUNK < count);
   }
   workgroupBarrier();
   if thread < HEADS * SUMMERS {
-    let at = thread / SUMMERS * CHUNK + thread % SUMMERS;
-    var sum = weights[at];
-    for (var i = SUMMERS; i < CHUNK; i += SUMMERS) { sum += weights[at + i]; }
-    halves[thread] = sum;
+    var sum = weights[summer];
+    for (var i = SUMMERS; i < CHUNK; i += SUMMERS) { sum += weights[summer + i]; }
+    parts[thread] = sum;
   }
 
-  let groups = THREADS / COLUMNS;
   let group = thread / COLUMNS;
   let column = thread % COLUMNS;
-  var mixes: array<vec4<f32>, HEADS>;
-  if group < groups {
-    for (var p = group; p < count; p += groups) {
-      let value = valueAt(share, first + p, column);
-      for (var h = 0u; h < HEADS; h++) { mixes[h] = fma(value, vec4(weights[h * CHUNK + p]), mixes[h]); }
+  var mixes = array<vec4<f32>, HEADS>();
+  for (var i = 0u; i < MIXED; i++) {
+    let p = min(group + GROUPS * i, CHUNK - 1u);
+    let value = values[start + min(p, count - 1u) * COLUMNS + column];
+    let counts = group + GROUPS * i < CHUNK;
+    for (var h = 0u; h < HEADS; h++) {
+      mixes[h] = fma(value, vec4(select(0.0, weights[h * CHUNK + p], counts)), mixes[h]);
     }
   }
-  for (var n = groups; n > 1u; n = (n + 1u) / 2u) {
+  workgroupBarrier();
+  if thread < HEADS {
+    var sum = parts[thread * SUMMERS];
+    for (var i = 1u; i < SUMMERS; i++) { sum += parts[thread * SUMMERS + i]; }
+    sums[thread] = sum;
+  }
+  for (var n = GROUPS; n > 1u; n = (n + 1u) / 2u) {
     let half = (n + 1u) / 2u;
     if group >= half && group < n {
-      for (var h = 0u; h < HEADS; h++) { pool[h * 128u + (group - half) * COLUMNS + column] = mixes[h]; }
+      for (var h = 0u; h < HEADS; h++) { pool[h * CHUNK + (group - half) * COLUMNS + column] = mixes[h]; }
     }
     workgroupBarrier();
     if group + half < n {
-      for (var h = 0u; h < HEADS; h++) { mixes[h] += pool[h * 128u + thread]; }
+      for (var h = 0u; h < HEADS; h++) { mixes[h] += pool[h * CHUNK + thread]; }
     }
     workgroupBarrier();
   }
-  for (var h = 0u; h < HEADS; h++) {
-    var sum = halves[h * SUMMERS];
-    for (var i = 1u; i < SUMMERS; i++) { sum += halves[h * SUMMERS + i]; }
-    chunks[h].sum = sum;
-    chunks[h].mix = mixes[h];
-  }
+  var chunks: array<Chunk, HEADS>;
+  for (var h = 0u; h < HEADS; h++) { chunks[h] = Chunk(most[h], sums[h], mixes[h]); }
   workgroupBarrier();
   return chunks;
 }
@@ -161,7 +170,6 @@ fn attend(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_ind
       out[(share.row * params.heads + share.head + h) * COLUMNS + thread] = all[h].mix / all[h].sum;
     }
   }
-  keepFresh(share, thread);
 }
 
 /** A workgroup takes one chunk, and leaves what `combine` merges. */
@@ -183,8 +191,5 @@ fn attendChunks(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocati
     if h < share.heads && thread == 0u {
       out[to + COLUMNS] = vec4(chunks[h].most, chunks[h].sum, 0.0, 0.0);
     }
-  }
-  if share.length - first <= CHUNK {
-    keepFresh(share, thread);
   }
 }

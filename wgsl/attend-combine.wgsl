@@ -1,6 +1,7 @@
 // Merges the chunks of a row and head; a thread takes four columns.
 
 const CHUNK = 128u;
+const BATCH = 8u; // chunks
 
 struct Params {
   heads: u32,
@@ -28,9 +29,15 @@ fn combine(@builtin(global_invocation_id) at: vec3<u32>) {
   }
   let rowAndHead = row * params.heads + head;
   let start = rowAndHead * params.chunks * (params.columns + 1u);
+  let last = u32(positions[row]) / CHUNK;
   var all = chunkAt(start, column);
-  for (var c = 1u; c <= u32(positions[row]) / CHUNK; c++) {
-    all = merged(all, chunkAt(start + c * (params.columns + 1u), column));
+  // loads of several chunks do not wait for their merging
+  for (var first = 1u; first <= last; first += BATCH) {
+    var next: array<Chunk, BATCH>;
+    for (var c = 0u; c < BATCH; c++) { next[c] = chunkAt(start + min(first + c, last) * (params.columns + 1u), column); }
+    for (var c = 0u; c < BATCH; c++) {
+      if first + c <= last { all = merged(all, next[c]); }
+    }
   }
   out[rowAndHead * params.columns + column] = all.mix / all.sum;
 }

@@ -1,8 +1,8 @@
-// Values of a dense table, two at a time: f32, or two 16-bit floats in a u32.
+// Values of a dense table, two at a time: f32, or two 16-bit floats in a u32. Constants: TYPE, one of these.
 
 const F32 = 0u;
 const F16 = 1u;
-override TYPE: u32;
+const BF16 = 2u;
 
 /** The two values of a word of 16-bit floats. */
 fn unpackPair(word: u32) -> vec2<f32> {

@@ -1,6 +1,4 @@
-// The weight of a norm, (width) in the file's own type.
-
-override TYPE: u32; // 0: F32, 1: F16, 2: BF16
+// The weight of a norm, (width) in the file's own type. Constants: TYPE, 0 for F32, 1 for F16, 2 for BF16.
 
 @group(0) @binding(1) var<storage, read> weight: array<vec2<u32>>;
 

@@ -1,7 +1,6 @@
 // Gate and up of a single row: a team makes two elements of both, and the first matrix' result becomes the product.
 
 const OUTPUTS = 4u; // gate and up of one element, gate and up of the next
-const AHEAD = 1u;
 const ELEMENTS = 2u * TEAMS; // of a workgroup
 
 fn outputOf(group: u32, team: u32, i: u32) -> Place {

@@ -1,12 +1,13 @@
 // Queries, keys and values of a single row: a workgroup makes 8 pairs of elements i and i + half of one head, so that it can
-// rotate those of queries and keys. Preconditions: half a multiple of 8.
+// rotate those of queries and keys; keys and values are stored in the cache too. Preconditions: half a multiple of 8.
 
-const OUTPUTS = 1u;
-const AHEAD = 3u;
+const OUTPUTS = 1u; // of a team
 const PAIRS = 8u;
 
 @group(0) @binding(FIRST + 6) var<storage, read> angles: array<vec2<f32>>; // (positions, half) cos, sin
-@group(0) @binding(FIRST + 7) var<storage, read> positions: array<i32>;    // (1)
+@group(0) @binding(FIRST + 7) var<storage, read> places: array<i32>;       // the row's slot first
+@group(0) @binding(FIRST + 8) var<storage, read_write> keys: array<f32>;   // (slots, kvHeads, capacity, headDim)
+@group(0) @binding(FIRST + 9) var<storage, read_write> cached: array<f32>; // values, alike
 
 /** The first element of pair `i` of a workgroup. */
 fn pairOf(first: u32, i: u32) -> u32 {
@@ -22,14 +23,25 @@ fn outputOf(group: u32, team: u32, i: u32) -> Place {
 fn finish(group: u32, thread: u32, scale: f32) {
   if thread >= PAIRS { return; }
   let share = shareOf(group, TEAMS);
+  let headDim = 2u * params.half;
+  let position = u32(places[params.positionAt]);
   let output = pairOf(share.first, thread);
   let unit = share.scale * scale;
   let a = f32(teamTotal(thread, 0u)) * unit;
   let b = f32(teamTotal(thread + PAIRS, 0u)) * unit;
   var pair = vec2(a, b);
   if share.matrix < 2u {
-    pair = rotated(a, b, angles[u32(positions[0]) * params.half + output % (2u * params.half)]);
+    pair = rotated(a, b, angles[position * params.half + output % headDim]);
   }
   keep(share.matrix, output, pair.x);
   keep(share.matrix, output + params.half, pair.y);
+  let head = u32(places[0]) * (params.outputs1 / headDim) + output / headDim;
+  let to = (head * params.capacity + position) * headDim + output % headDim;
+  if share.matrix == 1u {
+    keys[to] = pair.x;
+    keys[to + params.half] = pair.y;
+  } else if share.matrix == 2u {
+    cached[to] = pair.x;
+    cached[to + params.half] = pair.y;
+  }
 }

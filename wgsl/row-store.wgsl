@@ -1,7 +1,5 @@
 // Outputs of a single row in the order of their matrices, each kept as it is.
-
 const OUTPUTS = 1u; // of a team
-const AHEAD = 3u; // vectors of codes of each that are asked for early
 
 fn outputOf(group: u32, team: u32, i: u32) -> Place {
   let share = shareOf(group, TEAMS);

@@ -8,8 +8,8 @@ struct Params {
   stride: u32, // words of a row of `source`
 }
 
-/** false: `source` holds logits, and an entry's id is its index; true: blocks of k ids and their k logits */
-override CANDIDATES: bool;
+// Constants: CANDIDATES, 0 where `source` holds logits, and an entry's id is its index, 1 where it holds blocks of k ids and
+// their k logits; HELD, the entries of a workgroup that are kept in its memory, all or only one.
 
 const THREADS = 256u;
 const NONE = 0xffffffffu;
@@ -18,6 +18,7 @@ const NONE = 0xffffffffu;
 @group(0) @binding(1) var<storage, read> source: array<u32>;
 @group(0) @binding(2) var<storage, read_write> out: array<u32>; // (rows, segments, k ids and k logits)
 
+var<workgroup> held: array<u32, HELD>; // keys
 var<workgroup> counts: array<atomic<u32>, 256>;
 var<workgroup> sums: array<vec2<u32>, THREADS>;
 var<workgroup> sumsOf16: array<vec2<u32>, 16>;
@@ -40,14 +41,14 @@ fn sumBefore(thread: u32, value: vec2<u32>) -> vec2<u32> {
 }
 
 fn place(row: u32, i: u32) -> u32 {
-  if CANDIDATES {
+  if CANDIDATES == 1u {
     return row * params.stride + i / params.k * 2u * params.k + i % params.k;
   }
   return row * params.stride + i;
 }
 
 fn logitAt(row: u32, i: u32) -> u32 {
-  return source[place(row, i) + select(0u, params.k, CANDIDATES)];
+  return source[place(row, i) + select(0u, params.k, CANDIDATES == 1u)];
 }
 
 /** Ascends with the logit; 0 for NaN. */
@@ -59,6 +60,14 @@ fn keyOf(bits: u32) -> u32 {
     return 0x80000000u; // -0 equals 0
   }
   return select(bits | 0x80000000u, ~bits, bits >= 0x80000000u);
+}
+
+/** The key of entry i of the row; `start` is the first of the workgroup's. */
+fn keyAt(row: u32, i: u32, start: u32) -> u32 {
+  if HELD > 1u {
+    return held[i - start];
+  }
+  return keyOf(logitAt(row, i));
 }
 
 @compute @workgroup_size(THREADS)
@@ -75,12 +84,15 @@ fn best(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
   if thread == 0u {
     found = vec2(0u, wanted);
   }
+  if HELD > 1u {
+    for (var i = start + thread; i < end; i += THREADS) { held[i - start] = keyOf(logitAt(row, i)); }
+  }
   for (var shift = 24i; shift >= 0i; shift -= 8i) {
     atomicStore(&counts[thread], 0u);
     workgroupBarrier();
     let prefix = found.x;
     for (var i = start + thread; i < end; i += THREADS) {
-      let key = keyOf(logitAt(row, i));
+      let key = keyAt(row, i, start);
       if shift == 24i || ((key ^ prefix) >> u32(shift + 8i)) == 0u {
         atomicAdd(&counts[(key >> u32(shift)) & 255u], 1u);
       }
@@ -103,7 +115,7 @@ fn best(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
   var more = 0u;
   var same = 0u;
   for (var i = first; i < last; i++) {
-    let key = keyOf(logitAt(row, i));
+    let key = keyAt(row, i, start);
     more += u32(key > least);
     same += u32(key == least);
   }
@@ -112,16 +124,15 @@ fn best(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
   same = before.y;
   let to = (row * groups.x + group.x) * 2u * params.k;
   for (var i = first; i < last; i++) {
-    let bits = logitAt(row, i);
-    let key = keyOf(bits);
+    let key = keyAt(row, i, start);
     if key > least || (key == least && same < ties) {
       let at = to + more + min(same, ties);
       var id = i;
-      if CANDIDATES {
+      if CANDIDATES == 1u {
         id = source[place(row, i)];
       }
       out[at] = id;
-      out[at + params.k] = bits;
+      out[at + params.k] = logitAt(row, i);
     }
     more += u32(key > least);
     same += u32(key == least);

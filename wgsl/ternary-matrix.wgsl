@@ -2,17 +2,17 @@
 // block of 128 columns at a time.
 //
 // 1. While a block is multiplied, each thread holds its part of the next one in registers.
-// 2. Both operands lie in workgroup memory as int8, rows 144 bytes apart: 128 would put all rows into the same banks.
+// 2. Both operands lie in workgroup memory as int8, rows 36 words apart: 32 would put all rows into the same banks.
 // 3. The sums go through the same memory to the threads that scale and store them.
 // Preconditions: subgroups of 32.
 
 const TILE = 64u;
-const STRIDE = 144u; // bytes from row to row of an operand
+const STRIDE = 36u; // words from row to row of an operand
 const CODES = TILE * STRIDE; // where the outputs' rows begin
 
 @group(0) @binding(1) var<storage, read> values: array<vec4<i32>>; // (rows, columns / 16) int8
 
-var<workgroup> tile: array<i32, 2u * TILE * STRIDE / 4u>;
+var<workgroup> tile: array<i32, 2u * TILE * STRIDE>;
 
 /** 16 of the 128 columns of a row of x; `i` of 512 */
 fn valuesOf(block: u32, firstRow: u32, i: u32) -> vec4<i32> {
@@ -45,12 +45,12 @@ fn ternaryMatrix(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocat
   let blocks = params.quads / 2u;
   for (var block = 0u; block < blocks; block++) {
     workgroupBarrier();
-    keepFour((thread / 8u * STRIDE + thread % 8u * 16u) / 4u, x0);
-    keepFour(((thread / 8u + 32u) * STRIDE + thread % 8u * 16u) / 4u, x1);
+    keepFour(thread / 8u * STRIDE + thread % 8u * 4u, x0);
+    keepFour((thread / 8u + 32u) * STRIDE + thread % 8u * 4u, x1);
     if thread < 128u {
       for (var quarter = 0u; quarter < 4u; quarter++) {
         let c = (codes >> vec4(6u - 2u * quarter)) & vec4(0x03030303u);
-        keepFour((CODES + thread / 2u * STRIDE + 32u * quarter + thread % 2u * 16u) / 4u, bitcast<vec4<i32>>(c));
+        keepFour(CODES + thread / 2u * STRIDE + 8u * quarter + thread % 2u * 4u, bitcast<vec4<i32>>(c));
       }
     }
     workgroupBarrier();
@@ -59,9 +59,9 @@ fn ternaryMatrix(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocat
     x1 = valuesOf(next, firstRow, thread + 256u);
     codes = codesAt(share.matrix, ownCodes + 2u * next);
     for (var k = 0u; k < 128u; k += K) {
-      let right = subgroupMatrixLoad<Right, col_major>(&tile, outputs + k, STRIDE);
-      let left0 = subgroupMatrixLoad<Left, row_major>(&tile, rows + k, STRIDE);
-      let left1 = subgroupMatrixLoad<Left, row_major>(&tile, rows + M * STRIDE + k, STRIDE);
+      let right = subgroupMatrixLoad<Right, col_major>(&tile, outputs + k / 4u, STRIDE);
+      let left0 = subgroupMatrixLoad<Left, row_major>(&tile, rows + k / 4u, STRIDE);
+      let left1 = subgroupMatrixLoad<Left, row_major>(&tile, rows + M * STRIDE + k / 4u, STRIDE);
       sums0 = subgroupMatrixMultiplyAccumulate(left0, right, sums0);
       sums1 = subgroupMatrixMultiplyAccumulate(left1, right, sums1);
     }

@@ -2,19 +2,21 @@
 // itself: that costs less than a dispatch of its own (1.9 us on an H200, and as much to fill the machine again). The first
 // workgroup leaves in memory what `norm-quantize` would.
 //
-// 1. Each thread asks for its first codes, which arrive while the row is normalised.
+// 1. Each thread asks for its part of the row, then for its first codes, which arrive while the row is normalised.
 // 2. The int8 row lies in workgroup memory by quarters of blocks, so that the 16 threads of a team, which take neighbouring
 //    vectors of codes, take neighbouring vectors of activations too.
 // 3. A team makes OUTPUTS sums; `outputOf` and `finish` of another file say which, and what becomes of them.
 // 4. Each team's thread begins with minus the sum of 16 threads' activations: together they subtract the row's sum.
-
-override ROW: u32; // columns / 16
+//
+// Constants: COLUMNS, a multiple of 128; AHEAD, the vectors of codes of an output that a thread asks for early.
 
 const TEAM = 16u; // threads that share an output
 const TEAMS = 16u;
+const QUADS = COLUMNS / 64u; // vec4<u32> of codes in a row
+const END = COLUMNS / 4u; // vec4<f32> of the row
+const HELD = (END + THREADS - 1u) / THREADS; // of them those of a thread
 
 struct Params {
-  quads: u32, // columns / 64: vec4<u32> of codes in a row
   outputs0: u32,
   outputs1: u32,
   outputs2: u32,
@@ -22,7 +24,10 @@ struct Params {
   scale1: f32,
   scale2: f32,
   eps: f32,
-  half: u32, // headDim / 2, for rotary embedding
+  // for rotary embedding
+  half: u32, // headDim / 2
+  capacity: u32, // positions of a slot
+  positionAt: u32, // where the position lies in `places`
 }
 
 const FIRST = 7; // binding of the first matrix
@@ -34,9 +39,9 @@ const FIRST = 7; // binding of the first matrix
 @group(0) @binding(5) var<storage, read_write> scales: array<f32>;       // (1)
 @group(0) @binding(6) var<storage, read_write> sums: array<i32>;         // (1)
 
-var<workgroup> row: array<vec4<u32>, ROW>;                    // (4 quarters, quads)
-var<workgroup> rowSums: array<vec4<i32>, 64>;                 // (256) of each thread's activations
-var<workgroup> teamSums: array<vec4<i32>, 64u * OUTPUTS>;     // (OUTPUTS, TEAMS, TEAM)
+var<workgroup> row: array<vec4<u32>, 4u * QUADS>;         // (4 quarters, QUADS)
+var<workgroup> rowSums: array<vec4<i32>, 64>;             // (256) of each thread's activations
+var<workgroup> teamSums: array<vec4<i32>, 64u * OUTPUTS>; // (OUTPUTS, TEAMS, TEAM)
 
 /** A matrix, and one of its rows. */
 struct Place {
@@ -44,39 +49,11 @@ struct Place {
   output: u32,
 }
 
-/** Fills `row` and `rowSums`; gives the scale of the row. */
-fn quantizeRow(thread: u32, first: bool) -> f32 {
-  let end = 16u * params.quads;
-  var part = vec2(0.0);
-  for (var i = thread; i < end; i += THREADS) {
-    let v = x[i];
-    part = grown(part, v, v * weightAt(i));
-  }
-  let scale = rowScale(thread, part, 4u * end, params.eps);
-
-  let s = 127.0 / scale.absmax;
-  var sum = 0;
-  for (var i = thread; i < end; i += THREADS) {
-    let z = x[i] * weightAt(i);
-    let y = z * scale.r;
-    let q = rounded(y, s);
-    sum += dot4I8Packed(q, 0x01010101u);
-    row[i % 32u / 8u * params.quads + i / 32u * 2u + i % 8u / 4u][i % 4u] = q;
-    if first {
-      normed[i] = y;
-      values[i] = q;
-    }
-  }
-  rowSums[thread / 4u][thread % 4u] = sum;
-  workgroupBarrier();
-  return scale.absmax / 127.0;
-}
-
 fn dots(codes: vec4<u32>, quad: u32) -> i32 {
   var sum = 0;
   for (var quarter = 0u; quarter < 4u; quarter++) {
     let c = (codes >> vec4(6u - 2u * quarter)) & vec4(0x03030303u);
-    let a = row[quarter * params.quads + quad];
+    let a = row[quarter * QUADS + quad];
     sum += dot4I8Packed(c.x, a.x) + dot4I8Packed(c.y, a.y) + dot4I8Packed(c.z, a.z) + dot4I8Packed(c.w, a.w);
   }
   return sum;
@@ -94,17 +71,45 @@ fn teamTotal(team: u32, i: u32) -> i32 {
 fn ternaryRow(@builtin(workgroup_id) id: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
   let group = id.x;
   let lane = thread % TEAM;
+
+  var z: array<vec4<f32>, HELD>; // x, then x * weight, then normalised
+  var weights: array<vec4<f32>, HELD>;
+  for (var j = 0u; j < HELD; j++) { z[j] = x[min(thread + THREADS * j, END - 1u)]; }
+  for (var j = 0u; j < HELD; j++) { weights[j] = weightAt(min(thread + THREADS * j, END - 1u)); }
   var places: array<Place, OUTPUTS>;
   var ahead: array<vec4<u32>, OUTPUTS * AHEAD>;
   for (var i = 0u; i < OUTPUTS; i++) {
     places[i] = outputOf(group, thread / TEAM, i);
     for (var step = 0u; step < AHEAD; step++) {
-      let quad = min(lane + TEAM * step, params.quads - 1u);
-      ahead[i * AHEAD + step] = codesAt(places[i].matrix, places[i].output * params.quads + quad);
+      let quad = min(lane + TEAM * step, QUADS - 1u);
+      ahead[i * AHEAD + step] = codesAt(places[i].matrix, places[i].output * QUADS + quad);
     }
   }
 
-  let scale = quantizeRow(thread, group == 0u);
+  var part = vec2(0.0);
+  for (var j = 0u; j < HELD; j++) {
+    let v = select(vec4(0.0), z[j], thread + THREADS * j < END);
+    z[j] = v * weights[j];
+    part = grown(part, v, z[j]);
+  }
+  let scale = rowScale(thread, part, COLUMNS, params.eps);
+  let s = 127.0 / scale.absmax;
+  var sum = 0;
+  for (var j = 0u; j < HELD; j++) {
+    let i = thread + THREADS * j;
+    if i < END {
+      let y = z[j] * scale.r;
+      let q = rounded(y, s);
+      sum += dot4I8Packed(q, 0x01010101u);
+      row[i % 32u / 8u * QUADS + i / 32u * 2u + i % 8u / 4u][i % 4u] = q;
+      if group == 0u {
+        normed[i] = y;
+        values[i] = q;
+      }
+    }
+  }
+  rowSums[thread / 4u][thread % 4u] = sum;
+  workgroupBarrier();
 
   let sums16 = rowSums[4u * lane] + rowSums[4u * lane + 1u] + rowSums[4u * lane + 2u] + rowSums[4u * lane + 3u];
   var acc: array<i32, OUTPUTS>;
@@ -112,12 +117,12 @@ fn ternaryRow(@builtin(workgroup_id) id: vec3<u32>, @builtin(local_invocation_in
     acc[i] = -total(sums16);
     for (var step = 0u; step < AHEAD; step++) {
       let quad = lane + TEAM * step;
-      if quad < params.quads { acc[i] += dots(ahead[i * AHEAD + step], quad); }
+      if quad < QUADS { acc[i] += dots(ahead[i * AHEAD + step], quad); }
     }
   }
-  for (var quad = lane + TEAM * AHEAD; quad < params.quads; quad += TEAM) {
+  for (var quad = lane + TEAM * AHEAD; quad < QUADS; quad += TEAM) {
     for (var i = 0u; i < OUTPUTS; i++) {
-      acc[i] += dots(codesAt(places[i].matrix, places[i].output * params.quads + quad), quad);
+      acc[i] += dots(codesAt(places[i].matrix, places[i].output * QUADS + quad), quad);
     }
   }
   for (var i = 0u; i < OUTPUTS; i++) {
@@ -125,11 +130,11 @@ fn ternaryRow(@builtin(workgroup_id) id: vec3<u32>, @builtin(local_invocation_in
   }
   workgroupBarrier();
 
-  finish(group, thread, scale);
+  finish(group, thread, scale.absmax / 127.0);
   if group == 0u && thread == THREADS - 1u {
     var sum = vec4<i32>();
     for (var i = 0u; i < 64u; i++) { sum += rowSums[i]; }
-    scales[0] = scale;
+    scales[0] = scale.absmax / 127.0;
     sums[0] = total(sum);
   }
 }

@@ -1,7 +1,6 @@
 // Few rows (decode): a team of 16 threads takes one output, 8 teams a workgroup; up to BATCH rows share the codes loaded.
 // A team's loads are 256 neighbouring bytes.
-
-override BATCH: u32; // 1, 2 or 4
+// Constants: BATCH, 1, 2 or 4.
 
 const TEAM = 16u;
 const TEAMS = 8u;

@@ -244,4 +244,10 @@ export interface OpTime {
   readonly calls: number;
   /** milliseconds, all calls together */
   readonly ms: number;
+  /** of weights that the calls read, where it is known */
+  readonly bytes?: number;
+  /** of `bytes` over `ms`, in the rate at which this device copies memory */
+  readonly shareOfCopy?: number;
+  /** "host": what a device's runs cost the processor beside the device's own time; `calls` counts its dispatches */
+  readonly place?: "host";
 }

@@ -1,6 +1,6 @@
 /** One row of `bench --json`: llama-bench's field names where it has one, then ours. */
 import { availableParallelism, cpus } from "node:os";
-import type { Engine, LoadStep, ModelSummary } from "../index.js";
+import type { Engine, LoadStep, ModelSummary, OpTime } from "../index.js";
 import type { Test } from "./measure.js";
 
 export interface BenchRow {
@@ -33,19 +33,25 @@ export interface BenchRow {
   /** the most memory that the process has taken so far */
   readonly max_rss_bytes: number;
   readonly logits_hash: string;
+  /** what a device's runs cost the processor, and their dispatches; null where the backend is the processor */
+  readonly host_ns_per_token: number | null;
+  readonly dispatches_per_token: number | null;
 }
 
 export function benchRow(result: {
   model: ModelSummary;
   engine: Engine;
-  options: { readonly batchSize: number; readonly threads?: number };
+  options: { readonly threads?: number };
   test: Test;
   /** nanoseconds */
   samples: readonly number[];
   logitsHash: string;
+  profile: readonly OpTime[];
 }): BenchRow {
   const { model, engine, options, test, samples } = result;
   const rates = samples.map((ns) => (1e9 * test.tokens) / ns);
+  const host = result.profile.find(({ place }) => place === "host");
+  const tokens = test.tokens * samples.length;
   const [kind] = engine.description.split(":");
   return {
     cpu_info: cpus()[0]?.model ?? "unknown",
@@ -54,7 +60,7 @@ export function benchRow(result: {
     model_type: model.type,
     model_size: model.bytes,
     model_n_params: model.weights,
-    n_batch: options.batchSize,
+    n_batch: engine.batchSize,
     n_threads: kind === "reference" ? 1 : (options.threads ?? availableParallelism()),
     n_prompt: test.kind === "pp" ? test.tokens : 0,
     n_gen: test.kind === "tg" ? test.tokens : 0,
@@ -71,6 +77,8 @@ export function benchRow(result: {
     load_steps: engine.loadReport.steps,
     max_rss_bytes: 1024 * process.resourceUsage().maxRSS,
     logits_hash: result.logitsHash,
+    host_ns_per_token: host === undefined ? null : Math.round((1e6 * host.ms) / tokens),
+    dispatches_per_token: host === undefined ? null : host.calls / tokens,
   };
 }
 

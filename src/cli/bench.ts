@@ -18,7 +18,7 @@ interface BenchOptions extends CommonOptions {
   readonly nPrompt: readonly number[];
   readonly nGen: readonly number[];
   readonly repetitions: number;
-  readonly batchSize: number;
+  readonly batchSize?: number;
   readonly json?: true;
   readonly profile?: true;
   readonly check?: true;
@@ -30,7 +30,10 @@ Examples:
   ternion bench --model model.gguf -p 128,512 -n 0 --repetitions 3
   ternion bench --model model.gguf -p 512 -n 64 --repetitions 5 -t 2 --json > bench.json
 
-GB/s is the bytes of weights that a generated token depends on, as the file stores them, over its time. The logits hash is of a fixed prompt.`;
+GB/s is the bytes of weights that a generated token depends on, as the file stores them, over its time; by op it is the weights
+that the op reads, beside the rate at which a kernel copies memory. On a GPU, "host" is the processor's time for a token's
+commands, and with --profile every dispatch is timed in a pass of its own, which adds some microseconds to each. The logits
+hash is of a fixed prompt.`;
 
 /** More than the built-in text of the check has. */
 const CHECKED_TOKENS = 64;
@@ -46,7 +49,9 @@ export function registerBench(program: Command): void {
       integerListOption("-n, --n-gen <N,...>", "tokens to generate, 0: no such test", { min: 0 }).default([64]),
     )
     .addOption(integerOption("-r, --repetitions <N>", "samples of each test", { min: 1, max: 1000 }).default(5))
-    .addOption(integerOption("-b, --batch-size <N>", "rows of one pass", { min: 1, max: 4096 }).default(64))
+    .addOption(
+      integerOption("-b, --batch-size <N>", "rows of one pass; default 64, on a GPU 512", { min: 1, max: 4096 }),
+    )
     .option("--json", "print a JSON array of rows with the field names of llama-bench")
     .option("--profile", "print the time by op of each test; on stderr with --json")
     .option(
@@ -81,8 +86,9 @@ async function bench(options: BenchOptions): Promise<void> {
   const say = options.json ? async (text: string) => void process.stderr.write(text) : print;
   for (const test of tests) {
     const samples = await runTest(engine, test, options.repetitions, signal);
-    rows.push(benchRow({ model, engine, options, test, samples, logitsHash: hash }));
-    if (options.profile) await say(profileText(test, engine.takeProfile()));
+    const profile = engine.takeProfile();
+    rows.push(benchRow({ model, engine, options, test, samples, logitsHash: hash, profile }));
+    if (options.profile) await say(profileText(test, profile));
   }
   await print(options.json ? `${JSON.stringify(rows, null, 2)}\n` : tableText(rows));
   if (!options.json) await print(summaryText(engine, hash));
@@ -120,6 +126,7 @@ async function runTest(engine: Engine, test: Test, repetitions: number, signal: 
 
 function tableText(rows: readonly BenchRow[]): string {
   const head = ["model", "size MB", "params M", "backend", "threads", "test", "tokens/s", "+-", "GB/s"];
+  const hasHost = rows.some((row) => row.host_ns_per_token !== null);
   const cells = rows.map((row) => [
     row.model_type,
     (row.model_size / 1e6).toFixed(1),
@@ -130,8 +137,9 @@ function tableText(rows: readonly BenchRow[]): string {
     row.avg_ts.toFixed(2),
     row.stddev_ts.toFixed(2),
     row.gb_per_s?.toFixed(2) ?? "",
+    ...(hasHost ? [((row.host_ns_per_token ?? 0) / 1000).toFixed(1), row.dispatches_per_token?.toFixed(1) ?? ""] : []),
   ]);
-  return formatTable(head, cells);
+  return formatTable([...head, ...(hasHost ? ["host us a token", "dispatches"] : [])], cells);
 }
 
 function summaryText({ description, loadReport: { totalMs, steps } }: Engine, hash: string): string {
@@ -141,17 +149,21 @@ function summaryText({ description, loadReport: { totalMs, steps } }: Engine, ha
   return `${description}\nload ${totalMs.toFixed(0)} ms: ${parts.join(", ")}\nlogits hash ${hash}\n`;
 }
 
-function profileText({ kind, tokens }: Test, ops: readonly OpTime[]): string {
+function profileText({ kind, tokens }: Test, profile: readonly OpTime[]): string {
+  const ops = profile.filter(({ place }) => place === undefined);
   const all = ops.reduce((sum, { ms }) => sum + ms, 0);
+  const moved = ops.some(({ bytes }) => bytes);
   const rows = [...ops]
     .sort((a, b) => b.ms - a.ms)
-    .map(({ op, calls, ms }) => [
+    .map(({ op, calls, ms, bytes, shareOfCopy }) => [
       op,
       calls,
       ms.toFixed(2),
       ((1000 * ms) / calls).toFixed(1),
       ((100 * ms) / all).toFixed(1),
+      ...(moved ? [bytes ? (bytes / ms / 1e6).toFixed(0) : "", shareOfCopy ? (100 * shareOfCopy).toFixed(0) : ""] : []),
     ]);
-  const table = formatTable(["op", "calls", "ms", "us a call", "%"], rows);
+  const head = ["op", "calls", "ms", "us a call", "%", ...(moved ? ["GB/s", "% of copy"] : [])];
+  const table = formatTable(head, rows);
   return `${kind} ${tokens}, all repetitions, by op\n${table === "" ? "  this backend measures no ops\n" : table}`;
 }

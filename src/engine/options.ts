@@ -15,7 +15,7 @@ export interface EngineOptions {
   readonly contextLength?: number | undefined;
   /** sessions at the same time; default: 4, fewer where their caches would take more than 1 GiB */
   readonly maxSessions?: number | undefined;
-  /** most rows of one pass: the chunk in which prompts are computed; default 64, on a GPU 256 */
+  /** most rows of one pass: the chunk in which prompts are computed; default 64, on a GPU 512 */
   readonly batchSize?: number | undefined;
   /** refuse a file whose metadata needs mending, instead of mending it; default false */
   readonly strict?: boolean | undefined;
@@ -50,7 +50,7 @@ export interface EngineOptions {
 }
 
 const DEFAULT_CONTEXT = 2048;
-const DEFAULT_BATCH = { cpu: 64, reference: 64, gpu: 256 } as const;
+const DEFAULT_BATCH = { cpu: 64, reference: 64, gpu: 512 } as const;
 const DEFAULT_SESSIONS = 4;
 const DEFAULT_CACHE_BYTES = 2 ** 30;
 

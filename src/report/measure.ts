@@ -101,5 +101,5 @@ async function profileOps(path: string, options: EngineOptions): Promise<readonl
   for await (const piece of session.generate(prompt, generation)) {
     if (session.tokens.length === prompt.length && piece.id !== undefined) engine.takeProfile(); // the prompt's
   }
-  return engine.takeProfile();
+  return engine.takeProfile().filter(({ place }) => place === undefined);
 }

@@ -109,6 +109,7 @@ for (const { heads, kvHeads, headDim } of [
         const stored = 2 * kvHeads * shape.capacity * headDim;
         const [pastKeys, pastValues] = [noise(stored), noise(stored)];
         const [slots, positions] = [await h.from(Int32Array.of(1)), await h.from(Int32Array.of(position))];
+        const places = await h.from(Int32Array.of(1, 0, position));
         const angles = await h.from(noise(shape.capacity * headDim));
         const partials = await h.zeros(partialBytes(shape));
         const run = await operands(h, 256, [heads * headDim, kvHeads * headDim, kvHeads * headDim]);
@@ -120,12 +121,20 @@ for (const { heads, kvHeads, headDim } of [
           const left = await run((parts) => {
             const [q, k, v] = parts.projections.map((projection) => projection.out);
             const mixed = { ...common, q, out, partials, longest: position };
-            return joined
-              ? [
-                  ternaryRow(parts, { kind: "rope", angles, positions, headDim }),
-                  ...attend({ ...mixed, fresh: { k, v } }),
-                ]
-              : [...apart(parts), ropeStore({ ...common, q, k, v, angles }), ...attend(mixed)];
+            const rope = {
+              kind: "rope",
+              angles,
+              places,
+              positionAt: 2,
+              keys,
+              values,
+              headDim,
+              capacity: shape.capacity,
+            } as const;
+            const made = joined
+              ? [ternaryRow(parts, rope)]
+              : [...apart(parts), ropeStore({ ...common, q, k, v, angles })];
+            return [...made, ...attend(mixed)];
           });
           both.push({ ...left, out: await h.words(out), keys: await h.words(keys), values: await h.words(values) });
         }

@@ -28,6 +28,7 @@ const NEEDED = { maxStorageBuffersPerShaderStage: 10, maxComputeInvocationsPerWo
 export class Device {
   readonly gpu: GPUDevice;
   readonly description: string;
+  readonly software: boolean;
   /** rejects when the device is lost or reports an error; races with every wait */
   readonly #failed: Promise<never>;
   #fail: (error: TernionError) => void = () => {};
@@ -61,6 +62,7 @@ export class Device {
 
   private constructor(gpu: GPUDevice, { adapter, software }: OpenAdapter, choice: DeviceChoice) {
     this.gpu = gpu;
+    this.software = software;
     this.description = `${describe(adapter.info)}${software ? " (software)" : ""}`;
     this.#shaders = choice.shaders ?? new URL("../../../../wgsl/", import.meta.url);
     this.#failed = new Promise((_, reject) => {
@@ -214,7 +216,8 @@ export class Device {
     const { name, files, entryPoint, constants } = kernel;
     const texts = await Promise.all(files.map((file) => this.#source(file)));
     this.gpu.pushErrorScope("validation"); // the compilation's messages tell more
-    const module = this.gpu.createShaderModule({ label: name, code: texts.join("\n") });
+    const defined = Object.entries(constants).map(([name, value]) => `const ${name} = ${value}u;`);
+    const module = this.gpu.createShaderModule({ label: name, code: [...texts, ...defined].join("\n") });
     const info = await module.getCompilationInfo();
     await this.gpu.popErrorScope();
     const message = info.messages.find(({ type }) => type === "error");
@@ -222,8 +225,7 @@ export class Device {
       const place = placeOf(message.lineNum, files, texts);
       throw new TernionError("SHADER", `${place}: the shader does not compile: ${message.message}`);
     }
-    const used = Object.fromEntries(Object.entries(constants).filter(([key]) => texts.some((t) => t.includes(key))));
-    const compute = { module, entryPoint, constants: used };
+    const compute = { module, entryPoint };
     const layout = this.gpu.createPipelineLayout({ bindGroupLayouts: [this.#layoutOf(kernel)] });
     try {
       return await this.gpu.createComputePipelineAsync({ label: name, layout, compute });

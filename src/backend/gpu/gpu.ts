@@ -24,8 +24,9 @@ import {
 } from "../backend.js";
 import { drawsOf } from "../draw.js";
 import { Channel } from "./channel.js";
-import type { DeviceOptions, Opened, RunResult } from "./protocol.js";
+import type { DeviceOptions, Opened } from "./protocol.js";
 import { encodeOp, type Op, Records } from "./record.js";
+import { addTimes } from "./timestamps.js";
 
 /** Runs under way before the host waits for the first. */
 const RUNS_AHEAD = 4;
@@ -60,7 +61,7 @@ export class GpuBackend implements Backend {
   readonly #sampledSlots = new Set<number>();
   /** what `best` found in the last run that was called */
   #best: Promise<ArrayBuffer | undefined> = Promise.resolve(undefined);
-  readonly #times = new Map<string, { calls: number; ms: number }>();
+  readonly #times = new Map<string, OpTime>();
 
   /** Opens the device; rejects with BACKEND_UNAVAILABLE where there is none. */
   static async create(options: DeviceOptions): Promise<GpuBackend> {
@@ -216,8 +217,9 @@ export class GpuBackend implements Backend {
       ({ best }) => best,
       () => undefined,
     );
-    const { ids, traces, times } = await running;
-    this.#addTimes(times);
+    const { ids, traces, times, host } = await running;
+    const own: OpTime = { op: "host", place: "host", calls: host.dispatches, ms: host.ms };
+    for (const time of [...times, own]) this.#times.set(time.op, addTimes(this.#times.get(time.op), time));
     if (ids.some((id) => id < 0)) {
       throw new TernionError(
         "BACKEND_FAILED",
@@ -253,7 +255,11 @@ export class GpuBackend implements Backend {
   }
 
   takeProfile(): OpTime[] {
-    const profile = [...this.#times].map(([op, time]) => ({ op, ...time }));
+    const { copyRate } = this.#opened;
+    const profile = [...this.#times.values()].map((time): OpTime => {
+      if (!time.bytes || copyRate === undefined) return time;
+      return { ...time, shareOfCopy: (1000 * time.bytes) / time.ms / copyRate };
+    });
     this.#times.clear();
     return profile;
   }
@@ -269,13 +275,6 @@ export class GpuBackend implements Backend {
 
   #record(op: Op): void {
     this.#words.push(...encodeOp(op));
-  }
-
-  #addTimes(times: RunResult["times"]): void {
-    for (const { op, calls, ms } of times) {
-      const before = this.#times.get(op) ?? { calls: 0, ms: 0 };
-      this.#times.set(op, { calls: before.calls + calls, ms: before.ms + ms });
-    }
   }
 }
 

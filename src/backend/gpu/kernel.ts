@@ -12,7 +12,7 @@ export interface Kernel {
   /** files of `wgsl/` without ".wgsl"; their texts are joined in this order */
   readonly files: readonly string[];
   readonly entryPoint: string;
-  /** values of the shader's `override` constants */
+  /** constants of type u32 that the files use and do not define */
   readonly constants: Readonly<Record<string, number>>;
   readonly params: readonly Param[];
   readonly bindings: readonly Binding[];
@@ -40,6 +40,8 @@ export interface Call {
   readonly kernel: Kernel;
   readonly params: Readonly<Record<string, number>>;
   readonly bindings: Readonly<Record<string, Window>>;
+  /** of weights that it reads, for profiles */
+  readonly bytes?: number;
   /** workgroups; each at most 65,535 */
   readonly grid: readonly [x: number, y: number, z: number];
 }

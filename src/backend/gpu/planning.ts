@@ -61,17 +61,16 @@ export class Planner {
   constructor(
     readonly memory: Memory,
     readonly batch: BatchWindows,
-    readonly maxRows: number,
+    readonly options: { readonly maxRows: number; readonly joinRows: boolean },
   ) {}
 
   async steps(ops: readonly Op[], shape: BatchShape): Promise<Step[]> {
     const steps: Step[] = [];
     for (let i = 0; i < ops.length; i++) {
       const [op, next] = [ops[i], ops[i + 1]];
-      const row = shape.rows === 1 ? joinRow(this.memory, ops, i, this.batch) : undefined;
+      const row = this.options.joinRows && shape.rows === 1 ? joinRow(this.memory, ops, i, this.batch) : undefined;
       if (row !== undefined) {
         steps.push(...calls([row.call]));
-        if (row.attend !== undefined) steps.push(...calls(await this.#attend(row.attend.op, shape, row.attend)));
         i += row.count - 1;
       } else if (op.op === "gate" && next?.op === "normQuantize" && next.x === op.out && op.up !== op.out) {
         steps.push(...calls([this.#gateNorm(op, next, shape)]));
@@ -179,17 +178,13 @@ export class Planner {
     return calls;
   }
 
-  async #attend(
-    op: Op & { op: "attend" },
-    { rows, longest }: BatchShape,
-    fresh?: { k: number; v: number },
-  ): Promise<Call[]> {
+  async #attend(op: Op & { op: "attend" }, { rows, longest }: BatchShape): Promise<Call[]> {
     const { memory, batch } = this;
     const { shape, keys, values } = memory.cacheOf(op.cache);
     const { kvHeads, headDim, positions: capacity } = shape;
     const q = memory.tensor(op.q);
     const heads = q.width / headDim;
-    const bytes = partialBytes({ rows: this.maxRows, heads, headDim, capacity });
+    const bytes = partialBytes({ rows: this.options.maxRows, heads, headDim, capacity });
     if (this.#partials === undefined || this.#partials.size < bytes) {
       this.#partials = await memory.allocate(bytes, "attention partials");
     }
@@ -207,7 +202,6 @@ export class Planner {
       capacity,
       rows,
       longest: Math.min(longest, capacity - 1),
-      fresh: fresh && { k: memory.tensor(fresh.k).window, v: memory.tensor(fresh.v).window },
     });
   }
 

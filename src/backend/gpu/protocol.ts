@@ -11,6 +11,11 @@ export interface DeviceOptions {
   readonly hardwareOnly?: boolean | undefined;
   /** most rows of a batch */
   readonly maxRows: number;
+  /**
+   * compute a single row's neighbouring ops together (see row-planning.ts); default: on hardware, since every workgroup then
+   * normalises the row, which a software adapter does one after the other
+   */
+  readonly joinRows?: boolean | undefined;
   /** measure time by kernel; default false */
   readonly profile?: boolean | undefined;
 }
@@ -18,6 +23,8 @@ export interface DeviceOptions {
 /** What the thread tells when its device is open. */
 export interface Opened {
   readonly description: string;
+  /** bytes read and written a second, measured where time by kernel is */
+  readonly copyRate: number | undefined;
 }
 
 /** One forward pass. */
@@ -40,6 +47,8 @@ export interface RunResult {
   /** values of the marked tensors, in the order of the marks */
   readonly traces: readonly Float32Array[];
   readonly times: readonly OpTime[];
+  /** what the run cost this thread until it was submitted, and how many dispatches it has */
+  readonly host: { readonly ms: number; readonly dispatches: number };
 }
 
 /** Requests by name: their argument, and their answer. */

@@ -8,33 +8,31 @@ import type { Memory } from "./memory.js";
 import type { NormQuantize, Op, Ternary } from "./record.js";
 
 type RopeStore = Op & { op: "ropeStore" };
-type Attend = Op & { op: "attend" };
+
+/** Where the batch's slots and positions lie: in one buffer, the positions behind. */
+export interface Places {
+  readonly slots: Window;
+  readonly positions: Window;
+}
 
 export interface JoinedRow {
   readonly call: Call;
-  /** attention over what the call made, whose key and value are not in the cache yet */
-  readonly attend?: { readonly op: Attend; readonly k: number; readonly v: number };
-  /** how many ops the call and the attention stand for */
+  /** how many ops it stands for */
   readonly count: number;
 }
 
 /** What begins at `ops[i]`; undefined where nothing can be joined. */
-export function joinRow(
-  memory: Memory,
-  ops: readonly Op[],
-  i: number,
-  { positions }: { positions: Window },
-): JoinedRow | undefined {
-  const [norm, ternary, third, fourth] = ops.slice(i, i + 4);
+export function joinRow(memory: Memory, ops: readonly Op[], i: number, batch: Places): JoinedRow | undefined {
+  const [norm, ternary, third] = ops.slice(i, i + 3);
   if (norm?.op !== "normQuantize" || ternary?.op !== "ternary" || ternary.x !== norm.out) return undefined;
   const { width } = memory.quantizedOf(norm.out);
   const { maxComputeWorkgroupStorageSize } = memory.device.gpu.limits;
   if (rowMemory(width) > maxComputeWorkgroupStorageSize || width % 128 !== 0) return undefined;
 
   const candidates: JoinedRow[] = [];
-  if (third?.op === "ropeStore" && fourth?.op === "attend") {
-    const call = rope(memory, norm, ternary, { store: third, attend: fourth, positions });
-    if (call !== undefined) candidates.push({ call, attend: { op: fourth, k: third.k, v: third.v }, count: 4 });
+  if (third?.op === "ropeStore") {
+    const call = rope(memory, norm, ternary, third, batch);
+    if (call !== undefined) candidates.push({ call, count: 3 });
   }
   if (third?.op === "gate") {
     const [gate, up] = ternary.projections;
@@ -55,17 +53,34 @@ function rope(
   memory: Memory,
   norm: NormQuantize,
   ternary: Ternary,
-  { store, attend, positions }: { store: RopeStore; attend: Attend; positions: Window },
+  store: RopeStore,
+  { slots, positions }: Places,
 ): Call | undefined {
   const { projections } = ternary;
-  const same = attend.cache === store.cache && attend.layer === store.layer && attend.q === store.q;
   const ordered = [store.q, store.k, store.v].map((out) => projections.find((projection) => projection.out === out));
   const [q, k, v] = ordered;
-  const { shape, angles } = memory.cacheOf(store.cache);
-  if (!same || projections.length !== 3 || q === undefined || k === undefined || v === undefined) return undefined;
-  if (shape.headDim % 16 !== 0 || projections.some(({ addTo }) => addTo !== undefined)) return undefined;
-  const finish: Finish = { kind: "rope", angles, positions, headDim: shape.headDim };
-  return rowCall(memory, norm, { ...ternary, projections: [q, k, v] }, finish);
+  const { shape, angles, keys, values } = memory.cacheOf(store.cache);
+  const { headDim, positions: capacity } = shape;
+  if (projections.length !== 3 || q === undefined || k === undefined || v === undefined) return undefined;
+  if (headDim % 16 !== 0 || projections.some(({ addTo }) => addTo !== undefined)) return undefined;
+  // one binding for both
+  const size = positions.offset + positions.size - slots.offset;
+  const places = { buffer: slots.buffer, offset: slots.offset, size };
+  return rowCall(
+    memory,
+    norm,
+    { ...ternary, projections: [q, k, v] },
+    {
+      kind: "rope",
+      angles,
+      places,
+      positionAt: (positions.offset - slots.offset) / 4,
+      keys: keys[store.layer],
+      values: values[store.layer],
+      headDim,
+      capacity,
+    },
+  );
 }
 
 function rowCall(memory: Memory, norm: NormQuantize, { projections }: Ternary, finish: Finish): Call {

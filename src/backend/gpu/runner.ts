@@ -7,7 +7,7 @@ import type { Window } from "./kernel.js";
 import { DRAW_WORDS, packDraws } from "./kernels/head.js";
 import { type Memory, partOf } from "./memory.js";
 import { type BatchShape, type BatchWindows, longestOf, Planner, type Step } from "./planning.js";
-import type { RunRequest, RunResult } from "./protocol.js";
+import type { DeviceOptions, RunRequest, RunResult } from "./protocol.js";
 import { decodeOps, type Op } from "./record.js";
 import { Timestamps } from "./timestamps.js";
 
@@ -19,6 +19,7 @@ const MOST_PLANS = 64;
 interface Dispatch {
   readonly kind: "dispatch";
   readonly name: string;
+  readonly bytes: number | undefined;
   readonly pipeline: GPUComputePipeline;
   readonly group: GPUBindGroup;
   readonly grid: readonly [number, number, number];
@@ -30,7 +31,10 @@ interface Plan {
   readonly ids: Window | undefined;
   readonly best: Window | undefined;
   readonly marks: readonly Window[];
+  readonly dispatches: number;
 }
+
+type RunnerOptions = Required<Pick<DeviceOptions, "profile" | "maxRows" | "joinRows">>;
 
 export class Runner {
   readonly #planner: Planner;
@@ -42,7 +46,7 @@ export class Runner {
   readonly #staging = new Map<number, GPUBuffer[]>();
   readonly #timestamps: Timestamps | undefined;
 
-  static async create(memory: Memory, options: { maxRows: number; profile: boolean }) {
+  static async create(memory: Memory, options: RunnerOptions) {
     const stride = Math.ceil(options.maxRows / 64) * 64;
     const arrays = await memory.allocate(16 * stride, "batch");
     const at = (i: number) => partOf(arrays, 4 * i * stride, 4 * stride);
@@ -61,24 +65,26 @@ export class Runner {
   private constructor(
     readonly memory: Memory,
     batch: BatchWindows,
-    options: { maxRows: number; profile: boolean; stride: number },
+    options: RunnerOptions & { stride: number },
   ) {
     this.#batch = batch;
     this.#stride = options.stride;
-    this.#planner = new Planner(memory, batch, options.maxRows);
+    this.#planner = new Planner(memory, batch, options);
     this.#timestamps = options.profile ? Timestamps.of(memory.device) : undefined;
   }
 
   async submit(request: RunRequest): Promise<{ later: Promise<RunResult> }> {
     if (request.words !== undefined) this.#records[request.record] = decodeOps(request.words);
     const plan = await this.#planOf(request);
+    const start = performance.now();
     this.#write(request);
     const { device } = this.memory;
     const encoder = device.gpu.createCommandEncoder();
     const staging = this.#encode(encoder, plan);
     const times = this.#timestamps?.resolve(encoder);
     device.gpu.queue.submit([encoder.finish()]);
-    return { later: this.#results(plan, staging, times) };
+    const host = { ms: performance.now() - start, dispatches: plan.dispatches };
+    return { later: this.#results(plan, staging, times).then((result) => ({ ...result, host })) };
   }
 
   async #planOf({ record, tokens, positions, outputs }: RunRequest): Promise<Plan> {
@@ -103,9 +109,10 @@ export class Runner {
         ready.push(step);
         continue;
       }
-      const { kernel, grid } = step.call;
+      const { kernel, bytes, grid } = step.call;
       const pipeline = await device.pipeline(kernel);
-      ready.push({ kind: "dispatch", name: kernel.name, pipeline, group: await device.bindGroup(step.call), grid });
+      const group = await device.bindGroup(step.call);
+      ready.push({ kind: "dispatch", name: kernel.name, bytes, pipeline, group, grid });
     }
     const head = ops.find((op) => op.op === "best");
     const sampled = ops.some((op) => op.op === "sample");
@@ -119,6 +126,7 @@ export class Runner {
           ? partOf(this.memory.headOf(head.head).best, 0, 8 * outputs * k)
           : undefined,
       marks: steps.flatMap((step) => (step.kind === "mark" ? [step.from] : [])),
+      dispatches: steps.filter(({ kind }) => kind === "call").length,
     };
   }
 
@@ -157,7 +165,7 @@ export class Runner {
         at += step.from.size;
       } else {
         if (this.#timestamps !== undefined) endPass();
-        pass ??= encoder.beginComputePass(this.#timestamps?.next(step.name) ?? {});
+        pass ??= encoder.beginComputePass(this.#timestamps?.next(step) ?? {});
         pass.setPipeline(step.pipeline);
         pass.setBindGroup(0, step.group);
         pass.dispatchWorkgroups(...step.grid);
@@ -173,7 +181,11 @@ export class Runner {
     return staging;
   }
 
-  async #results(plan: Plan, staging: GPUBuffer | undefined, times: Promise<OpTime[]> | undefined): Promise<RunResult> {
+  async #results(
+    plan: Plan,
+    staging: GPUBuffer | undefined,
+    times: Promise<OpTime[]> | undefined,
+  ): Promise<Omit<RunResult, "host">> {
     const { device } = this.memory;
     if (staging === undefined) {
       await device.done();

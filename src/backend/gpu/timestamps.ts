@@ -5,10 +5,16 @@ import type { Device } from "./device.js";
 /** Dispatches of a run that are timed; a query set holds two timestamps for each, and at most 4,096. */
 const MOST = 2048;
 
+/** What is timed: a dispatch. */
+export interface Timed {
+  readonly name: string;
+  readonly bytes: number | undefined;
+}
+
 export class Timestamps {
   readonly #set: GPUQuerySet;
   readonly #resolved: GPUBuffer;
-  #names: string[] = [];
+  #calls: Timed[] = [];
 
   /** Undefined where the device has no timestamps. */
   static of(device: Device): Timestamps | undefined {
@@ -22,10 +28,10 @@ export class Timestamps {
   }
 
   /** The pass of the next dispatch. */
-  next(name: string): GPUComputePassDescriptor {
-    const at = 2 * this.#names.length;
+  next(call: Timed): GPUComputePassDescriptor {
+    const at = 2 * this.#calls.length;
     if (at === 2 * MOST) return {};
-    this.#names.push(name);
+    this.#calls.push(call);
     return {
       timestampWrites: { querySet: this.#set, beginningOfPassWriteIndex: at, endOfPassWriteIndex: at + 1 },
     };
@@ -33,29 +39,33 @@ export class Timestamps {
 
   /** Ends the run's commands; the result is there when they are done. */
   resolve(encoder: GPUCommandEncoder): Promise<OpTime[]> {
-    const names = this.#names;
-    this.#names = [];
-    if (names.length === 0) return Promise.resolve([]);
-    const size = 16 * names.length;
+    const calls = this.#calls;
+    this.#calls = [];
+    if (calls.length === 0) return Promise.resolve([]);
+    const size = 16 * calls.length;
     const usage = GPUBufferUsage.COPY_DST | GPUBufferUsage.MAP_READ;
     const staging = this.device.gpu.createBuffer({ size, usage });
-    encoder.resolveQuerySet(this.#set, 0, 2 * names.length, this.#resolved, 0);
+    encoder.resolveQuerySet(this.#set, 0, 2 * calls.length, this.#resolved, 0);
     encoder.copyBufferToBuffer(this.#resolved, 0, staging, 0, size);
     // the caller submits before this goes on
     return Promise.resolve().then(async () => {
       const stamps = new BigUint64Array(await this.device.mapped(staging));
       staging.destroy();
-      return summed(names, stamps);
+      return summed(calls, stamps);
     });
   }
 }
 
-function summed(names: readonly string[], stamps: BigUint64Array): OpTime[] {
-  const times = new Map<string, { calls: number; ms: number }>();
-  names.forEach((op, i) => {
+function summed(calls: readonly Timed[], stamps: BigUint64Array): OpTime[] {
+  const times = new Map<string, OpTime>();
+  calls.forEach(({ name: op, bytes }, i) => {
     const ms = Number(stamps[2 * i + 1] - stamps[2 * i]) / 1e6;
-    const { calls, ms: before } = times.get(op) ?? { calls: 0, ms: 0 };
-    times.set(op, { calls: calls + 1, ms: before + ms });
+    times.set(op, addTimes(times.get(op), { op, calls: 1, ms, bytes }));
   });
-  return [...times].map(([op, time]) => ({ op, ...time }));
+  return [...times.values()];
+}
+
+/** Both together; `a` may be none. */
+export function addTimes(a: OpTime | undefined, b: OpTime): OpTime {
+  return { ...b, calls: (a?.calls ?? 0) + b.calls, ms: (a?.ms ?? 0) + b.ms, bytes: (a?.bytes ?? 0) + (b.bytes ?? 0) };
 }

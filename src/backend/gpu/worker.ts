@@ -4,6 +4,7 @@
  */
 import { parentPort } from "node:worker_threads";
 import { TernionError } from "../../errors.js";
+import { measureCopyRate } from "./copy-rate.js";
 import { Device } from "./device.js";
 import { Memory } from "./memory.js";
 import { addHead } from "./planning.js";
@@ -26,9 +27,10 @@ class DeviceThread {
     open: async (options) => {
       const device = await Device.open(options);
       this.#memory = new Memory(device);
-      const { maxRows, profile = false } = options;
-      this.#runner = await Runner.create(this.#memory, { maxRows, profile });
-      return now({ description: device.description });
+      const { maxRows, profile = false, joinRows = !device.software } = options;
+      this.#runner = await Runner.create(this.#memory, { maxRows, profile, joinRows });
+      const copyRate = profile ? await measureCopyRate(device) : undefined;
+      return now({ description: device.description, copyRate });
     },
     load: async (sources) => {
       let told = performance.now();

@@ -45,22 +45,12 @@ export function partialBytes(a: { rows: number; heads: number; headDim: number; 
   return Math.min(a.rows, MOST_CHUNKED_ROWS) * a.heads * Math.ceil(a.capacity / CHUNK) * (a.headDim + 4) * 4;
 }
 
-/** Keys and values of a single row that are not in the cache yet. */
-export interface Fresh {
-  readonly k: Window;
-  readonly v: Window;
-}
-
 /**
  * out = softmax(q k^T / sqrt(headDim)) v over positions 0..position of each row's slot; `longest` is the largest position
- * of the batch. With `fresh`, for one row, its key and value are taken from there and stored in the cache. All forms give
- * the same bits.
+ * of the batch. Both forms give the same bits.
  */
 export function attend(
-  a: Shape & { longest: number; fresh?: Fresh | undefined } & Record<
-      "out" | "q" | "keys" | "values" | "slots" | "positions" | "partials",
-      Window
-    >,
+  a: Shape & { longest: number } & Record<"out" | "q" | "keys" | "values" | "slots" | "positions" | "partials", Window>,
 ): Call[] {
   const { out, partials, positions, heads, kvHeads, rows, longest } = a;
   const blocks = kvHeads * Math.ceil(heads / kvHeads / headsOf(a));
@@ -94,27 +84,19 @@ function chunked(
   out: Window,
   grid: Call["grid"],
 ): Call {
-  const { q, keys, values, slots, positions, heads, kvHeads, headDim, capacity, longest, fresh } = a;
+  const { q, keys, values, slots, positions, heads, kvHeads, headDim, capacity, longest } = a;
   const sharing = headsOf(a) === 1 ? "one" : "four";
-  const source = fresh === undefined ? "cached" : "fresh";
-  const form = [entryPoint === "attend" ? "whole" : "chunks", sharing, source].join(", ");
-  const cache = fresh === undefined ? [read("keys"), read("values")] : [written("keys"), written("values")];
   return {
     kernel: {
-      name: `attend (${form})`,
-      files: ["attend-merge", `attend-${sharing}`, "attend-chunk", `attend-${source}`],
+      name: `attend (${entryPoint === "attend" ? "whole" : "chunks"}, ${sharing}, ${headDim})`,
+      files: ["attend-merge", `attend-${sharing}`, "attend-chunk"],
       entryPoint,
       constants: { COLUMNS: headDim / 4 },
       params: [...["heads", "kvHeads", "capacity", "chunks"].map(u32), { name: "scale", type: "f32" }],
-      bindings: [
-        ...["q", "slots", "positions"].map(read),
-        written("out"),
-        ...cache,
-        ...(fresh === undefined ? [] : [read("k"), read("v")]),
-      ],
+      bindings: [...["q", "keys", "values", "slots", "positions"].map(read), written("out")],
     },
     params: { heads, kvHeads, capacity, chunks: Math.floor(longest / CHUNK) + 1, scale: 1 / Math.sqrt(headDim) },
-    bindings: { q, slots, positions, out, keys, values, ...fresh },
+    bindings: { q, slots, positions, out, keys, values },
     grid,
   };
 }

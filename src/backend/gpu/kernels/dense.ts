@@ -90,6 +90,7 @@ function logitsOfPart(
     },
     params: { quads: table.columns / 4, count, first, vocabulary: table.rows, wanted },
     bindings: { table: window, x, out },
+    bytes: window.size,
     grid: [Math.ceil(count / ROWS[form]), form === "one" ? 1 : Math.ceil(wanted / TILE), 1],
   };
 }

@@ -41,10 +41,10 @@ function select(
 ): Call {
   return {
     kernel: {
-      name: p.candidates ? "best (merge)" : "best",
+      name: p.candidates ? `best (merge, ${p.segment})` : "best",
       files: ["select"],
       entryPoint: "best",
-      constants: { CANDIDATES: p.candidates ? 1 : 0 },
+      constants: { CANDIDATES: p.candidates ? 1 : 0, HELD: p.segment <= SEGMENT ? p.segment : 1 },
       params: [
         { name: "entries", type: "u32" },
         { name: "segment", type: "u32" },

@@ -3,7 +3,7 @@ import type { Activation } from "../../backend.js";
 import type { Binding, Call, Window } from "../kernel.js";
 import { NORM_TYPES } from "./norm.js";
 import type { Dense, QuantizedWindows } from "./operands.js";
-import { bindingsOf, MATRICES, named, type TernaryProjection, windowsOf } from "./ternary.js";
+import { bindingsOf, bytesOf, MATRICES, named, type TernaryProjection, windowsOf } from "./ternary.js";
 
 export interface RowOperands {
   /** f32 (columns); no projection writes to it */
@@ -21,16 +21,33 @@ export interface RowOperands {
 /** What follows the matrices in the same dispatch. */
 export type Finish =
   | { readonly kind: "store" }
-  /** the first two of three matrices are rotated; half of a head is a multiple of 8 */
-  | { readonly kind: "rope"; readonly angles: Window; readonly positions: Window; readonly headDim: number }
+  | Rope
   /** of two matrices the first one's result becomes activation(first) * second */
   | { readonly kind: "gate"; readonly activation: Activation };
+
+/** The first two of three matrices are rotated, as `ropeStore` does, and the last two stored in the cache. */
+export interface Rope {
+  readonly kind: "rope";
+  readonly angles: Window;
+  /** i32: the slot, and at index `positionAt` the position */
+  readonly places: Window;
+  readonly positionAt: number;
+  readonly keys: Window;
+  readonly values: Window;
+  /** a multiple of 16 */
+  readonly headDim: number;
+  /** positions of a slot */
+  readonly capacity: number;
+}
 
 const read = (name: string): Binding => ({ name, access: "read" });
 const write = (name: string): Binding => ({ name, access: "read_write" });
 
 /** Outputs of a workgroup; of `gate` elements. */
 const OUTPUTS = { store: 16, rope: 16, gate: 32 } as const;
+
+/** Vectors of codes that a thread asks for early, of all its outputs together. */
+const MOST_AHEAD = 12;
 
 /** Bytes of workgroup memory that a row of so many columns needs. */
 export const rowMemory = (columns: number) => columns + 9 * 1024;
@@ -41,44 +58,76 @@ export function ternaryRow({ x, weight, eps, columns, quantized, projections }: 
   const matrices = addTo === undefined ? MATRICES[projections.length - 1] : "add";
   const outputs = OUTPUTS[finish.kind];
   const groups = finish.kind === "gate" ? [rows] : projections.map((projection) => projection.rows);
-  const rope = finish.kind === "rope" ? { angles: finish.angles, positions: finish.positions } : {};
-  const activation = finish.kind === "gate" ? ["activation"] : [];
-  const silu = finish.kind === "gate" && finish.activation === "silu" ? 1 : 0;
+  const more = finishOf(finish);
+  const ahead = Math.floor(MOST_AHEAD / (finish.kind === "gate" ? 4 : 1));
   return {
     kernel: {
-      name: `norm ternary (${matrices}${finish.kind === "store" ? "" : `, ${finish.kind}`}, ${columns})`,
+      name: `norm ternary (${[matrices, ...more.name, columns].join(", ")})`,
       files: [
-        "norm-row",
-        "norm-weight",
-        "ternary-row",
-        "ternary-share",
-        `ternary-${matrices}`,
-        ...(finish.kind === "rope" ? ["rotate"] : activation),
+        ...["norm-row", "norm-weight", "ternary-row", "ternary-share", `ternary-${matrices}`],
+        ...more.files,
         `row-${finish.kind}`,
       ],
       entryPoint: "ternaryRow",
-      constants: { TYPE: NORM_TYPES[weight.type], ROW: columns / 16, ...(finish.kind === "gate" && { SILU: silu }) },
+      constants: {
+        TYPE: NORM_TYPES[weight.type],
+        COLUMNS: columns,
+        AHEAD: Math.min(ahead, Math.ceil(columns / 64 / 16)),
+        ...more.constants,
+      },
       params: [
-        ...["quads", "outputs0", "outputs1", "outputs2"].map((name) => ({ name, type: "u32" }) as const),
+        ...["outputs0", "outputs1", "outputs2"].map((name) => ({ name, type: "u32" }) as const),
         ...["scale0", "scale1", "scale2", "eps"].map((name) => ({ name, type: "f32" }) as const),
-        { name: "half", type: "u32" },
+        ...["half", "capacity", "positionAt"].map((name) => ({ name, type: "u32" }) as const),
       ],
       bindings: [
-        read("weight"),
-        read("x"),
+        ...["weight", "x"].map(read),
         ...["normed", "values", "scales", "sums"].map(write),
         ...projections.flatMap(bindingsOf),
-        ...Object.keys(rope).map(read),
+        ...more.bindings,
       ],
     },
     params: {
-      quads: columns / 64,
       eps,
-      half: finish.kind === "rope" ? finish.headDim / 2 : 0,
+      ...more.params,
       ...named("outputs", (i) => projections[i]?.rows ?? 0),
       ...named("scale", (i) => projections[i]?.scale ?? 0),
     },
-    bindings: Object.assign({ weight: weight.window, x, ...quantized, ...rope }, ...projections.map(windowsOf)),
+    bindings: Object.assign({ weight: weight.window, x, ...quantized, ...more.windows }, ...projections.map(windowsOf)),
+    bytes: bytesOf(projections),
     grid: [groups.reduce((sum, rows) => sum + Math.ceil(rows / outputs), 0), 1, 1],
   };
+}
+
+interface FinishParts {
+  readonly name: readonly string[];
+  readonly files: readonly string[];
+  readonly constants: Readonly<Record<string, number>>;
+  readonly params: Readonly<Record<"half" | "capacity" | "positionAt", number>>;
+  readonly bindings: readonly Binding[];
+  readonly windows: Readonly<Record<string, Window>>;
+}
+
+function finishOf(finish: Finish): FinishParts {
+  const params = { half: 0, capacity: 0, positionAt: 0 };
+  const none = { name: [], files: [], constants: {}, params, bindings: [], windows: {} };
+  switch (finish.kind) {
+    case "store":
+      return none;
+    case "gate": {
+      const { activation } = finish;
+      return { ...none, name: [activation], files: ["activation"], constants: { SILU: activation === "silu" ? 1 : 0 } };
+    }
+    case "rope": {
+      const { angles, places, positionAt, keys, values: cached, headDim, capacity } = finish;
+      return {
+        ...none,
+        name: ["rope"],
+        files: ["rotate"],
+        params: { half: headDim / 2, capacity, positionAt },
+        bindings: [...["angles", "places"].map(read), ...["keys", "cached"].map(write)],
+        windows: { angles, places, keys, cached },
+      };
+    }
+  }
 }

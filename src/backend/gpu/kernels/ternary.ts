@@ -75,12 +75,15 @@ function dispatch(a: TernaryOperands): Call {
       ...named("scale", (i) => a.projections[i]?.scale ?? 0),
     },
     bindings: Object.assign({ ...a.x }, ...a.projections.map(windowsOf)),
+    bytes: bytesOf(a.projections),
     grid: [groups, Math.ceil(a.rows / batch), 1],
   };
 }
 
 const read = (name: string): Binding => ({ name, access: "read" });
 const write = (name: string): Binding => ({ name, access: "read_write" });
+
+export const bytesOf = (all: readonly TernaryProjection[]) => all.reduce((sum, { codes }) => sum + codes.size, 0);
 
 export function bindingsOf({ addTo }: TernaryProjection, i: number): Binding[] {
   return [read(`codes${i}`), write(`out${i}`), ...(addTo === undefined ? [] : [write("addTo")])];

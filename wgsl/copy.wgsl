@@ -1,0 +1,15 @@
+// sink = source, 256 vectors a workgroup: what the device's memory moves.
+
+struct Params {
+  count: u32, // vectors
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> source: array<vec4<u32>>;
+@group(0) @binding(2) var<storage, read_write> sink: array<vec4<u32>>;
+
+@compute @workgroup_size(256)
+fn copy(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+  let i = (group.y * 32768u + group.x) * 256u + thread;
+  if i < params.count { sink[i] = source[i]; }
+}
