@@ -7,6 +7,8 @@ fn outputOf(group: u32, team: u32, i: u32) -> Place {
   return Place(i % 2u, min(group * ELEMENTS + 2u * team + i / 2u, params.outputs0 - 1u));
 }
 
+fn prepare(group: u32, thread: u32) {}
+
 fn finish(group: u32, thread: u32, scale: f32) {
   let element = group * ELEMENTS + thread;
   if thread >= ELEMENTS || element >= params.outputs0 { return; }

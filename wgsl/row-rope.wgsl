@@ -9,6 +9,10 @@ const PAIRS = 8u;
 @group(0) @binding(FIRST + 8) var<storage, read_write> keys: array<f32>;   // (slots, kvHeads, capacity, headDim)
 @group(0) @binding(FIRST + 9) var<storage, read_write> cached: array<f32>; // values, alike
 
+var<private> slot: u32;
+var<private> position: u32;
+var<private> angle: vec2<f32>; // of the thread's pair
+
 /** The first element of pair `i` of a workgroup. */
 fn pairOf(first: u32, i: u32) -> u32 {
   let headDim = 2u * params.half;
@@ -20,22 +24,28 @@ fn outputOf(group: u32, team: u32, i: u32) -> Place {
   return Place(share.matrix, pairOf(share.first, team % PAIRS) + team / PAIRS * params.half);
 }
 
+fn prepare(group: u32, thread: u32) {
+  let output = pairOf(shareOf(group, TEAMS).first, thread % PAIRS);
+  slot = u32(places[0]);
+  position = u32(places[params.positionAt]);
+  angle = angles[position * params.half + output % (2u * params.half)];
+}
+
 fn finish(group: u32, thread: u32, scale: f32) {
   if thread >= PAIRS { return; }
   let share = shareOf(group, TEAMS);
   let headDim = 2u * params.half;
-  let position = u32(places[params.positionAt]);
   let output = pairOf(share.first, thread);
   let unit = share.scale * scale;
   let a = f32(teamTotal(thread, 0u)) * unit;
   let b = f32(teamTotal(thread + PAIRS, 0u)) * unit;
   var pair = vec2(a, b);
   if share.matrix < 2u {
-    pair = rotated(a, b, angles[position * params.half + output % headDim]);
+    pair = rotated(a, b, angle);
   }
   keep(share.matrix, output, pair.x);
   keep(share.matrix, output + params.half, pair.y);
-  let head = u32(places[0]) * (params.outputs1 / headDim) + output / headDim;
+  let head = slot * (params.outputs1 / headDim) + output / headDim;
   let to = (head * params.capacity + position) * headDim + output % headDim;
   if share.matrix == 1u {
     keys[to] = pair.x;

@@ -6,6 +6,8 @@ fn outputOf(group: u32, team: u32, i: u32) -> Place {
   return Place(share.matrix, min(share.first + team, share.outputs - 1u));
 }
 
+fn prepare(group: u32, thread: u32) {}
+
 fn finish(group: u32, thread: u32, scale: f32) {
   let share = shareOf(group, TEAMS);
   if thread < TEAMS && share.first + thread < share.outputs {

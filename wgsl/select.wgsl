@@ -1,22 +1,6 @@
 // The k best of up to `segment` entries of a row, in the order of their ids: the k-th key by four histograms of 8 bits,
-// then all above it and the first of its equals. NaN ranks below everything, so that the count always comes out.
-
-struct Params {
-  entries: u32, // of a row
-  segment: u32, // entries of a workgroup
-  k: u32,
-  stride: u32, // words of a row of `source`
-}
-
-// Constants: CANDIDATES, 0 where `source` holds logits, and an entry's id is its index, 1 where it holds blocks of k ids and
-// their k logits; HELD, the entries of a workgroup that are kept in its memory, all or only one.
-
-const THREADS = 256u;
-const NONE = 0xffffffffu;
-
-@group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> source: array<u32>;
-@group(0) @binding(2) var<storage, read_write> out: array<u32>; // (rows, segments, k ids and k logits)
+// then all above it and the first of its equals. NaN ranks below everything, so that the count always comes out. Constants:
+// HELD, the entries of a workgroup that are kept in its memory, all or only one.
 
 var<workgroup> held: array<u32, HELD>; // keys
 var<workgroup> counts: array<atomic<u32>, 256>;
@@ -38,28 +22,6 @@ fn sumBefore(thread: u32, value: vec2<u32>) -> vec2<u32> {
   for (var i = 0u; i < thread / 16u; i++) { sum += sumsOf16[i]; }
   for (var i = thread / 16u * 16u; i < thread; i++) { sum += sums[i]; }
   return sum;
-}
-
-fn place(row: u32, i: u32) -> u32 {
-  if CANDIDATES == 1u {
-    return row * params.stride + i / params.k * 2u * params.k + i % params.k;
-  }
-  return row * params.stride + i;
-}
-
-fn logitAt(row: u32, i: u32) -> u32 {
-  return source[place(row, i) + select(0u, params.k, CANDIDATES == 1u)];
-}
-
-/** Ascends with the logit; 0 for NaN. */
-fn keyOf(bits: u32) -> u32 {
-  if (bits & 0x7fffffffu) > 0x7f800000u {
-    return 0u;
-  }
-  if (bits & 0x7fffffffu) == 0u {
-    return 0x80000000u; // -0 equals 0
-  }
-  return select(bits | 0x80000000u, ~bits, bits >= 0x80000000u);
 }
 
 /** The key of entry i of the row; `start` is the first of the workgroup's. */
@@ -127,11 +89,7 @@ fn best(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     let key = keyAt(row, i, start);
     if key > least || (key == least && same < ties) {
       let at = to + more + min(same, ties);
-      var id = i;
-      if CANDIDATES == 1u {
-        id = source[place(row, i)];
-      }
-      out[at] = id;
+      out[at] = idAt(row, i);
       out[at + params.k] = logitAt(row, i);
     }
     more += u32(key > least);

@@ -5,7 +5,8 @@
 // 1. Each thread asks for its part of the row, then for its first codes, which arrive while the row is normalised.
 // 2. The int8 row lies in workgroup memory by quarters of blocks, so that the 16 threads of a team, which take neighbouring
 //    vectors of codes, take neighbouring vectors of activations too.
-// 3. A team makes OUTPUTS sums; `outputOf` and `finish` of another file say which, and what becomes of them.
+// 3. A team makes OUTPUTS sums; `outputOf` and `finish` of another file say which, and what becomes of them. What `finish`
+//    needs from memory `prepare` asks for while the row is on its way.
 // 4. Each team's thread begins with minus the sum of 16 threads' activations: together they subtract the row's sum.
 //
 // Constants: COLUMNS, a multiple of 128; AHEAD, the vectors of codes of an output that a thread asks for early.
@@ -42,6 +43,7 @@ const FIRST = 7; // binding of the first matrix
 var<workgroup> row: array<vec4<u32>, 4u * QUADS>;         // (4 quarters, QUADS)
 var<workgroup> rowSums: array<vec4<i32>, 64>;             // (256) of each thread's activations
 var<workgroup> teamSums: array<vec4<i32>, 64u * OUTPUTS>; // (OUTPUTS, TEAMS, TEAM)
+var<workgroup> laneSums: array<i32, TEAM>;                // of 16 threads' activations each
 
 /** A matrix, and one of its rows. */
 struct Place {
@@ -86,6 +88,8 @@ fn ternaryRow(@builtin(workgroup_id) id: vec3<u32>, @builtin(local_invocation_in
     }
   }
 
+  prepare(group, thread);
+
   var part = vec2(0.0);
   for (var j = 0u; j < HELD; j++) {
     let v = select(vec4(0.0), z[j], thread + THREADS * j < END);
@@ -111,10 +115,11 @@ fn ternaryRow(@builtin(workgroup_id) id: vec3<u32>, @builtin(local_invocation_in
   rowSums[thread / 4u][thread % 4u] = sum;
   workgroupBarrier();
 
-  let sums16 = rowSums[4u * lane] + rowSums[4u * lane + 1u] + rowSums[4u * lane + 2u] + rowSums[4u * lane + 3u];
+  let laneSum = total(rowSums[4u * lane] + rowSums[4u * lane + 1u] + rowSums[4u * lane + 2u] + rowSums[4u * lane + 3u]);
+  if thread < TEAM { laneSums[thread] = laneSum; }
   var acc: array<i32, OUTPUTS>;
   for (var i = 0u; i < OUTPUTS; i++) {
-    acc[i] = -total(sums16);
+    acc[i] = -laneSum;
     for (var step = 0u; step < AHEAD; step++) {
       let quad = lane + TEAM * step;
       if quad < QUADS { acc[i] += dots(ahead[i * AHEAD + step], quad); }
@@ -132,9 +137,9 @@ fn ternaryRow(@builtin(workgroup_id) id: vec3<u32>, @builtin(local_invocation_in
 
   finish(group, thread, scale.absmax / 127.0);
   if group == 0u && thread == THREADS - 1u {
-    var sum = vec4<i32>();
-    for (var i = 0u; i < 64u; i++) { sum += rowSums[i]; }
+    var sum = 0;
+    for (var i = 0u; i < TEAM; i++) { sum += laneSums[i]; }
     scales[0] = scale.absmax / 127.0;
-    sums[0] = total(sum);
+    sums[0] = sum;
   }
 }

@@ -41,6 +41,8 @@ export class Runner {
   readonly #batch: BatchWindows;
   /** elements of one array of the batch */
   readonly #stride: number;
+  /** what is written to the device for a batch */
+  readonly #words: Int32Array;
   readonly #records: Op[][] = [];
   readonly #plans = new Map<string, Plan>();
   readonly #staging = new Map<number, GPUBuffer[]>();
@@ -48,14 +50,14 @@ export class Runner {
 
   static async create(memory: Memory, options: RunnerOptions) {
     const stride = Math.ceil(options.maxRows / 64) * 64;
-    const arrays = await memory.allocate(16 * stride, "batch");
-    const at = (i: number) => partOf(arrays, 4 * i * stride, 4 * stride);
+    const arrays = await memory.allocate(4 * (4 + DRAW_WORDS) * stride, "batch");
+    const at = (i: number, width = 1) => partOf(arrays, 4 * i * stride, 4 * width * stride);
     const batch: BatchWindows = {
       tokens: at(0),
       slots: at(1),
       positions: at(2),
       outputs: at(3),
-      draws: await memory.allocate(4 * DRAW_WORDS * options.maxRows, "draws"),
+      draws: at(4, DRAW_WORDS),
       ids: await memory.allocate(4 * options.maxRows, "sampled ids"),
       sampled: await memory.allocate(4 * MOST_SLOTS, "sampled ids by slot"),
     };
@@ -69,6 +71,7 @@ export class Runner {
   ) {
     this.#batch = batch;
     this.#stride = options.stride;
+    this.#words = new Int32Array((4 + DRAW_WORDS) * options.stride);
     this.#planner = new Planner(memory, batch, options);
     this.#timestamps = options.profile ? Timestamps.of(memory.device) : undefined;
   }
@@ -130,16 +133,17 @@ export class Runner {
     };
   }
 
-  #write({ tokens, slots, positions, outputs, draws }: RunRequest): void {
-    const { device } = this.memory;
+  /** All arrays of a batch lie in one buffer, and are written at once. */
+  #write({ tokens, slots, positions, outputs, draws = [] }: RunRequest): void {
     const stride = this.#stride;
-    const words = new Int32Array(3 * stride + outputs.length);
+    const words = this.#words;
     words.set(tokens);
     words.set(slots, stride);
     words.set(positions, 2 * stride);
     words.set(outputs, 3 * stride);
-    device.write(this.#batch.tokens.buffer, 0, words);
-    if (draws !== undefined && draws.length > 0) device.write(this.#batch.draws.buffer, 0, packDraws(draws));
+    words.set(packDraws(draws), 4 * stride);
+    const count = 4 * stride + DRAW_WORDS * draws.length;
+    this.memory.device.write(this.#batch.tokens.buffer, 0, words.subarray(0, count));
   }
 
   /** Records the plan; what comes back is copied into a buffer that can be mapped. */
@@ -168,7 +172,8 @@ export class Runner {
         pass ??= encoder.beginComputePass(this.#timestamps?.next(step) ?? {});
         pass.setPipeline(step.pipeline);
         pass.setBindGroup(0, step.group);
-        pass.dispatchWorkgroups(...step.grid);
+        const [x, y, z] = step.grid;
+        pass.dispatchWorkgroups(x, y, z);
       }
     }
     endPass();

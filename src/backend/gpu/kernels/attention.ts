@@ -3,6 +3,8 @@ import type { Binding, Call, Kernel, Window } from "../kernel.js";
 
 /** Positions that one workgroup takes at a time; a row's bits depend on it. */
 export const CHUNK = 128;
+/** Positions up to which a workgroup walks its chunks: two in a row take no longer than a dispatch that merges them. */
+const WALKED = 2 * CHUNK;
 /** With more rows than this a workgroup walks all chunks of its row: there are enough workgroups then. */
 const MOST_CHUNKED_ROWS = 16;
 
@@ -54,7 +56,7 @@ export function attend(
 ): Call[] {
   const { out, partials, positions, heads, kvHeads, rows, longest } = a;
   const blocks = kvHeads * Math.ceil(heads / kvHeads / headsOf(a));
-  if (longest < CHUNK || rows > MOST_CHUNKED_ROWS) return [chunked(a, "attend", out, [blocks, rows, 1])];
+  if (longest < WALKED || rows > MOST_CHUNKED_ROWS) return [chunked(a, "attend", out, [blocks, rows, 1])];
   const chunks = Math.floor(longest / CHUNK) + 1;
   const columns = a.headDim / 4;
   return [

@@ -41,9 +41,9 @@ function select(
 ): Call {
   return {
     kernel: {
-      name: p.candidates ? `best (merge, ${p.segment})` : "best",
-      files: ["select"],
-      entryPoint: "best",
+      name: `best (${[...(p.candidates ? ["merge"] : []), k === 1 ? "one" : p.segment].join(", ")})`,
+      files: ["select-entries", k === 1 ? "select-one" : "select"],
+      entryPoint: k === 1 ? "bestOne" : "best",
       constants: { CANDIDATES: p.candidates ? 1 : 0, HELD: p.segment <= SEGMENT ? p.segment : 1 },
       params: [
         { name: "entries", type: "u32" },
@@ -63,7 +63,7 @@ function select(
 }
 
 /** Draws as `sample` reads them. */
-export function packDraws(draws: readonly Draw[]): Uint32Array {
+export function packDraws(draws: readonly Draw[]): Int32Array {
   const view = new DataView(new ArrayBuffer(draws.length * DRAW_WORDS * 4));
   draws.forEach(({ temperature, topK, topP, minP, random }, i) => {
     const at = i * DRAW_WORDS * 4;
@@ -73,7 +73,7 @@ export function packDraws(draws: readonly Draw[]): Uint32Array {
     view.setFloat32(at + 12, minP, true);
     view.setFloat32(at + 16, random, true);
   });
-  return new Uint32Array(view.buffer);
+  return new Int32Array(view.buffer);
 }
 
 /** ids[j], and sampled[slot of row outputs[j]], = one of the best of wanted row j, as draw j says. */

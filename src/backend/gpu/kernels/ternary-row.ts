@@ -20,6 +20,7 @@ export interface RowOperands {
 
 /** What follows the matrices in the same dispatch. */
 export type Finish =
+  /** results are kept, and added to the residual stream where asked */
   | { readonly kind: "store" }
   | Rope
   /** of two matrices the first one's result becomes activation(first) * second */
@@ -66,7 +67,7 @@ export function ternaryRow({ x, weight, eps, columns, quantized, projections }: 
       files: [
         ...["norm-row", "norm-weight", "ternary-row", "ternary-share", `ternary-${matrices}`],
         ...more.files,
-        `row-${finish.kind}`,
+        `row-${addTo === undefined ? finish.kind : "add"}`,
       ],
       entryPoint: "ternaryRow",
       constants: {

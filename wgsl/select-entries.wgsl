@@ -1,0 +1,45 @@
+// Entries of a row that are ranked: logits, or candidates that a first choice left. Constants: CANDIDATES, 0 where `source`
+// holds logits, and an entry's id is its index, 1 where it holds blocks of k ids and their k logits.
+
+struct Params {
+  entries: u32, // of a row
+  segment: u32, // entries of a workgroup
+  k: u32,
+  stride: u32, // words of a row of `source`
+}
+
+const THREADS = 256u;
+const NONE = 0xffffffffu;
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> source: array<u32>;
+@group(0) @binding(2) var<storage, read_write> out: array<u32>; // (rows, segments, k ids and k logits)
+
+fn place(row: u32, i: u32) -> u32 {
+  if CANDIDATES == 1u {
+    return row * params.stride + i / params.k * 2u * params.k + i % params.k;
+  }
+  return row * params.stride + i;
+}
+
+fn logitAt(row: u32, i: u32) -> u32 {
+  return source[place(row, i) + select(0u, params.k, CANDIDATES == 1u)];
+}
+
+/** Ascends with the logit; 0 for NaN. */
+fn keyOf(bits: u32) -> u32 {
+  if (bits & 0x7fffffffu) > 0x7f800000u {
+    return 0u;
+  }
+  if (bits & 0x7fffffffu) == 0u {
+    return 0x80000000u; // -0 equals 0
+  }
+  return select(bits | 0x80000000u, ~bits, bits >= 0x80000000u);
+}
+
+fn idAt(row: u32, i: u32) -> u32 {
+  if CANDIDATES == 1u {
+    return source[place(row, i)];
+  }
+  return i;
+}
