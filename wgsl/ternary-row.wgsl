@@ -2,7 +2,7 @@
 // itself: that costs less than a dispatch of its own (1.9 us on an H200, and as much to fill the machine again). The first
 // workgroup leaves in memory what `norm-quantize` would.
 //
-// 1. Each thread asks for its part of the row, then for its first codes, which arrive while the row is normalised.
+// 1. Each thread asks for its part of the row (`taken` of another file), then for its first codes, which arrive while the row is normalised.
 // 2. The int8 row lies in workgroup memory by quarters of blocks, so that the 16 threads of a team, which take neighbouring
 //    vectors of codes, take neighbouring vectors of activations too.
 // 3. A team makes OUTPUTS sums; `outputOf` and `finish` of another file say which, and what becomes of them. What `finish`
@@ -29,12 +29,10 @@ struct Params {
   half: u32, // headDim / 2
   capacity: u32, // positions of a slot
   positionAt: u32, // where the position lies in `places`
+  chunks: u32, // of attention, where the row is their sum
 }
 
-const FIRST = 7; // binding of the first matrix
-
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(2) var<storage, read> x: array<vec4<f32>>;            // (columns)
 @group(0) @binding(3) var<storage, read_write> normed: array<vec4<f32>>; // (columns)
 @group(0) @binding(4) var<storage, read_write> values: array<u32>;       // (columns) int8
 @group(0) @binding(5) var<storage, read_write> scales: array<f32>;       // (1)
@@ -76,7 +74,7 @@ fn ternaryRow(@builtin(workgroup_id) id: vec3<u32>, @builtin(local_invocation_in
 
   var z: array<vec4<f32>, HELD>; // x, then x * weight, then normalised
   var weights: array<vec4<f32>, HELD>;
-  for (var j = 0u; j < HELD; j++) { z[j] = x[min(thread + THREADS * j, END - 1u)]; }
+  for (var j = 0u; j < HELD; j++) { z[j] = taken(min(thread + THREADS * j, END - 1u)); }
   for (var j = 0u; j < HELD; j++) { weights[j] = weightAt(min(thread + THREADS * j, END - 1u)); }
   var places: array<Place, OUTPUTS>;
   var ahead: array<vec4<u32>, OUTPUTS * AHEAD>;
@@ -92,7 +90,9 @@ fn ternaryRow(@builtin(workgroup_id) id: vec3<u32>, @builtin(local_invocation_in
 
   var part = vec2(0.0);
   for (var j = 0u; j < HELD; j++) {
-    let v = select(vec4(0.0), z[j], thread + THREADS * j < END);
+    let inside = thread + THREADS * j < END;
+    let v = select(vec4(0.0), z[j], inside);
+    if inside && group == 0u { keepTaken(thread + THREADS * j, v); }
     z[j] = v * weights[j];
     part = grown(part, v, z[j]);
   }

@@ -1,7 +1,14 @@
 /** What a single row's joined dispatches leave is what their ops leave one by one, bit for bit, and so is a longer batch's row. */
 import assert from "node:assert/strict";
 import type { Call, Window } from "../../src/backend/gpu/kernel.js";
-import { attend, CHUNK, partialBytes, ropeStore } from "../../src/backend/gpu/kernels/attention.js";
+import {
+  attend,
+  attendChunks,
+  CHUNK,
+  chunksOf,
+  partialBytes,
+  ropeStore,
+} from "../../src/backend/gpu/kernels/attention.js";
 import { gate } from "../../src/backend/gpu/kernels/ffn.js";
 import { normQuantize } from "../../src/backend/gpu/kernels/norm.js";
 import { ternary } from "../../src/backend/gpu/kernels/ternary.js";
@@ -51,7 +58,7 @@ async function operands(h: Harness, columns: number, outputs: readonly number[],
   }
 }
 
-type Parts = Parameters<typeof ternaryRow>[0];
+type Parts = Parameters<typeof ternaryRow>[0] & { readonly x: Window };
 
 function apart({ x, weight, eps, columns, quantized, projections }: Parts): Call[] {
   return [
@@ -141,5 +148,38 @@ for (const { heads, kvHeads, headDim } of [
         assert.deepEqual(both[0], both[1]);
       },
     );
+  }
+}
+
+for (const { heads, kvHeads, headDim } of [
+  { heads: 4, kvHeads: 2, headDim: 64 },
+  { heads: 5, kvHeads: 1, headDim: 128 },
+  { heads: 8, kvHeads: 8, headDim: 16 },
+]) {
+  for (const position of [2 * CHUNK, 4 * CHUNK - 1, 7 * CHUNK + 3, 9 * CHUNK]) {
+    kernelTest(`a row from chunks: ${heads} heads, ${kvHeads} kv of ${headDim}, position ${position}`, async (h) => {
+      const random = generator(position + heads);
+      const noise = (n: number) => h.from(Float32Array.from({ length: n }, () => (random() % 2001) / 1000 - 1));
+      const shape = { heads, kvHeads, headDim, capacity: 10 * CHUNK, rows: 1 };
+      const width = heads * headDim;
+      const stored = kvHeads * shape.capacity * headDim;
+      const [q, keys, values] = [await noise(width), await noise(stored), await noise(stored)];
+      const [slots, positions] = [await h.from(Int32Array.of(0)), await h.from(Int32Array.of(position))];
+      const partials = await h.zeros(partialBytes(shape));
+      const run = await operands(h, width, [40], true);
+      const both = [];
+      for (const joined of [true, false]) {
+        const context = await h.zeros(4 * width);
+        const mixed = { ...shape, slots, positions, q, keys, values, partials, out: context, longest: position };
+        const chunks = { partials, positions, context, chunks: chunksOf(position), headDim };
+        const left = await run((parts) =>
+          joined
+            ? [attendChunks(mixed), ternaryRow({ ...parts, x: chunks }, { kind: "store" })]
+            : [...attend(mixed), ...apart({ ...parts, x: context })],
+        );
+        both.push({ ...left, context: await h.words(context) });
+      }
+      assert.deepEqual(both[0], both[1]);
+    });
   }
 }

@@ -29,9 +29,10 @@ export class Device {
   readonly gpu: GPUDevice;
   readonly description: string;
   readonly software: boolean;
-  /** rejects when the device is lost or reports an error; races with every wait */
-  readonly #failed: Promise<never>;
-  #fail: (error: TernionError) => void = () => {};
+  /** what was the matter, when the device is lost or has reported an error */
+  #fault: TernionError | undefined;
+  /** the waits that a fault ends */
+  readonly #waits = new Set<(error: TernionError) => void>();
   readonly #pipelines = new Map<string, Promise<GPUComputePipeline>>();
   readonly #sources = new Map<string, Promise<string>>();
   readonly #shaders: URL;
@@ -65,10 +66,6 @@ export class Device {
     this.software = software;
     this.description = `${describe(adapter.info)}${software ? " (software)" : ""}`;
     this.#shaders = choice.shaders ?? new URL("../../../../wgsl/", import.meta.url);
-    this.#failed = new Promise((_, reject) => {
-      this.#fail = reject;
-    });
-    this.#failed.catch(() => {}); // whoever waits hears of it
     gpu.lost.then(({ reason, message }) => {
       if (this.#closed) return;
       this.#fail(
@@ -252,8 +249,18 @@ export class Device {
     return known;
   }
 
+  #fail(error: TernionError): void {
+    this.#fault ??= error;
+    for (const reject of this.#waits) reject(this.#fault);
+  }
+
+  /** `work`, or what ends the device meanwhile. (A race with one promise of the device's would keep every wait alive.) */
   #orFail<T>(work: Promise<T>): Promise<T> {
-    return Promise.race([work, this.#failed]);
+    return new Promise<T>((resolve, reject) => {
+      if (this.#fault !== undefined) return reject(this.#fault);
+      this.#waits.add(reject);
+      work.then(resolve, reject).finally(() => this.#waits.delete(reject));
+    });
   }
 }
 

@@ -4,7 +4,7 @@
  */
 
 import type { Call, Window } from "./kernel.js";
-import { attend, CHUNK, partialBytes, ropeStore } from "./kernels/attention.js";
+import { attend, attendChunks, CHUNK, chunksOf, isChunked, partialBytes, ropeStore } from "./kernels/attention.js";
 import { embed, logits } from "./kernels/dense.js";
 import { gate } from "./kernels/ffn.js";
 import { best, bestScratchBytes, sample } from "./kernels/head.js";
@@ -20,6 +20,11 @@ export const HEAD_ROWS = 32;
 
 /** Matrices of one `ternary` call. */
 const MOST_PROJECTIONS = 3;
+
+/** Chunks of attention that every workgroup of the matrix behind them merges for itself; more have a dispatch of their own. */
+const MOST_MERGED = 8;
+
+type Attend = Op & { op: "attend" };
 
 /** What a plan depends on beside its ops. */
 export interface BatchShape {
@@ -48,10 +53,13 @@ export type Step =
   | { readonly kind: "copy"; readonly from: Window; readonly to: Window }
   | { readonly kind: "mark"; readonly from: Window };
 
-/** Positions are told apart by chunks of attention only, so that a plan serves many tokens. */
+/**
+ * Positions are told apart by chunks of attention only, and their number is taken up to a power of two, so that a plan serves
+ * many tokens.
+ */
 export function longestOf(positions: Int32Array): number {
   const longest = positions.reduce((a, b) => Math.max(a, b), 0);
-  return (Math.floor(longest / CHUNK) + 1) * CHUNK - 1;
+  return 2 ** Math.ceil(Math.log2(chunksOf(longest))) * CHUNK - 1;
 }
 
 export class Planner {
@@ -68,9 +76,9 @@ export class Planner {
     const steps: Step[] = [];
     for (let i = 0; i < ops.length; i++) {
       const [op, next] = [ops[i], ops[i + 1]];
-      const row = this.options.joinRows && shape.rows === 1 ? joinRow(this.memory, ops, i, this.batch) : undefined;
+      const row = await this.#joined(ops, i, shape);
       if (row !== undefined) {
-        steps.push(...calls([row.call]));
+        steps.push(...calls(row.calls));
         i += row.count - 1;
       } else if (op.op === "gate" && next?.op === "normQuantize" && next.x === op.out && op.up !== op.out) {
         steps.push(...calls([this.#gateNorm(op, next, shape)]));
@@ -80,6 +88,30 @@ export class Planner {
       }
     }
     return steps;
+  }
+
+  /** The calls of several ops of a single row, from ops[i] on; undefined where none can be joined. */
+  async #joined(
+    ops: readonly Op[],
+    i: number,
+    shape: BatchShape,
+  ): Promise<{ calls: readonly Call[]; count: number } | undefined> {
+    const { memory, batch } = this;
+    if (!this.options.joinRows || shape.rows > 1) return undefined;
+    const [op, next] = [ops[i], ops[i + 1]];
+    if (op.op !== "attend") {
+      const row = joinRow(memory, ops, i, { batch });
+      return row && { calls: [row.call], count: row.count };
+    }
+    const { headDim, positions: capacity } = memory.cacheOf(op.cache).shape;
+    const longest = Math.min(shape.longest, capacity - 1);
+    const chunks = chunksOf(longest);
+    const follows = next?.op === "normQuantize" && next.x === op.out;
+    if (!follows || !isChunked(1, longest) || chunks > MOST_MERGED) return undefined;
+    const attention = await this.#attention(op, shape);
+    const { partials, positions, out: context } = attention;
+    const row = joinRow(memory, ops, i + 1, { batch, partials: { partials, positions, context, chunks, headDim } });
+    return row && { calls: [attendChunks(attention), row.call], count: row.count + 1 };
   }
 
   async #stepsOf(op: Op, shape: BatchShape): Promise<Step[]> {
@@ -110,7 +142,7 @@ export class Planner {
         return calls([ropeStore(all)]);
       }
       case "attend":
-        return calls(await this.#attend(op, shape));
+        return calls(attend(await this.#attention(op, shape)));
       case "gate":
         return this.#gate(op, rows);
       case "normOutputs": {
@@ -178,7 +210,7 @@ export class Planner {
     return calls;
   }
 
-  async #attend(op: Op & { op: "attend" }, { rows, longest }: BatchShape): Promise<Call[]> {
+  async #attention(op: Attend, { rows, longest }: BatchShape): Promise<Parameters<typeof attend>[0]> {
     const { memory, batch } = this;
     const { shape, keys, values } = memory.cacheOf(op.cache);
     const { kvHeads, headDim, positions: capacity } = shape;
@@ -188,7 +220,7 @@ export class Planner {
     if (this.#partials === undefined || this.#partials.size < bytes) {
       this.#partials = await memory.allocate(bytes, "attention partials");
     }
-    return attend({
+    return {
       out: memory.tensor(op.out).window,
       q: q.window,
       keys: keys[op.layer],
@@ -202,7 +234,7 @@ export class Planner {
       capacity,
       rows,
       longest: Math.min(longest, capacity - 1),
-    });
+    };
   }
 
   /** A buffer may be bound for reading and for writing, but not as both: an `up` that is the result is copied first. */

@@ -3,9 +3,9 @@
  * Everything that the ops would write is written all the same.
  */
 import type { Call, Window } from "./kernel.js";
-import { type Finish, rowMemory, ternaryRow } from "./kernels/ternary-row.js";
+import { type Finish, type Partials, rowMemory, ternaryRow } from "./kernels/ternary-row.js";
 import type { Memory } from "./memory.js";
-import type { NormQuantize, Op, Ternary } from "./record.js";
+import type { Gate, NormQuantize, Op, Ternary } from "./record.js";
 
 type RopeStore = Op & { op: "ropeStore" };
 
@@ -21,44 +21,57 @@ export interface JoinedRow {
   readonly count: number;
 }
 
-/** What begins at `ops[i]`; undefined where nothing can be joined. */
-export function joinRow(memory: Memory, ops: readonly Op[], i: number, batch: Places): JoinedRow | undefined {
+/** A norm and the matrices behind it. */
+interface Start {
+  readonly memory: Memory;
+  readonly norm: NormQuantize;
+  readonly ternary: Ternary;
+  /** input of the norm */
+  readonly x: Window | Partials;
+}
+
+/**
+ * What begins at `ops[i]`, a norm; undefined where nothing can be joined. `partials`, where given, stand for the norm's
+ * input.
+ */
+export function joinRow(
+  memory: Memory,
+  ops: readonly Op[],
+  i: number,
+  { batch, partials }: { batch: Places; partials?: Partials | undefined },
+): JoinedRow | undefined {
   const [norm, ternary, third] = ops.slice(i, i + 3);
   if (norm?.op !== "normQuantize" || ternary?.op !== "ternary" || ternary.x !== norm.out) return undefined;
   const { width } = memory.quantizedOf(norm.out);
   const { maxComputeWorkgroupStorageSize } = memory.device.gpu.limits;
   if (rowMemory(width) > maxComputeWorkgroupStorageSize || width % 128 !== 0) return undefined;
 
-  const candidates: JoinedRow[] = [];
-  if (third?.op === "ropeStore") {
-    const call = rope(memory, norm, ternary, third, batch);
-    if (call !== undefined) candidates.push({ call, count: 3 });
-  }
-  if (third?.op === "gate") {
-    const [gate, up] = ternary.projections;
-    const follows = ternary.projections.length === 2 && third.gate === gate.out && third.up === up.out;
-    if (follows && third.out === gate.out && memory.ternaryOf(gate.weight).rows === memory.ternaryOf(up.weight).rows) {
-      const call = rowCall(memory, norm, ternary, { kind: "gate", activation: third.activation });
-      candidates.push({ call, count: 3 });
-    }
-  }
-  const added = ternary.projections.some(({ addTo }) => addTo !== undefined);
-  if (ternary.projections.length <= (added ? 1 : 3)) {
-    candidates.push({ call: rowCall(memory, norm, ternary, { kind: "store" }), count: 2 });
-  }
-  return candidates.find(({ call }) => isPossible(memory, call));
+  const start: Start = { memory, norm, ternary, x: partials ?? memory.tensor(norm.x).window };
+  const candidates: (JoinedRow | undefined)[] = [
+    third?.op === "ropeStore" ? withRope(start, third, batch) : undefined,
+    third?.op === "gate" ? withGate(start, third) : undefined,
+    alone(start),
+  ];
+  return candidates.find((row) => row !== undefined && isPossible(memory, row.call));
 }
 
-function rope(
-  memory: Memory,
-  norm: NormQuantize,
-  ternary: Ternary,
-  store: RopeStore,
-  { slots, positions }: Places,
-): Call | undefined {
+function alone(start: Start): JoinedRow | undefined {
+  const { projections } = start.ternary;
+  const most = projections.some(({ addTo }) => addTo !== undefined) ? 1 : 3;
+  return projections.length > most ? undefined : { call: rowCall(start, { kind: "store" }), count: 2 };
+}
+
+function withGate(start: Start, { gate, up, out, activation }: Gate): JoinedRow | undefined {
+  const [first, second, third] = start.ternary.projections;
+  const rows = [first, second].map((projection) => projection && start.memory.ternaryOf(projection.weight).rows);
+  const follows = third === undefined && first?.out === gate && second?.out === up && rows[0] === rows[1];
+  return follows && out === gate ? { call: rowCall(start, { kind: "gate", activation }), count: 3 } : undefined;
+}
+
+function withRope(start: Start, store: RopeStore, { slots, positions }: Places): JoinedRow | undefined {
+  const { memory, ternary } = start;
   const { projections } = ternary;
-  const ordered = [store.q, store.k, store.v].map((out) => projections.find((projection) => projection.out === out));
-  const [q, k, v] = ordered;
+  const [q, k, v] = [store.q, store.k, store.v].map((out) => projections.find((projection) => projection.out === out));
   const { shape, angles, keys, values } = memory.cacheOf(store.cache);
   const { headDim, positions: capacity } = shape;
   if (projections.length !== 3 || q === undefined || k === undefined || v === undefined) return undefined;
@@ -66,32 +79,21 @@ function rope(
   // one binding for both
   const size = positions.offset + positions.size - slots.offset;
   const places = { buffer: slots.buffer, offset: slots.offset, size };
-  return rowCall(
-    memory,
-    norm,
-    { ...ternary, projections: [q, k, v] },
-    {
-      kind: "rope",
-      angles,
-      places,
-      positionAt: (positions.offset - slots.offset) / 4,
-      keys: keys[store.layer],
-      values: values[store.layer],
-      headDim,
-      capacity,
-    },
-  );
+  const positionAt = (positions.offset - slots.offset) / 4;
+  const cache = { keys: keys[store.layer], values: values[store.layer], headDim, capacity };
+  const ordered = { ...start, ternary: { ...ternary, projections: [q, k, v] } };
+  return { call: rowCall(ordered, { kind: "rope", angles, places, positionAt, ...cache }), count: 3 };
 }
 
-function rowCall(memory: Memory, norm: NormQuantize, { projections }: Ternary, finish: Finish): Call {
+function rowCall({ memory, norm, ternary, x }: Start, finish: Finish): Call {
   const { width, normed, values, scales, sums } = memory.quantizedOf(norm.out);
   const operands = {
-    x: memory.tensor(norm.x).window,
+    x,
     weight: memory.normOf(norm.weight),
     eps: norm.eps,
     columns: width,
     quantized: { normed, values, scales, sums },
-    projections: projections.map(({ weight, out, addTo }) => ({
+    projections: ternary.projections.map(({ weight, out, addTo }) => ({
       ...memory.ternaryOf(weight),
       out: memory.tensor(out).window,
       ...(addTo !== undefined && { addTo: memory.tensor(addTo).window }),

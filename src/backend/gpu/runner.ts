@@ -13,6 +13,10 @@ import { Timestamps } from "./timestamps.js";
 
 /** Slots that an engine may have, see `maxSessions`. */
 const MOST_SLOTS = 1024;
+/** Batches of more rows than this keep the device busy for longer than their commands take to be recorded. */
+const DECODED = 16;
+/** Their dispatches go to the device so many at a time, so that it begins while the host still records. */
+const DISPATCHES = 40;
 /** Plans kept: one for each record and shape of batch. */
 const MOST_PLANS = 64;
 
@@ -81,11 +85,10 @@ export class Runner {
     const plan = await this.#planOf(request);
     const start = performance.now();
     this.#write(request);
-    const { device } = this.memory;
-    const encoder = device.gpu.createCommandEncoder();
-    const staging = this.#encode(encoder, plan);
-    const times = this.#timestamps?.resolve(encoder);
-    device.gpu.queue.submit([encoder.finish()]);
+    const { staging, times } = this.#encode(
+      plan,
+      request.tokens.length > DECODED ? DISPATCHES : Number.POSITIVE_INFINITY,
+    );
     const host = { ms: performance.now() - start, dispatches: plan.dispatches };
     return { later: this.#results(plan, staging, times).then((result) => ({ ...result, host })) };
   }
@@ -146,16 +149,23 @@ export class Runner {
     this.memory.device.write(this.#batch.tokens.buffer, 0, words.subarray(0, count));
   }
 
-  /** Records the plan; what comes back is copied into a buffer that can be mapped. */
-  #encode(encoder: GPUCommandEncoder, plan: Plan): GPUBuffer | undefined {
+  /** Records and submits the plan; what comes back is copied into a buffer that can be mapped. */
+  #encode(plan: Plan, dispatches: number): { staging: GPUBuffer | undefined; times: Promise<OpTime[]> | undefined } {
+    const { gpu } = this.memory.device;
     const wanted = windowsOf(plan);
     const bytes = wanted.reduce((sum, { size }) => sum + size, 0);
     const staging = bytes === 0 ? undefined : this.#takeStaging(bytes);
     let at = [plan.ids, plan.best].reduce((sum, window) => sum + (window?.size ?? 0), 0);
+    let encoder = gpu.createCommandEncoder();
     let pass: GPUComputePassEncoder | undefined;
+    let recorded = 0;
     const endPass = () => {
       pass?.end();
       pass = undefined;
+    };
+    const submit = () => {
+      endPass();
+      gpu.queue.submit([encoder.finish()]);
     };
     const copy = (from: Window, to: GPUBuffer, offset: number) => {
       endPass();
@@ -174,16 +184,21 @@ export class Runner {
         pass.setBindGroup(0, step.group);
         const [x, y, z] = step.grid;
         pass.dispatchWorkgroups(x, y, z);
+        if (++recorded % dispatches > 0) continue;
+        submit();
+        encoder = gpu.createCommandEncoder();
       }
     }
-    endPass();
     let offset = 0;
     for (const window of [plan.ids, plan.best]) {
       if (window === undefined) continue;
       copy(window, staging as GPUBuffer, offset);
       offset += window.size;
     }
-    return staging;
+    endPass();
+    const times = this.#timestamps?.resolve(encoder);
+    submit();
+    return { staging, times };
   }
 
   async #results(

@@ -54,17 +54,16 @@ export function partialBytes(a: { rows: number; heads: number; headDim: number; 
 export function attend(
   a: Shape & { longest: number } & Record<"out" | "q" | "keys" | "values" | "slots" | "positions" | "partials", Window>,
 ): Call[] {
-  const { out, partials, positions, heads, kvHeads, rows, longest } = a;
-  const blocks = kvHeads * Math.ceil(heads / kvHeads / headsOf(a));
-  if (longest < WALKED || rows > MOST_CHUNKED_ROWS) return [chunked(a, "attend", out, [blocks, rows, 1])];
-  const chunks = Math.floor(longest / CHUNK) + 1;
+  const { out, partials, positions, heads, rows, longest } = a;
+  if (!isChunked(rows, longest)) return [chunked(a, "attend", out, [blocksOf(a), rows, 1])];
+  const chunks = chunksOf(longest);
   const columns = a.headDim / 4;
   return [
-    chunked(a, "attendChunks", partials, [chunks, blocks, rows]),
+    attendChunks(a),
     {
       kernel: {
         name: "attend (combine)",
-        files: ["attend-merge", "attend-combine"],
+        files: ["attend-merge", "attend-partials", "attend-combine"],
         entryPoint: "combine",
         constants: {},
         params: ["heads", "columns", "chunks"].map(u32),
@@ -76,6 +75,20 @@ export function attend(
     },
   ];
 }
+
+/** Chunks of rows that see up to position `longest`. */
+export const chunksOf = (longest: number) => Math.floor(longest / CHUNK) + 1;
+
+/** Whether `attend` leaves chunks of a row to be merged. */
+export const isChunked = (rows: number, longest: number) => longest >= WALKED && rows <= MOST_CHUNKED_ROWS;
+
+/** The first half of `attend` where it is chunked: leaves `partials` (rows, heads, chunks, headDim + 4). */
+export function attendChunks(a: Parameters<typeof attend>[0]): Call {
+  return chunked(a, "attendChunks", a.partials, [chunksOf(a.longest), blocksOf(a), a.rows]);
+}
+
+/** Workgroups of a row. */
+const blocksOf = (a: Shape) => a.kvHeads * Math.ceil(a.heads / a.kvHeads / headsOf(a));
 
 /** Query heads of a workgroup. */
 const headsOf = ({ heads, kvHeads }: Shape) => (heads === kvHeads ? 1 : 4);
@@ -97,7 +110,7 @@ function chunked(
       params: [...["heads", "kvHeads", "capacity", "chunks"].map(u32), { name: "scale", type: "f32" }],
       bindings: [...["q", "keys", "values", "slots", "positions"].map(read), written("out")],
     },
-    params: { heads, kvHeads, capacity, chunks: Math.floor(longest / CHUNK) + 1, scale: 1 / Math.sqrt(headDim) },
+    params: { heads, kvHeads, capacity, chunks: chunksOf(longest), scale: 1 / Math.sqrt(headDim) },
     bindings: { q, slots, positions, out, keys, values },
     grid,
   };

@@ -6,8 +6,8 @@ import type { Dense, QuantizedWindows } from "./operands.js";
 import { bindingsOf, bytesOf, MATRICES, named, type TernaryProjection, windowsOf } from "./ternary.js";
 
 export interface RowOperands {
-  /** f32 (columns); no projection writes to it */
-  readonly x: Window;
+  /** f32 (columns), or what chunks of attention add up to; no projection writes to it */
+  readonly x: Window | Partials;
   readonly weight: Dense;
   readonly eps: number;
   /** a multiple of 128 */
@@ -16,6 +16,16 @@ export interface RowOperands {
   readonly quantized: QuantizedWindows;
   /** 1 to 3; with `addTo` only one */
   readonly projections: readonly TernaryProjection[];
+}
+
+/** A row in chunks, as `attendChunks` leaves it, and where the row itself goes. */
+export interface Partials {
+  readonly partials: Window;
+  readonly positions: Window;
+  readonly chunks: number;
+  readonly headDim: number;
+  /** f32 (columns) */
+  readonly context: Window;
 }
 
 /** What follows the matrices in the same dispatch. */
@@ -60,12 +70,13 @@ export function ternaryRow({ x, weight, eps, columns, quantized, projections }: 
   const outputs = OUTPUTS[finish.kind];
   const groups = finish.kind === "gate" ? [rows] : projections.map((projection) => projection.rows);
   const more = finishOf(finish);
+  const input = inputOf(x);
   const ahead = Math.floor(MOST_AHEAD / (finish.kind === "gate" ? 4 : 1));
   return {
     kernel: {
-      name: `norm ternary (${[matrices, ...more.name, columns].join(", ")})`,
+      name: `norm ternary (${[...input.name, matrices, ...more.name, columns].join(", ")})`,
       files: [
-        ...["norm-row", "norm-weight", "ternary-row", "ternary-share", `ternary-${matrices}`],
+        ...["norm-row", "norm-weight", ...input.files, "ternary-row", "ternary-share", `ternary-${matrices}`],
         ...more.files,
         `row-${addTo === undefined ? finish.kind : "add"}`,
       ],
@@ -74,30 +85,63 @@ export function ternaryRow({ x, weight, eps, columns, quantized, projections }: 
         TYPE: NORM_TYPES[weight.type],
         COLUMNS: columns,
         AHEAD: Math.min(ahead, Math.ceil(columns / 64 / 16)),
+        ...input.constants,
         ...more.constants,
       },
       params: [
         ...["outputs0", "outputs1", "outputs2"].map((name) => ({ name, type: "u32" }) as const),
         ...["scale0", "scale1", "scale2", "eps"].map((name) => ({ name, type: "f32" }) as const),
-        ...["half", "capacity", "positionAt"].map((name) => ({ name, type: "u32" }) as const),
+        ...["half", "capacity", "positionAt", "chunks"].map((name) => ({ name, type: "u32" }) as const),
       ],
       bindings: [
-        ...["weight", "x"].map(read),
+        ...["weight", input.first].map(read),
         ...["normed", "values", "scales", "sums"].map(write),
+        ...input.bindings,
         ...projections.flatMap(bindingsOf),
         ...more.bindings,
       ],
     },
     params: {
       eps,
+      chunks: input.chunks,
       ...more.params,
       ...named("outputs", (i) => projections[i]?.rows ?? 0),
       ...named("scale", (i) => projections[i]?.scale ?? 0),
     },
-    bindings: Object.assign({ weight: weight.window, x, ...quantized, ...more.windows }, ...projections.map(windowsOf)),
+    bindings: Object.assign(
+      { weight: weight.window, ...input.windows, ...quantized, ...more.windows },
+      ...projections.map(windowsOf),
+    ),
     bytes: bytesOf(projections),
     grid: [groups.reduce((sum, rows) => sum + Math.ceil(rows / outputs), 0), 1, 1],
   };
+}
+
+function inputOf(x: RowOperands["x"]): InputParts {
+  if (!("partials" in x)) {
+    return { name: [], files: ["row-x"], constants: {}, first: "x", bindings: [], windows: { x }, chunks: 0 };
+  }
+  const { partials, positions, context, chunks, headDim } = x;
+  return {
+    name: ["chunks"],
+    files: ["attend-merge", "attend-partials", "row-partials"],
+    constants: { HEAD_COLUMNS: headDim / 4 },
+    first: "partials",
+    bindings: [read("positions"), write("context")],
+    windows: { partials, positions, context },
+    chunks,
+  };
+}
+
+interface InputParts {
+  readonly name: readonly string[];
+  readonly files: readonly string[];
+  readonly constants: Readonly<Record<string, number>>;
+  /** name of the binding before those of the quantised row */
+  readonly first: string;
+  readonly bindings: readonly Binding[];
+  readonly windows: Readonly<Record<string, Window>>;
+  readonly chunks: number;
 }
 
 interface FinishParts {

@@ -25,8 +25,8 @@ export interface TernaryOperands {
   readonly matrixUnits?: boolean | undefined;
 }
 
-/** Most batch rows of the matrix-vector form. */
-const FEW_ROWS = 16;
+/** Most batch rows of the matrix-vector form, with and without matrix units. */
+const FEW_ROWS = { matrix: 4, tile: 16 } as const;
 
 /** Files of `wgsl/` by the number of matrices. */
 export const MATRICES = ["one", "two", "three"] as const;
@@ -46,7 +46,8 @@ export function ternary(a: TernaryOperands): Call[] {
 }
 
 function dispatch(a: TernaryOperands): Call {
-  const form = a.rows <= FEW_ROWS ? "few" : a.matrixUnits ? "matrix" : "tile";
+  const many = a.matrixUnits ? "matrix" : "tile";
+  const form = a.rows <= FEW_ROWS[many] ? "few" : many;
   const { outputs, entryPoint, file } = FORMS[form];
   const batch = form === "few" ? Math.min(4, 2 ** Math.ceil(Math.log2(a.rows))) : 64;
   const { addTo } = a.projections[0];
