@@ -4,7 +4,16 @@
  */
 
 import type { Call, Window } from "./kernel.js";
-import { attend, attendChunks, CHUNK, chunksOf, isChunked, partialBytes, ropeStore } from "./kernels/attention.js";
+import {
+  type Attention,
+  attend,
+  attendChunks,
+  CHUNK,
+  chunksOf,
+  isChunked,
+  partialBytes,
+  ropeStore,
+} from "./kernels/attention.js";
 import { embed, logits } from "./kernels/dense.js";
 import { gate } from "./kernels/ffn.js";
 import { best, bestScratchBytes, sample } from "./kernels/head.js";
@@ -210,7 +219,7 @@ export class Planner {
     return calls;
   }
 
-  async #attention(op: Attend, { rows, longest }: BatchShape): Promise<Parameters<typeof attend>[0]> {
+  async #attention(op: Attend, { rows, longest }: BatchShape): Promise<Attention> {
     const { memory, batch } = this;
     const { shape, keys, values } = memory.cacheOf(op.cache);
     const { kvHeads, headDim, positions: capacity } = shape;
@@ -234,6 +243,7 @@ export class Planner {
       capacity,
       rows,
       longest: Math.min(longest, capacity - 1),
+      workgroupMemory: memory.device.gpu.limits.maxComputeWorkgroupStorageSize,
     };
   }
 

@@ -47,15 +47,22 @@ export function partialBytes(a: { rows: number; heads: number; headDim: number; 
   return Math.min(a.rows, MOST_CHUNKED_ROWS) * a.heads * Math.ceil(a.capacity / CHUNK) * (a.headDim + 4) * 4;
 }
 
+export type Attention = Shape & {
+  /** largest position of the batch */
+  readonly longest: number;
+  /** bytes that a workgroup may have; default 16 KiB */
+  readonly workgroupMemory?: number | undefined;
+} & Readonly<Record<"out" | "q" | "keys" | "values" | "slots" | "positions" | "partials", Window>>;
+
 /**
- * out = softmax(q k^T / sqrt(headDim)) v over positions 0..position of each row's slot; `longest` is the largest position
- * of the batch. Both forms give the same bits.
+ * out = softmax(q k^T / sqrt(headDim)) v over positions 0..position of each row's slot. All forms give the same bits.
  */
-export function attend(
-  a: Shape & { longest: number } & Record<"out" | "q" | "keys" | "values" | "slots" | "positions" | "partials", Window>,
-): Call[] {
+export function attend(a: Attention): Call[] {
   const { out, partials, positions, heads, rows, longest } = a;
-  if (!isChunked(rows, longest)) return [chunked(a, "attend", out, [blocksOf(a), rows, 1])];
+  if (!isChunked(rows, longest)) {
+    const together = rowsOf(a);
+    return [chunked(a, "attend", { rows: together, out, grid: [blocksOf(a), Math.ceil(rows / together), 1] })];
+  }
   const chunks = chunksOf(longest);
   const columns = a.headDim / 4;
   return [
@@ -83,34 +90,50 @@ export const chunksOf = (longest: number) => Math.floor(longest / CHUNK) + 1;
 export const isChunked = (rows: number, longest: number) => longest >= WALKED && rows <= MOST_CHUNKED_ROWS;
 
 /** The first half of `attend` where it is chunked: leaves `partials` (rows, heads, chunks, headDim + 4). */
-export function attendChunks(a: Parameters<typeof attend>[0]): Call {
-  return chunked(a, "attendChunks", a.partials, [chunksOf(a.longest), blocksOf(a), a.rows]);
+export function attendChunks(a: Attention): Call {
+  const grid = [chunksOf(a.longest), blocksOf(a), a.rows] as const;
+  return chunked(a, "attendChunks", { rows: 1, out: a.partials, grid });
 }
 
 /** Workgroups of a row. */
-const blocksOf = (a: Shape) => a.kvHeads * Math.ceil(a.heads / a.kvHeads / headsOf(a));
+const blocksOf = (a: Attention) => a.kvHeads * Math.ceil(a.heads / a.kvHeads / headsOf(a));
+
+/** Workgroups that fill a device; with fewer every query head has its own, which then ends sooner. */
+const FEW_WORKGROUPS = 64;
 
 /** Query heads of a workgroup. */
-const headsOf = ({ heads, kvHeads }: Shape) => (heads === kvHeads ? 1 : 4);
+function headsOf({ heads, kvHeads, rows, longest }: Attention): number {
+  const workgroups = rows * kvHeads * (isChunked(rows, longest) ? chunksOf(longest) : 1);
+  return heads === kvHeads || workgroups < FEW_WORKGROUPS ? 1 : 4;
+}
+
+/** Queries that share the loads of a workgroup, where its memory allows. */
+const MOST_QUERIES = 8;
+
+/** Rows of a workgroup that walks: several where there are so many that workgroups abound. */
+function rowsOf(a: Attention): number {
+  const bytes = MOST_QUERIES * (20 * CHUNK + 4 * a.headDim + 256);
+  const many = a.rows > MOST_CHUNKED_ROWS && bytes <= (a.workgroupMemory ?? 16_384);
+  return many ? MOST_QUERIES / headsOf(a) : 1;
+}
 
 function chunked(
-  a: Parameters<typeof attend>[0],
+  a: Attention,
   entryPoint: "attend" | "attendChunks",
-  out: Window,
-  grid: Call["grid"],
+  { rows: together, out, grid }: { rows: number; out: Window; grid: Call["grid"] },
 ): Call {
-  const { q, keys, values, slots, positions, heads, kvHeads, headDim, capacity, longest } = a;
-  const sharing = headsOf(a) === 1 ? "one" : "four";
+  const { q, keys, values, slots, positions, heads, kvHeads, headDim, capacity, rows, longest } = a;
+  const form = entryPoint === "attend" ? "whole" : "chunks";
   return {
     kernel: {
-      name: `attend (${entryPoint === "attend" ? "whole" : "chunks"}, ${sharing}, ${headDim})`,
-      files: ["attend-merge", `attend-${sharing}`, "attend-chunk"],
+      name: `attend (${form}, ${together} x ${headsOf(a)}, ${headDim})`,
+      files: ["attend-merge", "attend-chunk"],
       entryPoint,
-      constants: { COLUMNS: headDim / 4 },
-      params: [...["heads", "kvHeads", "capacity", "chunks"].map(u32), { name: "scale", type: "f32" }],
+      constants: { COLUMNS: headDim / 4, HEADS: headsOf(a), ROWS: together },
+      params: [...["rows", "heads", "kvHeads", "capacity", "chunks"].map(u32), { name: "scale", type: "f32" }],
       bindings: [...["q", "keys", "values", "slots", "positions"].map(read), written("out")],
     },
-    params: { heads, kvHeads, capacity, chunks: chunksOf(longest), scale: 1 / Math.sqrt(headDim) },
+    params: { rows, heads, kvHeads, capacity, chunks: chunksOf(longest), scale: 1 / Math.sqrt(headDim) },
     bindings: { q, slots, positions, out, keys, values },
     grid,
   };

@@ -1,2 +1,0 @@
-// Query heads share key-value heads.
-const HEADS = 4u;

@@ -1,2 +1,0 @@
-// Every query head has a key-value head of its own.
-const HEADS = 1u;
