@@ -200,8 +200,7 @@ async function cases(lab: Lab, prompt: number, contexts: readonly number[]): Pro
       setPositions(last + 1 - count);
       const cache = { keys: keys[layer], values: values[layer] };
       const all = { ...attention, ...cache, rows: count, out: context, q: q.out, slots, positions, partials };
-      const workgroupMemory = lab.device.gpu.limits.maxComputeWorkgroupStorageSize;
-      return attend({ ...all, longest: last, workgroupMemory });
+      return attend({ ...all, longest: last });
     },
   });
   const rope = (layer: number): Finish => {

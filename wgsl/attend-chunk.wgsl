@@ -1,28 +1,26 @@
-// Attention of up to ROWS rows and HEADS query heads that share a key-value head, over chunks of 128 positions; what a chunk
-// leaves is merged in the order of the chunks. Every key and value is loaded once for all of these queries.
+// Attention of one row and up to HEADS query heads that share a key-value head, over chunks of positions; what a chunk
+// leaves is merged in the order of the chunks. Every key and value is loaded once for all of these heads.
 //
 // A chunk, by 256 threads:
 // 1. four threads share a position: thread l of them sums columns l, l + 4, ... of query . key, and the four sums are added;
-// 2. the largest score, the exponentials and their sum, by 16 threads a query;
+// 2. the largest score, the exponentials and their sum, by 16 threads a head;
 // 3. thread t mixes four columns over every GROUPS-th position, and the groups are added by halves.
-// All loops have constant bounds, and what lies beyond a row is loaded from within the chunk and counts nothing: so loads do
-// not wait for one another, and a query's bits do not depend on its company.
+// All loops have constant bounds, and what lies beyond the row is loaded from within it and counts nothing: so loads do not
+// wait for one another.
 //
-// Constants: COLUMNS, headDim / 4, at most 128; HEADS and ROWS, at most 16 together.
+// Constants: COLUMNS, headDim / 4, at most 128; HEADS; CHUNK, positions, a multiple of 64.
 
-const CHUNK = 128u; // positions
 const THREADS = 256u;
-const QUERIES = ROWS * HEADS; // of a workgroup: row by row
 const LANES = 4u; // threads that share a position
 const POSITIONS = THREADS / LANES; // at a time
 const SHARE = (COLUMNS + LANES - 1u) / LANES; // columns of a lane
-const SUMMERS = 16u; // threads that reduce a query's scores
+const SUMMERS = 16u; // threads that reduce a head's scores
 const GROUPS = THREADS / COLUMNS; // threads of a column
 const MIXED = (CHUNK + GROUPS - 1u) / GROUPS; // positions of a thread
 const LEAST = -3.4e38;
+const POOL = max(CHUNK, THREADS / 2u);
 
 struct Params {
-  rows: u32, // of the batch
   heads: u32,
   kvHeads: u32,
   capacity: u32, // positions of a slot
@@ -39,62 +37,46 @@ struct Params {
 // attend: (rows, heads, COLUMNS); attend chunks: (rows, heads, chunks, COLUMNS + 1), the last one's x most, y sum
 @group(0) @binding(6) var<storage, read_write> out: array<vec4<f32>>;
 
-var<workgroup> query: array<vec4<f32>, QUERIES * SHARE * LANES>; // (QUERIES, columns), zeros behind the last column
-var<workgroup> weights: array<f32, QUERIES * CHUNK>; // scores first
-var<workgroup> parts: array<f32, QUERIES * SUMMERS>; // of a maximum or a sum
-var<workgroup> most: array<f32, QUERIES>;
-var<workgroup> sums: array<f32, QUERIES>;
-var<workgroup> pool: array<vec4<f32>, QUERIES * CHUNK>; // scores of (QUERIES, positions) by lane, then mixes of (QUERIES, threads)
+var<workgroup> query: array<vec4<f32>, HEADS * SHARE * LANES>; // (HEADS, columns), zeros behind the last column
+var<workgroup> weights: array<f32, HEADS * CHUNK>; // scores first
+var<workgroup> parts: array<f32, HEADS * SUMMERS>; // of a maximum or a sum
+var<workgroup> most: array<f32, HEADS>;
+var<workgroup> sums: array<f32, HEADS>;
+var<workgroup> pool: array<vec4<f32>, HEADS * POOL>; // scores of (HEADS, positions) by lane, then mixes of (HEADS, threads)
 
-/** What a workgroup works on: some rows of one slot, and some heads of one key-value head. */
+/** What a workgroup works on. */
 struct Share {
-  row: u32, // the first of its rows
+  row: u32,
   head: u32, // the first of its heads
   heads: u32,
   start: u32, // of the key-value head in the cache
-  lengths: array<u32, ROWS>, // positions of each row, 0 for one that is not there or in another slot
-  longest: u32,
+  length: u32, // positions of the row
 }
 
-/** Rows from `row` to before `end` that are in the slot of `row`. */
-fn shareOf(block: u32, row: u32, end: u32) -> Share {
+fn shareOf(block: u32, row: u32) -> Share {
   let group = params.heads / params.kvHeads;
   let blocks = (group + HEADS - 1u) / HEADS;
   let kvHead = block / blocks;
   let first = block % blocks * HEADS;
   let start = (u32(slots[row]) * params.kvHeads + kvHead) * params.capacity * COLUMNS;
-  var share = Share(row, kvHead * group + first, min(HEADS, group - first), start, array<u32, ROWS>(), 0u);
-  for (var r = 0u; r < ROWS; r++) {
-    let other = min(row + r, params.rows - 1u);
-    let mine = row + r < end && slots[other] == slots[row];
-    share.lengths[r] = select(0u, u32(positions[other]) + 1u, mine);
-    share.longest = max(share.longest, share.lengths[r]);
-  }
-  return share;
+  return Share(row, kvHead * group + first, min(HEADS, group - first), start, u32(positions[row]) + 1u);
 }
 
 fn loadQueries(share: Share, thread: u32) {
-  for (var i = thread; i < QUERIES * SHARE * LANES; i += THREADS) {
-    let one = i / (SHARE * LANES);
+  for (var i = thread; i < HEADS * SHARE * LANES; i += THREADS) {
+    let head = share.head + min(i / (SHARE * LANES), share.heads - 1u);
     let column = i % (SHARE * LANES);
-    let row = min(share.row + one / HEADS, params.rows - 1u);
-    let head = share.head + min(one % HEADS, share.heads - 1u);
     query[i] = vec4(0.0);
-    if column < COLUMNS { query[i] = q[(row * params.heads + head) * COLUMNS + column]; }
+    if column < COLUMNS { query[i] = q[(share.row * params.heads + head) * COLUMNS + column]; }
   }
   workgroupBarrier();
 }
 
 fn sumOf(v: vec4<f32>) -> f32 { return (v.x + v.y) + (v.z + v.w); }
 
-/** Positions of a query in the chunk that begins at `first`. */
-fn countOf(share: Share, one: u32, first: u32) -> u32 {
-  return min(CHUNK, max(share.lengths[one / HEADS], first) - first);
-}
-
-/** The chunk that begins at position `first`, below `longest`; threads below COLUMNS get the mix of their column. */
-fn chunkOf(share: Share, first: u32, thread: u32) -> array<Chunk, QUERIES> {
-  let count = min(CHUNK, share.longest - first);
+/** The chunk that begins at position `first`; threads below COLUMNS get the mix of their column. */
+fn chunkOf(share: Share, first: u32, thread: u32) -> array<Chunk, HEADS> {
+  let count = min(CHUNK, share.length - first);
   let start = share.start + first * COLUMNS;
 
   let lane = thread % LANES;
@@ -102,40 +84,38 @@ fn chunkOf(share: Share, first: u32, thread: u32) -> array<Chunk, QUERIES> {
     let p = POSITIONS * step + thread / LANES;
     let at = start + min(p, count - 1u) * COLUMNS;
     // said and not left to the compiler: one that was tried does not clear the array for the second step
-    var scores = array<vec4<f32>, QUERIES>();
+    var scores = array<vec4<f32>, HEADS>();
     for (var i = 0u; i < SHARE; i++) {
       let column = lane + LANES * i;
       let key = keys[at + min(column, COLUMNS - 1u)];
-      for (var one = 0u; one < QUERIES; one++) {
-        scores[one] = fma(query[one * SHARE * LANES + column], key, scores[one]);
-      }
+      for (var h = 0u; h < HEADS; h++) { scores[h] = fma(query[h * SHARE * LANES + column], key, scores[h]); }
     }
-    for (var one = 0u; one < QUERIES; one++) { pool[one * CHUNK + p][lane] = sumOf(scores[one]); }
+    for (var h = 0u; h < HEADS; h++) { pool[h * POOL + p][lane] = sumOf(scores[h]); }
   }
   workgroupBarrier();
-  for (var i = thread; i < QUERIES * CHUNK; i += THREADS) {
-    weights[i] = select(LEAST, sumOf(pool[i]) * params.scale, i % CHUNK < countOf(share, i / CHUNK, first));
+  for (var i = thread; i < HEADS * CHUNK; i += THREADS) {
+    weights[i] = select(LEAST, sumOf(pool[i / CHUNK * POOL + i % CHUNK]) * params.scale, i % CHUNK < count);
   }
   workgroupBarrier();
 
   let summer = thread / SUMMERS * CHUNK + thread % SUMMERS; // its first weight
-  if thread < QUERIES * SUMMERS {
+  if thread < HEADS * SUMMERS {
     var largest = weights[summer];
     for (var i = SUMMERS; i < CHUNK; i += SUMMERS) { largest = max(largest, weights[summer + i]); }
     parts[thread] = largest;
   }
   workgroupBarrier();
-  if thread < QUERIES {
+  if thread < HEADS {
     var largest = parts[thread * SUMMERS];
     for (var i = 1u; i < SUMMERS; i++) { largest = max(largest, parts[thread * SUMMERS + i]); }
     most[thread] = largest;
   }
   workgroupBarrier();
-  for (var i = thread; i < QUERIES * CHUNK; i += THREADS) {
-    weights[i] = select(0.0, exp(weights[i] - most[i / CHUNK]), i % CHUNK < countOf(share, i / CHUNK, first));
+  for (var i = thread; i < HEADS * CHUNK; i += THREADS) {
+    weights[i] = select(0.0, exp(weights[i] - most[i / CHUNK]), i % CHUNK < count);
   }
   workgroupBarrier();
-  if thread < QUERIES * SUMMERS {
+  if thread < HEADS * SUMMERS {
     var sum = weights[summer];
     for (var i = SUMMERS; i < CHUNK; i += SUMMERS) { sum += weights[summer + i]; }
     parts[thread] = sum;
@@ -143,17 +123,17 @@ fn chunkOf(share: Share, first: u32, thread: u32) -> array<Chunk, QUERIES> {
 
   let group = thread / COLUMNS;
   let column = thread % COLUMNS;
-  var mixes = array<vec4<f32>, QUERIES>();
+  var mixes = array<vec4<f32>, HEADS>();
   for (var i = 0u; i < MIXED; i++) {
     let p = min(group + GROUPS * i, CHUNK - 1u);
     let value = values[start + min(p, count - 1u) * COLUMNS + column];
     let counts = group + GROUPS * i < CHUNK;
-    for (var one = 0u; one < QUERIES; one++) {
-      mixes[one] = fma(value, vec4(select(0.0, weights[one * CHUNK + p], counts)), mixes[one]);
+    for (var h = 0u; h < HEADS; h++) {
+      mixes[h] = fma(value, vec4(select(0.0, weights[h * CHUNK + p], counts)), mixes[h]);
     }
   }
   workgroupBarrier();
-  if thread < QUERIES {
+  if thread < HEADS {
     var sum = parts[thread * SUMMERS];
     for (var i = 1u; i < SUMMERS; i++) { sum += parts[thread * SUMMERS + i]; }
     sums[thread] = sum;
@@ -161,56 +141,43 @@ fn chunkOf(share: Share, first: u32, thread: u32) -> array<Chunk, QUERIES> {
   for (var n = GROUPS; n > 1u; n = (n + 1u) / 2u) {
     let half = (n + 1u) / 2u;
     if group >= half && group < n {
-      for (var one = 0u; one < QUERIES; one++) { pool[one * CHUNK + (group - half) * COLUMNS + column] = mixes[one]; }
+      for (var h = 0u; h < HEADS; h++) { pool[h * POOL + (group - half) * COLUMNS + column] = mixes[h]; }
     }
     workgroupBarrier();
     if group + half < n {
-      for (var one = 0u; one < QUERIES; one++) { mixes[one] += pool[one * CHUNK + thread]; }
+      for (var h = 0u; h < HEADS; h++) { mixes[h] += pool[h * POOL + thread]; }
     }
     workgroupBarrier();
   }
-  var chunks: array<Chunk, QUERIES>;
-  for (var one = 0u; one < QUERIES; one++) { chunks[one] = Chunk(most[one], sums[one], mixes[one]); }
+  var chunks: array<Chunk, HEADS>;
+  for (var h = 0u; h < HEADS; h++) { chunks[h] = Chunk(most[h], sums[h], mixes[h]); }
   workgroupBarrier();
   return chunks;
 }
 
-/** A workgroup walks all chunks of its rows: together where they are in one slot, else one after the other. */
+/** A workgroup walks all chunks of its row. */
 @compute @workgroup_size(THREADS)
 fn attend(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
-  let first = group.y * ROWS;
-  let end = min(first + ROWS, params.rows);
-  var together = true;
-  for (var row = first; row < end; row++) { together = together && slots[row] == slots[first]; }
-  for (var row = first; row < end; row += select(1u, ROWS, together)) {
-    walk(shareOf(group.x, row, select(row + 1u, end, together)), thread);
-  }
-}
-
-fn walk(share: Share, thread: u32) {
+  let share = shareOf(group.x, group.y);
   loadQueries(share, thread);
   var all = chunkOf(share, 0u, thread);
-  for (var first = CHUNK; first < share.longest; first += CHUNK) {
+  for (var first = CHUNK; first < share.length; first += CHUNK) {
     let next = chunkOf(share, first, thread);
-    for (var one = 0u; one < QUERIES; one++) {
-      if countOf(share, one, first) > 0u { all[one] = merged(all[one], next[one]); }
+    for (var h = 0u; h < HEADS; h++) { all[h] = merged(all[h], next[h]); }
+  }
+  for (var h = 0u; h < HEADS; h++) {
+    if h < share.heads && thread < COLUMNS {
+      out[(share.row * params.heads + share.head + h) * COLUMNS + thread] = all[h].mix / all[h].sum;
     }
   }
-  for (var one = 0u; one < QUERIES; one++) {
-    if share.lengths[one / HEADS] > 0u && one % HEADS < share.heads && thread < COLUMNS {
-      let rowAndHead = (share.row + one / HEADS) * params.heads + share.head + one % HEADS;
-      out[rowAndHead * COLUMNS + thread] = all[one].mix / all[one].sum;
-    }
-  }
-  workgroupBarrier();
 }
 
-/** A workgroup takes one chunk of one row (ROWS is 1), and leaves what `combine` merges. */
+/** A workgroup takes one chunk, and leaves what `combine` merges. */
 @compute @workgroup_size(THREADS)
 fn attendChunks(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
-  let share = shareOf(group.y, group.z, group.z + 1u);
+  let share = shareOf(group.y, group.z);
   let first = group.x * CHUNK;
-  if first >= share.longest {
+  if first >= share.length {
     return;
   }
   loadQueries(share, thread);

@@ -1,7 +1,6 @@
 // What the chunks of a row and head left, merged in their order. `partials` is bound by another file:
-// (rows, heads, chunks, columns + 1) vectors, the last one's x the largest score, y the sum.
+// (rows, heads, chunks, columns + 1) vectors, the last one's x the largest score, y the sum. Constants: CHUNK, positions.
 
-const CHUNK = 128u;
 const BATCH = 8u; // chunks whose loads do not wait for their merging
 
 fn chunkAt(start: u32, columns: u32, column: u32) -> Chunk {

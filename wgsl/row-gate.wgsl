@@ -1,10 +1,9 @@
-// Gate and up of a single row: a team makes two elements of both, and the first matrix' result becomes the product.
+// Gate and up of a single row: a team makes gate and up of OUTPUTS / 2 elements, and the first matrix' result becomes the product.
 
-const OUTPUTS = 4u; // gate and up of one element, gate and up of the next
-const ELEMENTS = 2u * TEAMS; // of a workgroup
+const ELEMENTS = TEAMS * OUTPUTS / 2u; // of a workgroup
 
 fn outputOf(group: u32, team: u32, i: u32) -> Place {
-  return Place(i % 2u, min(group * ELEMENTS + 2u * team + i / 2u, params.outputs0 - 1u));
+  return Place(i % 2u, min(group * ELEMENTS + i / 2u * TEAMS + team, params.outputs0 - 1u));
 }
 
 fn prepare(group: u32, thread: u32) {}
@@ -12,9 +11,9 @@ fn prepare(group: u32, thread: u32) {}
 fn finish(group: u32, thread: u32, scale: f32) {
   let element = group * ELEMENTS + thread;
   if thread >= ELEMENTS || element >= params.outputs0 { return; }
-  let i = thread % 2u * 2u;
-  let gate = f32(teamTotal(thread / 2u, i)) * (params.scale0 * scale);
-  let up = f32(teamTotal(thread / 2u, i + 1u)) * (params.scale1 * scale);
+  let i = thread / TEAMS * 2u;
+  let gate = f32(teamTotal(thread % TEAMS, i)) * (params.scale0 * scale);
+  let up = f32(teamTotal(thread % TEAMS, i + 1u)) * (params.scale1 * scale);
   keep(1u, element, up);
   keep(0u, element, activated(vec4(gate)).x * up);
 }

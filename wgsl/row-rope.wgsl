@@ -1,8 +1,7 @@
-// Queries, keys and values of a single row: a workgroup makes 8 pairs of elements i and i + half of one head, so that it can
-// rotate those of queries and keys; keys and values are stored in the cache too. Preconditions: half a multiple of 8.
+// Queries, keys and values of a single row: a team makes elements i and i + half of one head (OUTPUTS is 2), so that those of
+// queries and keys can be rotated; keys and values are stored in the cache too. Preconditions: half a multiple of 16.
 
-const OUTPUTS = 1u; // of a team
-const PAIRS = 8u;
+const MADE = 2u * TEAMS; // of a workgroup
 
 @group(0) @binding(FIRST + 6) var<storage, read> angles: array<vec2<f32>>; // (positions, half) cos, sin
 @group(0) @binding(FIRST + 7) var<storage, read> places: array<i32>;       // the row's slot first
@@ -13,32 +12,32 @@ var<private> slot: u32;
 var<private> position: u32;
 var<private> angle: vec2<f32>; // of the thread's pair
 
-/** The first element of pair `i` of a workgroup. */
-fn pairOf(first: u32, i: u32) -> u32 {
+/** The first element of a team's pair. */
+fn pairOf(first: u32, team: u32) -> u32 {
   let headDim = 2u * params.half;
-  return first / headDim * headDim + first % headDim / 2u + i;
+  return first / headDim * headDim + first % headDim / 2u + team;
 }
 
 fn outputOf(group: u32, team: u32, i: u32) -> Place {
-  let share = shareOf(group, TEAMS);
-  return Place(share.matrix, pairOf(share.first, team % PAIRS) + team / PAIRS * params.half);
+  let share = shareOf(group, MADE);
+  return Place(share.matrix, pairOf(share.first, team) + i * params.half);
 }
 
 fn prepare(group: u32, thread: u32) {
-  let output = pairOf(shareOf(group, TEAMS).first, thread % PAIRS);
+  let output = pairOf(shareOf(group, MADE).first, thread % TEAMS);
   slot = u32(places[0]);
   position = u32(places[params.positionAt]);
   angle = angles[position * params.half + output % (2u * params.half)];
 }
 
 fn finish(group: u32, thread: u32, scale: f32) {
-  if thread >= PAIRS { return; }
-  let share = shareOf(group, TEAMS);
+  if thread >= TEAMS { return; }
+  let share = shareOf(group, MADE);
   let headDim = 2u * params.half;
   let output = pairOf(share.first, thread);
   let unit = share.scale * scale;
   let a = f32(teamTotal(thread, 0u)) * unit;
-  let b = f32(teamTotal(thread + PAIRS, 0u)) * unit;
+  let b = f32(teamTotal(thread, 1u)) * unit;
   var pair = vec2(a, b);
   if share.matrix < 2u {
     pair = rotated(a, b, angle);

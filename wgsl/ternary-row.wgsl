@@ -9,7 +9,7 @@
 //    needs from memory `prepare` asks for while the row is on its way.
 // 4. Each team's thread begins with minus the sum of 16 threads' activations: together they subtract the row's sum.
 //
-// Constants: COLUMNS, a multiple of 128; AHEAD, the vectors of codes of an output that a thread asks for early.
+// Constants: COLUMNS, a multiple of 128; OUTPUTS; AHEAD, the vectors of codes of an output that a thread asks for early.
 
 const TEAM = 16u; // threads that share an output
 const TEAMS = 16u;

@@ -103,8 +103,8 @@ for (const activation of ["relu2", "silu"] as const) {
 for (const { heads, kvHeads, headDim } of [
   { heads: 4, kvHeads: 2, headDim: 64 },
   { heads: 5, kvHeads: 1, headDim: 128 },
-  { heads: 3, kvHeads: 3, headDim: 16 },
-  { heads: 12, kvHeads: 2, headDim: 48 },
+  { heads: 3, kvHeads: 3, headDim: 32 },
+  { heads: 12, kvHeads: 2, headDim: 96 },
 ]) {
   for (const position of [0, 1, 63, 64, CHUNK - 1, CHUNK, 3 * CHUNK + 5]) {
     kernelTest(

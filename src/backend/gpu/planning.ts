@@ -243,7 +243,6 @@ export class Planner {
       capacity,
       rows,
       longest: Math.min(longest, capacity - 1),
-      workgroupMemory: memory.device.gpu.limits.maxComputeWorkgroupStorageSize,
     };
   }
 

@@ -75,7 +75,7 @@ function withRope(start: Start, store: RopeStore, { slots, positions }: Places):
   const { shape, angles, keys, values } = memory.cacheOf(store.cache);
   const { headDim, positions: capacity } = shape;
   if (projections.length !== 3 || q === undefined || k === undefined || v === undefined) return undefined;
-  if (headDim % 16 !== 0 || projections.some(({ addTo }) => addTo !== undefined)) return undefined;
+  if (headDim % 32 !== 0 || projections.some(({ addTo }) => addTo !== undefined)) return undefined;
   // one binding for both
   const size = positions.offset + positions.size - slots.offset;
   const places = { buffer: slots.buffer, offset: slots.offset, size };

@@ -3,8 +3,6 @@ import type { Binding, Call, Kernel, Window } from "../kernel.js";
 
 /** Positions that one workgroup takes at a time; a row's bits depend on it. */
 export const CHUNK = 128;
-/** Positions up to which a workgroup walks its chunks: two in a row take no longer than a dispatch that merges them. */
-const WALKED = 2 * CHUNK;
 /** With more rows than this a workgroup walks all chunks of its row: there are enough workgroups then. */
 const MOST_CHUNKED_ROWS = 16;
 
@@ -50,8 +48,6 @@ export function partialBytes(a: { rows: number; heads: number; headDim: number; 
 export type Attention = Shape & {
   /** largest position of the batch */
   readonly longest: number;
-  /** bytes that a workgroup may have; default 16 KiB */
-  readonly workgroupMemory?: number | undefined;
 } & Readonly<Record<"out" | "q" | "keys" | "values" | "slots" | "positions" | "partials", Window>>;
 
 /**
@@ -59,10 +55,7 @@ export type Attention = Shape & {
  */
 export function attend(a: Attention): Call[] {
   const { out, partials, positions, heads, rows, longest } = a;
-  if (!isChunked(rows, longest)) {
-    const together = rowsOf(a);
-    return [chunked(a, "attend", { rows: together, out, grid: [blocksOf(a), Math.ceil(rows / together), 1] })];
-  }
+  if (!isChunked(rows, longest)) return [chunked(a, "attend", out, [blocksOf(a), rows, 1])];
   const chunks = chunksOf(longest);
   const columns = a.headDim / 4;
   return [
@@ -72,7 +65,7 @@ export function attend(a: Attention): Call[] {
         name: "attend (combine)",
         files: ["attend-merge", "attend-partials", "attend-combine"],
         entryPoint: "combine",
-        constants: {},
+        constants: { CHUNK },
         params: ["heads", "columns", "chunks"].map(u32),
         bindings: [read("partials"), read("positions"), written("out")],
       },
@@ -87,12 +80,11 @@ export function attend(a: Attention): Call[] {
 export const chunksOf = (longest: number) => Math.floor(longest / CHUNK) + 1;
 
 /** Whether `attend` leaves chunks of a row to be merged. */
-export const isChunked = (rows: number, longest: number) => longest >= WALKED && rows <= MOST_CHUNKED_ROWS;
+export const isChunked = (rows: number, longest: number) => longest >= CHUNK && rows <= MOST_CHUNKED_ROWS;
 
 /** The first half of `attend` where it is chunked: leaves `partials` (rows, heads, chunks, headDim + 4). */
 export function attendChunks(a: Attention): Call {
-  const grid = [chunksOf(a.longest), blocksOf(a), a.rows] as const;
-  return chunked(a, "attendChunks", { rows: 1, out: a.partials, grid });
+  return chunked(a, "attendChunks", a.partials, [chunksOf(a.longest), blocksOf(a), a.rows]);
 }
 
 /** Workgroups of a row. */
@@ -107,33 +99,19 @@ function headsOf({ heads, kvHeads, rows, longest }: Attention): number {
   return heads === kvHeads || workgroups < FEW_WORKGROUPS ? 1 : 4;
 }
 
-/** Queries that share the loads of a workgroup, where its memory allows. */
-const MOST_QUERIES = 8;
-
-/** Rows of a workgroup that walks: several where there are so many that workgroups abound. */
-function rowsOf(a: Attention): number {
-  const bytes = MOST_QUERIES * (20 * CHUNK + 4 * a.headDim + 256);
-  const many = a.rows > MOST_CHUNKED_ROWS && bytes <= (a.workgroupMemory ?? 16_384);
-  return many ? MOST_QUERIES / headsOf(a) : 1;
-}
-
-function chunked(
-  a: Attention,
-  entryPoint: "attend" | "attendChunks",
-  { rows: together, out, grid }: { rows: number; out: Window; grid: Call["grid"] },
-): Call {
-  const { q, keys, values, slots, positions, heads, kvHeads, headDim, capacity, rows, longest } = a;
+function chunked(a: Attention, entryPoint: "attend" | "attendChunks", out: Window, grid: Call["grid"]): Call {
+  const { q, keys, values, slots, positions, heads, kvHeads, headDim, capacity, longest } = a;
   const form = entryPoint === "attend" ? "whole" : "chunks";
   return {
     kernel: {
-      name: `attend (${form}, ${together} x ${headsOf(a)}, ${headDim})`,
+      name: `attend (${form}, ${headsOf(a)} x ${headDim})`,
       files: ["attend-merge", "attend-chunk"],
       entryPoint,
-      constants: { COLUMNS: headDim / 4, HEADS: headsOf(a), ROWS: together },
-      params: [...["rows", "heads", "kvHeads", "capacity", "chunks"].map(u32), { name: "scale", type: "f32" }],
+      constants: { COLUMNS: headDim / 4, HEADS: headsOf(a), CHUNK },
+      params: [...["heads", "kvHeads", "capacity", "chunks"].map(u32), { name: "scale", type: "f32" }],
       bindings: [...["q", "keys", "values", "slots", "positions"].map(read), written("out")],
     },
-    params: { rows, heads, kvHeads, capacity, chunks: chunksOf(longest), scale: 1 / Math.sqrt(headDim) },
+    params: { heads, kvHeads, capacity, chunks: chunksOf(longest), scale: 1 / Math.sqrt(headDim) },
     bindings: { q, slots, positions, out, keys, values },
     grid,
   };

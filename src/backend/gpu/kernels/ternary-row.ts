@@ -1,6 +1,7 @@
 /** A norm and the ternary matrices behind it for a single row, in one dispatch. */
 import type { Activation } from "../../backend.js";
 import type { Binding, Call, Window } from "../kernel.js";
+import { CHUNK } from "./attention.js";
 import { NORM_TYPES } from "./norm.js";
 import type { Dense, QuantizedWindows } from "./operands.js";
 import { bindingsOf, bytesOf, MATRICES, named, type TernaryProjection, windowsOf } from "./ternary.js";
@@ -45,7 +46,7 @@ export interface Rope {
   readonly positionAt: number;
   readonly keys: Window;
   readonly values: Window;
-  /** a multiple of 16 */
+  /** a multiple of 32 */
   readonly headDim: number;
   /** positions of a slot */
   readonly capacity: number;
@@ -54,8 +55,9 @@ export interface Rope {
 const read = (name: string): Binding => ({ name, access: "read" });
 const write = (name: string): Binding => ({ name, access: "read_write" });
 
-/** Outputs of a workgroup; of `gate` elements. */
-const OUTPUTS = { store: 16, rope: 16, gate: 32 } as const;
+/** Teams of a workgroup, see wgsl/ternary-row.wgsl, and outputs of a team. */
+const TEAMS = 16;
+const OUTPUTS = { store: 1, rope: 2, gate: 4 } as const;
 
 /** Vectors of codes that a thread asks for early, of all its outputs together. */
 const MOST_AHEAD = 12;
@@ -68,10 +70,10 @@ export function ternaryRow({ x, weight, eps, columns, quantized, projections }: 
   const { addTo, rows } = projections[0];
   const matrices = addTo === undefined ? MATRICES[projections.length - 1] : "add";
   const outputs = OUTPUTS[finish.kind];
-  const groups = finish.kind === "gate" ? [rows] : projections.map((projection) => projection.rows);
+  // gate and up of an element are made together
+  const made = finish.kind === "gate" ? [2 * rows] : projections.map((projection) => projection.rows);
   const more = finishOf(finish);
   const input = inputOf(x);
-  const ahead = Math.floor(MOST_AHEAD / (finish.kind === "gate" ? 4 : 1));
   return {
     kernel: {
       name: `norm ternary (${[...input.name, matrices, ...more.name, columns].join(", ")})`,
@@ -84,7 +86,8 @@ export function ternaryRow({ x, weight, eps, columns, quantized, projections }: 
       constants: {
         TYPE: NORM_TYPES[weight.type],
         COLUMNS: columns,
-        AHEAD: Math.min(ahead, Math.ceil(columns / 64 / 16)),
+        OUTPUTS: outputs,
+        AHEAD: Math.min(Math.floor(MOST_AHEAD / outputs), Math.ceil(columns / 64 / 16)),
         ...input.constants,
         ...more.constants,
       },
@@ -113,7 +116,7 @@ export function ternaryRow({ x, weight, eps, columns, quantized, projections }: 
       ...projections.map(windowsOf),
     ),
     bytes: bytesOf(projections),
-    grid: [groups.reduce((sum, rows) => sum + Math.ceil(rows / outputs), 0), 1, 1],
+    grid: [made.reduce((sum, rows) => sum + Math.ceil(rows / (TEAMS * outputs)), 0), 1, 1],
   };
 }
 
@@ -125,7 +128,7 @@ function inputOf(x: RowOperands["x"]): InputParts {
   return {
     name: ["chunks"],
     files: ["attend-merge", "attend-partials", "row-partials"],
-    constants: { HEAD_COLUMNS: headDim / 4 },
+    constants: { HEAD_COLUMNS: headDim / 4, CHUNK },
     first: "partials",
     bindings: [read("positions"), write("context")],
     windows: { partials, positions, context },
