@@ -39,6 +39,8 @@ export interface GpuKernelFigures {
 const [WIDTH, FFN, HEADS, KV_HEADS, HEAD_DIM, VOCABULARY] = [2560, 6912, 20, 5, 128, 128_256];
 const KV = KV_HEADS * HEAD_DIM;
 const SCALE = 0.01;
+/** bytes of the codes of a layer */
+const CODES = (WIDTH * (2 * WIDTH + 2 * KV) + 3 * WIDTH * FFN) / 4;
 
 interface Case {
   readonly shape: string;
@@ -51,6 +53,7 @@ interface Case {
 
 /** Buffers of random bytes, and time on the device. */
 class Lab {
+  #room: Window | undefined;
   readonly #noise = Uint8Array.from({ length: 1 << 20 }, (_, i) => (Math.imul(i + 1, 0x9e3779b1) >>> 24) & 0x55);
 
   constructor(
@@ -65,6 +68,15 @@ class Lab {
       this.device.write(buffer, at, this.#noise.subarray(0, Math.min(this.#noise.length, bytes - at)));
     }
     return { buffer, offset: 0, size: buffer.size };
+  }
+  /** Of each layer, in one buffer, where those of an op lie together as in a model. */
+  async codes(bytes: number): Promise<Window[]> {
+    this.#room ??= await this.window(Math.min(this.device.maxWindow, this.layers * CODES));
+    const { buffer, offset } = this.#room;
+    if (offset + this.layers * bytes > buffer.size)
+      throw new RangeError("codes: expected an adapter with larger bindings");
+    this.#room = { buffer, offset: offset + this.layers * bytes, size: 0 };
+    return Array.from({ length: this.layers }, (_, layer) => ({ buffer, offset: offset + layer * bytes, size: bytes }));
   }
   windows = (bytes: number) => Promise.all(Array.from({ length: this.layers }, () => this.window(bytes)));
 
@@ -117,7 +129,7 @@ async function cases(lab: Lab, prompt: number, contexts: readonly number[]): Pro
   const matrix = async (outputs: number, columns: number) => ({
     rows: outputs,
     columns,
-    codes: await lab.windows((outputs * columns) / 4),
+    codes: await lab.codes((outputs * columns) / 4),
     out: await f32(rows * outputs),
   });
   const weight = { window: await f32(FFN), type: "F32" } as const;

@@ -1,6 +1,6 @@
 // The row that attention's chunks add up to; it is left in `context`. Constants: HEAD_COLUMNS, headDim / 4.
 
-const FIRST = 9; // binding of the first matrix
+const FIRST = 9; // binding of the codes
 
 @group(0) @binding(2) var<storage, read> partials: array<vec4<f32>>; // (heads, chunks, HEAD_COLUMNS + 1)
 @group(0) @binding(7) var<storage, read> positions: array<i32>;      // (1)

@@ -3,10 +3,10 @@
 
 const MADE = 2u * TEAMS; // of a workgroup
 
-@group(0) @binding(FIRST + 6) var<storage, read> angles: array<vec2<f32>>; // (positions, half) cos, sin
-@group(0) @binding(FIRST + 7) var<storage, read> places: array<i32>;       // the row's slot first
-@group(0) @binding(FIRST + 8) var<storage, read_write> keys: array<f32>;   // (slots, kvHeads, capacity, headDim)
-@group(0) @binding(FIRST + 9) var<storage, read_write> cached: array<f32>; // values, alike
+@group(0) @binding(FIRST + 4) var<storage, read> angles: array<vec2<f32>>; // (positions, half) cos, sin
+@group(0) @binding(FIRST + 5) var<storage, read> places: array<i32>;       // the row's slot first
+@group(0) @binding(FIRST + 6) var<storage, read_write> keys: array<f32>;   // (slots, kvHeads, capacity, headDim)
+@group(0) @binding(FIRST + 7) var<storage, read_write> cached: array<f32>; // values, alike
 
 var<private> slot: u32;
 var<private> position: u32;

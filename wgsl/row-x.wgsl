@@ -1,6 +1,6 @@
 // The row as it lies in memory.
 
-const FIRST = 7; // binding of the first matrix
+const FIRST = 7; // binding of the codes
 
 @group(0) @binding(2) var<storage, read> x: array<vec4<f32>>; // (columns)
 

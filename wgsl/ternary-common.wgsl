@@ -13,12 +13,15 @@ struct Params {
   outputs0: u32,
   outputs1: u32,
   outputs2: u32,
+  base0: u32,
+  base1: u32,
+  base2: u32,
   scale0: f32,
   scale1: f32,
   scale2: f32,
 }
 
-const FIRST = 4; // binding of the first matrix
+const FIRST = 4; // binding of the codes
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(2) var<storage, read> scales: array<f32>; // (rows) of x

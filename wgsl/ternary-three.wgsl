@@ -1,17 +1,8 @@
-// The three matrices of a ternary op and their results.
+// The results of a ternary op with three matrices.
 
-@group(0) @binding(FIRST) var<storage, read> codes0: array<vec4<u32>>;       // (outputs0, columns / 64)
 @group(0) @binding(FIRST + 1) var<storage, read_write> out0: array<f32>; // (rows, outputs0)
-@group(0) @binding(FIRST + 2) var<storage, read> codes1: array<vec4<u32>>;       // (outputs1, columns / 64)
-@group(0) @binding(FIRST + 3) var<storage, read_write> out1: array<f32>; // (rows, outputs1)
-@group(0) @binding(FIRST + 4) var<storage, read> codes2: array<vec4<u32>>;       // (outputs2, columns / 64)
-@group(0) @binding(FIRST + 5) var<storage, read_write> out2: array<f32>; // (rows, outputs2)
-
-fn codesAt(matrix: u32, i: u32) -> vec4<u32> {
-  if (matrix == 2u) { return codes2[i]; }
-  if (matrix == 1u) { return codes1[i]; }
-  return codes0[i];
-}
+@group(0) @binding(FIRST + 2) var<storage, read_write> out1: array<f32>; // (rows, outputs1)
+@group(0) @binding(FIRST + 3) var<storage, read_write> out2: array<f32>; // (rows, outputs2)
 
 fn keep(matrix: u32, i: u32, y: f32) {
   if (matrix == 2u) { out2[i] = y; } else if (matrix == 1u) { out1[i] = y; } else { out0[i] = y; }

@@ -16,6 +16,19 @@ export class Harness {
     this.device.write(window.buffer, 0, data);
     return window;
   }
+  /** Windows of one buffer, each of which holds one of `all`. */
+  async together(all: readonly Data[]): Promise<Window[]> {
+    const offsets: number[] = [];
+    const end = all.reduce((at, { byteLength }) => {
+      offsets.push(at);
+      return at + Math.ceil(byteLength / 256) * 256;
+    }, 0);
+    const { buffer } = await this.zeros(end);
+    return all.map((data, i) => {
+      this.device.write(buffer, offsets[i], data);
+      return { buffer, offset: offsets[i], size: data.byteLength };
+    });
+  }
   async zeros(bytes: number): Promise<Window> {
     const buffer = await this.device.allocate(bytes, "test data");
     return { buffer, offset: 0, size: buffer.size };

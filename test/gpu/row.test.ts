@@ -25,7 +25,7 @@ async function operands(h: Harness, columns: number, outputs: readonly number[],
     Float32Array.from({ length: n }, () => ((random() % 2001) / 1000 - 1) * scale);
   const x = await h.from(noise(columns, 3));
   const weight = { window: await h.from(noise(columns, 2)), type: "F32" } as const;
-  const codes = await Promise.all(outputs.map((rows) => h.from(pack(ternaries(rows * columns, random)))));
+  const codes = await h.together(outputs.map((rows) => pack(ternaries(rows * columns, random))));
   const residual = noise(outputs[0]);
   return async (
     callsOf: (parts: Awaited<ReturnType<typeof fresh>>) => readonly Call[],

@@ -27,10 +27,11 @@ async function check(h: Harness, { rows, columns, outputs }: (typeof SHAPES)[num
   const sums = Int32Array.from({ length: rows }, (_, row) =>
     x.subarray(row * columns, (row + 1) * columns).reduce((sum, value) => sum + value, 0),
   );
+  const all = outputs.map((count) => ternaries(count * columns, random));
+  const windows = await h.together(all.map(pack));
   const matrices = await Promise.all(
     outputs.map(async (count, i) => {
-      const weights = ternaries(count * columns, random);
-      const codes = await h.from(pack(weights));
+      const [weights, codes] = [all[i], windows[i]];
       const out = await h.zeros(4 * rows * count);
       const addTo = add ? await h.from(new Float32Array(rows * count).fill(1.5)) : undefined;
       return { weights, rows: count, codes, out, addTo, scale: Math.fround(0.37 + i) };

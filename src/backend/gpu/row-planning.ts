@@ -46,6 +46,9 @@ export function joinRow(
   const { maxComputeWorkgroupStorageSize } = memory.device.gpu.limits;
   if (rowMemory(width) > maxComputeWorkgroupStorageSize || width % 128 !== 0) return undefined;
 
+  const weights = ternary.projections.map(({ weight }) => memory.ternaryOf(weight).codes.buffer);
+  if (weights.some((buffer) => buffer !== weights[0])) return undefined;
+
   const start: Start = { memory, norm, ternary, x: partials ?? memory.tensor(norm.x).window };
   const candidates: (JoinedRow | undefined)[] = [
     third?.op === "ropeStore" ? withRope(start, third, batch) : undefined,

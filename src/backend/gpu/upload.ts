@@ -7,6 +7,7 @@ import type { WeightSource } from "../backend.js";
 import { decodeDense, invalidCode } from "../decode.js";
 import { LAYOUT_ROWS, toStandardLayout } from "../layout.js";
 import { openFile, readFully, readScale } from "../read.js";
+import type { Window } from "./kernel.js";
 import type { Table } from "./kernels/dense.js";
 import type { GpuWeight, Memory } from "./memory.js";
 
@@ -14,6 +15,8 @@ import type { GpuWeight, Memory } from "./memory.js";
 const CHUNK = 16 << 20;
 /** Bytes under way to the device before the host waits for it. */
 const IN_FLIGHT = 256 << 20;
+/** Of the windows of a buffer. */
+const ALIGNMENT = 256;
 
 export interface UploadOptions {
   onProgress(loaded: number): void;
@@ -25,7 +28,7 @@ export async function uploadWeights(
   sources: readonly WeightSource[],
   options: UploadOptions,
 ): Promise<void> {
-  const upload = new Upload(memory, options);
+  const upload = new Upload(memory, sources, options);
   const weights: GpuWeight[] = [];
   try {
     for (const source of sources) {
@@ -43,22 +46,30 @@ class Upload {
   readonly #files = new Map<string, number>();
   #loaded = 0;
   #inFlight = 0;
+  /** what is free in the newest buffer of ternary weights, and bytes of those that have no place yet */
+  #room: Window | undefined;
+  #ternaryLeft: number;
 
   constructor(
     readonly memory: Memory,
+    sources: readonly WeightSource[],
     readonly options: UploadOptions,
-  ) {}
+  ) {
+    const ternary = sources.filter(({ type }) => type === "I2_S");
+    const aligned = ternary.map(({ rows, columns }) => Math.ceil((rows * columns) / 4 / ALIGNMENT) * ALIGNMENT);
+    this.#ternaryLeft = aligned.reduce((sum, bytes) => sum + bytes, 0);
+  }
 
   async ternary(source: WeightSource): Promise<GpuWeight> {
     const { name, rows, columns } = source;
     const scale = readScale(source);
     const bytes = (rows * columns) / 4;
-    const codes = await this.memory.allocate(bytes, name);
+    const codes = await this.#place(bytes, name);
     const step = LAYOUT_ROWS * (columns / 4);
     await this.#copy(source, { from: 0, length: bytes, step }, (chunk, at) => {
       toStandardLayout(source.layout ?? "block128", chunk, columns);
       if (hasCode3(chunk)) throw invalidCode(name);
-      this.memory.device.write(codes.buffer, at, chunk);
+      this.memory.device.write(codes.buffer, codes.offset + at, chunk);
     });
     return { ternary: { rows, columns, scale, codes } };
   }
@@ -88,6 +99,19 @@ class Upload {
       parts.push({ first, count, window });
     }
     return { table: { type, rows, columns, parts } };
+  }
+
+  /** Ternary weights lie one behind the other in as few buffers as the adapter allows, so that a kernel binds several at once. */
+  async #place(bytes: number, name: string): Promise<Window> {
+    const size = Math.ceil(bytes / ALIGNMENT) * ALIGNMENT;
+    if (this.#room === undefined || this.#room.size < size) {
+      const wanted = Math.min(this.#ternaryLeft, this.memory.device.maxWindow);
+      this.#room = await this.memory.allocate(Math.max(size, wanted), name);
+    }
+    const { buffer, offset, size: free } = this.#room;
+    this.#room = { buffer, offset: offset + size, size: free - size };
+    this.#ternaryLeft -= size;
+    return { buffer, offset, size: bytes };
   }
 
   close(): void {

@@ -4,7 +4,15 @@ import type { Binding, Call, Window } from "../kernel.js";
 import { CHUNK } from "./attention.js";
 import { NORM_TYPES } from "./norm.js";
 import type { Dense, QuantizedWindows } from "./operands.js";
-import { bindingsOf, bytesOf, MATRICES, named, type TernaryProjection, windowsOf } from "./ternary.js";
+import {
+  bytesOf,
+  MATRICES,
+  MATRIX_PARAMS,
+  matrixBindings,
+  matrixParams,
+  matrixWindows,
+  type TernaryProjection,
+} from "./ternary.js";
 
 export interface RowOperands {
   /** f32 (columns), or what chunks of attention add up to; no projection writes to it */
@@ -15,7 +23,7 @@ export interface RowOperands {
   readonly columns: number;
   /** receives the row as `normQuantize` leaves it */
   readonly quantized: QuantizedWindows;
-  /** 1 to 3; with `addTo` only one */
+  /** 1 to 3 whose codes lie in one buffer; with `addTo` only one */
   readonly projections: readonly TernaryProjection[];
 }
 
@@ -57,7 +65,7 @@ const write = (name: string): Binding => ({ name, access: "read_write" });
 
 /** Teams of a workgroup, see wgsl/ternary-row.wgsl, and outputs of a team. */
 const TEAMS = 16;
-const OUTPUTS = { store: 1, rope: 2, gate: 4 } as const;
+const OUTPUTS = { store: 2, rope: 2, gate: 4 } as const;
 
 /** Vectors of codes that a thread asks for early, of all its outputs together. */
 const MOST_AHEAD = 12;
@@ -78,7 +86,15 @@ export function ternaryRow({ x, weight, eps, columns, quantized, projections }: 
     kernel: {
       name: `norm ternary (${[...input.name, matrices, ...more.name, columns].join(", ")})`,
       files: [
-        ...["norm-row", "norm-weight", ...input.files, "ternary-row", "ternary-share", `ternary-${matrices}`],
+        ...[
+          "norm-row",
+          "norm-weight",
+          ...input.files,
+          "ternary-row",
+          "ternary-share",
+          "ternary-codes",
+          `ternary-${matrices}`,
+        ],
         ...more.files,
         `row-${addTo === undefined ? finish.kind : "add"}`,
       ],
@@ -92,15 +108,15 @@ export function ternaryRow({ x, weight, eps, columns, quantized, projections }: 
         ...more.constants,
       },
       params: [
-        ...["outputs0", "outputs1", "outputs2"].map((name) => ({ name, type: "u32" }) as const),
-        ...["scale0", "scale1", "scale2", "eps"].map((name) => ({ name, type: "f32" }) as const),
+        ...MATRIX_PARAMS.u32.map((name) => ({ name, type: "u32" }) as const),
+        ...[...MATRIX_PARAMS.f32, "eps"].map((name) => ({ name, type: "f32" }) as const),
         ...["half", "capacity", "positionAt", "chunks"].map((name) => ({ name, type: "u32" }) as const),
       ],
       bindings: [
         ...["weight", input.first].map(read),
         ...["normed", "values", "scales", "sums"].map(write),
         ...input.bindings,
-        ...projections.flatMap(bindingsOf),
+        ...matrixBindings(projections),
         ...more.bindings,
       ],
     },
@@ -108,13 +124,15 @@ export function ternaryRow({ x, weight, eps, columns, quantized, projections }: 
       eps,
       chunks: input.chunks,
       ...more.params,
-      ...named("outputs", (i) => projections[i]?.rows ?? 0),
-      ...named("scale", (i) => projections[i]?.scale ?? 0),
+      ...matrixParams(projections),
     },
-    bindings: Object.assign(
-      { weight: weight.window, ...input.windows, ...quantized, ...more.windows },
-      ...projections.map(windowsOf),
-    ),
+    bindings: {
+      weight: weight.window,
+      ...input.windows,
+      ...quantized,
+      ...matrixWindows(projections),
+      ...more.windows,
+    },
     bytes: bytesOf(projections),
     grid: [made.reduce((sum, rows) => sum + Math.ceil(rows / (TEAMS * outputs)), 0), 1, 1],
   };

@@ -3,7 +3,7 @@ import type { Binding, Call, Window } from "../kernel.js";
 import type { QuantizedWindows } from "./operands.js";
 
 export interface TernaryProjection {
-  /** 2-bit codes (rows, columns) as an I2_S tensor has them */
+  /** 2-bit codes (rows, columns) as an I2_S tensor has them; those of matrices that share a dispatch lie in one buffer */
   readonly codes: Window;
   readonly rows: number;
   readonly scale: number;
@@ -40,8 +40,9 @@ const FORMS = {
 
 /** out = (x . (code - 1)) * scale * scale of x for each projection. All forms give the same bits. */
 export function ternary(a: TernaryOperands): Call[] {
-  const alone = a.projections.length > 1 && a.projections.some(({ addTo }) => addTo !== undefined);
-  if (alone) return a.projections.map((projection) => dispatch({ ...a, projections: [projection] }));
+  const added = a.projections.length > 1 && a.projections.some(({ addTo }) => addTo !== undefined);
+  if (added || !shareBuffer(a.projections))
+    return a.projections.map((projection) => dispatch({ ...a, projections: [projection] }));
   return [dispatch(a)];
 }
 
@@ -58,24 +59,23 @@ function dispatch(a: TernaryOperands): Call {
       name: `ternary (${form === "few" ? batch : form}, ${matrices})`,
       files: [
         ...(form === "matrix" ? ["matrix-units"] : []),
-        ...["ternary-common", "ternary-share", `ternary-${matrices}`],
+        ...["ternary-common", "ternary-share", "ternary-codes", `ternary-${matrices}`],
         file,
       ],
       entryPoint,
       constants: form === "few" ? { BATCH: batch } : {},
       params: [
-        ...["quads", "rows", "outputs0", "outputs1", "outputs2"].map((name) => ({ name, type: "u32" }) as const),
-        ...["scale0", "scale1", "scale2"].map((name) => ({ name, type: "f32" }) as const),
+        ...["quads", "rows", ...MATRIX_PARAMS.u32].map((name) => ({ name, type: "u32" }) as const),
+        ...MATRIX_PARAMS.f32.map((name) => ({ name, type: "f32" }) as const),
       ],
-      bindings: [...["values", "scales", "sums"].map(read), ...a.projections.flatMap(bindingsOf)],
+      bindings: [...["values", "scales", "sums"].map(read), ...matrixBindings(a.projections)],
     },
     params: {
       quads: a.columns / 64,
       rows: a.rows,
-      ...named("outputs", (i) => a.projections[i]?.rows ?? 0),
-      ...named("scale", (i) => a.projections[i]?.scale ?? 0),
+      ...matrixParams(a.projections),
     },
-    bindings: Object.assign({ ...a.x }, ...a.projections.map(windowsOf)),
+    bindings: { ...a.x, ...matrixWindows(a.projections) },
     bytes: bytesOf(a.projections),
     grid: [groups, Math.ceil(a.rows / batch), 1],
   };
@@ -86,14 +86,38 @@ const write = (name: string): Binding => ({ name, access: "read_write" });
 
 export const bytesOf = (all: readonly TernaryProjection[]) => all.reduce((sum, { codes }) => sum + codes.size, 0);
 
-export function bindingsOf({ addTo }: TernaryProjection, i: number): Binding[] {
-  return [read(`codes${i}`), write(`out${i}`), ...(addTo === undefined ? [] : [write("addTo")])];
+export const shareBuffer = (all: readonly TernaryProjection[]) =>
+  all.every(({ codes }) => codes.buffer === all[0].codes.buffer);
+
+/** The params of up to three matrices, the binding of their codes, and those of their results. */
+export const MATRIX_PARAMS = {
+  u32: ["outputs0", "outputs1", "outputs2", "base0", "base1", "base2"],
+  f32: ["scale0", "scale1", "scale2"],
+} as const;
+
+export function matrixParams(all: readonly TernaryProjection[]): Record<string, number> {
+  const begin = Math.min(...all.map(({ codes }) => codes.offset));
+  const of = (name: string, value: (projection: TernaryProjection) => number) =>
+    Object.fromEntries([0, 1, 2].map((i) => [`${name}${i}`, i < all.length ? value(all[i]) : 0]));
+  return {
+    ...of("outputs", ({ rows }) => rows),
+    ...of("scale", ({ scale }) => scale),
+    ...of("base", ({ codes }) => (codes.offset - begin) / 16),
+  };
 }
 
-export function windowsOf({ codes, out, addTo }: TernaryProjection, i: number): Record<string, Window> {
-  return { [`codes${i}`]: codes, [`out${i}`]: out, ...(addTo === undefined ? {} : { addTo }) };
+export function matrixBindings(all: readonly TernaryProjection[]): Binding[] {
+  const added = all[0].addTo === undefined ? [] : [write("addTo")];
+  return [read("codes"), ...all.map((_, i) => write(`out${i}`)), ...added];
 }
 
-export function named(name: string, value: (i: number) => number): Record<string, number> {
-  return Object.fromEntries([0, 1, 2].map((i) => [`${name}${i}`, value(i)]));
+export function matrixWindows(all: readonly TernaryProjection[]): Record<string, Window> {
+  const [{ codes, addTo }] = all;
+  const offset = Math.min(...all.map((projection) => projection.codes.offset));
+  const end = Math.max(...all.map((projection) => projection.codes.offset + projection.codes.size));
+  return {
+    codes: { buffer: codes.buffer, offset, size: end - offset },
+    ...Object.fromEntries(all.map(({ out }, i) => [`out${i}`, out])),
+    ...(addTo === undefined ? {} : { addTo }),
+  };
 }
