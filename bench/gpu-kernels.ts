@@ -84,16 +84,9 @@ class Lab {
   async time({ calls }: Case, repetitions: number): Promise<number> {
     const { device } = this;
     const { gpu } = device;
-    const ready = [];
-    for (let layer = 0; layer < this.layers; layer++) {
-      for (const call of calls(layer)) {
-        ready.push({
-          pipeline: await device.pipeline(call.kernel),
-          group: await device.bindGroup(call),
-          grid: call.grid,
-        });
-      }
-    }
+    const all = Array.from({ length: this.layers }, (_, layer) => calls(layer)).flat();
+    const groups = await device.bindGroups(all);
+    const pipelines = await Promise.all(all.map(({ kernel }) => device.pipeline(kernel)));
     const querySet = gpu.createQuerySet({ type: "timestamp", count: 2 });
     const stamps = gpu.createBuffer({ size: 16, usage: GPUBufferUsage.QUERY_RESOLVE | GPUBufferUsage.COPY_SRC });
     const samples: number[] = [];
@@ -101,11 +94,11 @@ class Lab {
       const encoder = gpu.createCommandEncoder();
       const timestampWrites = { querySet, beginningOfPassWriteIndex: 0, endOfPassWriteIndex: 1 };
       const pass = encoder.beginComputePass({ timestampWrites });
-      for (const { pipeline, group, grid } of ready) {
-        pass.setPipeline(pipeline);
-        pass.setBindGroup(0, group);
+      all.forEach(({ grid }, k) => {
+        pass.setPipeline(pipelines[k]);
+        pass.setBindGroup(0, groups[k]);
         pass.dispatchWorkgroups(...grid);
-      }
+      });
       pass.end();
       encoder.resolveQuerySet(querySet, 0, 2, stamps, 0);
       gpu.queue.submit([encoder.finish()]);

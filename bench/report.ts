@@ -27,6 +27,7 @@ const filled = page.replace(FIGURES, (_whole, begin: string, machine: string, na
 });
 await writeFile(PAGE, filled);
 for (const [machine, measured] of results) {
-  for (const [name, chart] of Object.entries(CHARTS))
-    await writeFile(`${RESULTS}${machine}/${name}.svg`, chart(measured));
+  for (const [name, chart] of Object.entries(CHARTS)) {
+    if (measured.all(name).length > 0) await writeFile(`${RESULTS}${machine}/${name}.svg`, chart(measured));
+  }
 }

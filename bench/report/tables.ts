@@ -1,5 +1,8 @@
 /** The tables of docs/benchmarks.md, one function a section. */
+
+import type { BenchRow } from "../../src/cli/bench-row.js";
 import type { DecodeFigures } from "../decode.js";
+import type { GpuKernelFigures } from "../gpu-kernels.js";
 import type { KernelFigures } from "../kernels.js";
 import type { LoadFigures } from "../load.js";
 import type { PeerFigures } from "../peers.js";
@@ -159,6 +162,48 @@ const targetTable: Section = (results) => {
   return table(["target", "Node.js", "wanted", "cache", "measured", ""], rows);
 };
 
+/** What `ternion bench --backend gpu --json` gave. */
+interface GpuBenchFigures {
+  readonly rows: readonly Pick<
+    BenchRow,
+    "n_prompt" | "n_gen" | "avg_ts" | "stddev_ts" | "gb_per_s" | "host_ns_per_token" | "dispatches_per_token"
+  >[];
+}
+
+const gpuBench: Section = (results) => {
+  const rows = results
+    .all<GpuBenchFigures>("gpu-bench")
+    .flatMap(({ date, figures }) =>
+      figures.rows.map((row) => [
+        date.slice(11, 16),
+        row.n_gen > 0 ? `generation of ${row.n_gen}` : `prompt of ${row.n_prompt}`,
+        row.avg_ts.toFixed(0),
+        row.stddev_ts.toFixed(0),
+        row.gb_per_s?.toFixed(0) ?? "",
+        ((row.host_ns_per_token ?? 0) / 1000).toFixed(0),
+        row.dispatches_per_token?.toFixed(1) ?? "",
+      ]),
+    );
+  const head = ["time", "test", "tokens/s", "deviation", "GB/s", "host µs a token", "dispatches a token"];
+  return table(head, rows);
+};
+
+const gpuKernels: Section = (results) => {
+  const parts = results.all<GpuKernelFigures>("gpu-kernels").map(({ figures }) => {
+    const rows = figures.rows.map((row) => [
+      row.kernel,
+      row.shape,
+      row.microseconds.toFixed(2),
+      row.gbPerSecond.toFixed(0),
+      percent(row.shareOfCopy),
+      row.tmacPerSecond === 0 ? "" : row.tmacPerSecond.toFixed(2),
+    ]);
+    const head = ["kernel", "shape", "µs", "GB/s", "of copy", "TMAC/s"];
+    return `${figures.adapter}; a kernel that copies moves ${figures.copyGbPerSecond.toFixed(0)} GB/s.\n\n${table(head, rows)}`;
+  });
+  return parts.join("\n\n");
+};
+
 export const SECTIONS: Readonly<Record<string, Section>> = {
   origin,
   kernels,
@@ -167,4 +212,6 @@ export const SECTIONS: Readonly<Record<string, Section>> = {
   load,
   peers,
   targets: targetTable,
+  "gpu-bench": gpuBench,
+  "gpu-kernels": gpuKernels,
 };

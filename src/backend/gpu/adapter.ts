@@ -73,8 +73,9 @@ function kindOf(adapter: GPUAdapter): AdapterKind {
   return /integrated/i.test(type) ? "integrated" : "unknown";
 }
 
-/** Dawn's null backend computes nothing and reports success. */
-const isNull = ({ info }: GPUAdapter) => /null/i.test(`${info.vendor} ${info.device} ${info.architecture}`);
+/** Dawn's null backend computes nothing and reports success: no adapter of it is ever taken. */
+export const computesNothing = ({ info }: GPUAdapter): boolean =>
+  /null/i.test(`${info.vendor} ${info.device} ${info.architecture}`);
 
 /** Each adapter that Dawn finds, once. */
 async function findAdapters(name?: string): Promise<GPUAdapter[]> {
@@ -88,7 +89,7 @@ async function findAdapters(name?: string): Promise<GPUAdapter[]> {
   for (const request of requests) {
     // Dawn throws where nothing has the name that its flag asks for
     const adapter = await gpu.requestAdapter(request).catch(() => null);
-    if (adapter === null || isNull(adapter)) continue;
+    if (adapter === null || computesNothing(adapter)) continue;
     const known = found.some(({ info }) => describe(info) === describe(adapter.info));
     if (!known) found.push(adapter);
   }

@@ -161,41 +161,45 @@ export class Device {
     return known;
   }
 
-  async bindGroup(call: Call): Promise<GPUBindGroup> {
-    const { kernel, params, bindings } = call;
-    const pipeline = await this.pipeline(kernel);
-    const uniform = this.gpu.createBuffer({
-      size: Math.max(16, Math.ceil(kernel.params.length / 4) * 16),
-      usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST,
+  /** Bind groups of calls, in their order; their params share one buffer. */
+  async bindGroups(calls: readonly Call[]): Promise<GPUBindGroup[]> {
+    const { minUniformBufferOffsetAlignment: stride } = this.gpu.limits;
+    const size = Math.max(1, calls.length) * stride;
+    const uniforms = this.gpu.createBuffer({ size, usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST });
+    const params = new Uint8Array(size);
+    calls.forEach((call, i) => {
+      params.set(packParams(call.kernel, call.params), i * stride);
     });
-    this.write(uniform, 0, packParams(kernel, params));
-    const windows = kernel.bindings.map(({ name }) => {
-      const window = bindings[name];
-      if (window === undefined) throw new TypeError(`${kernel.name}: binding ${name} is missing`);
-      return window;
-    });
-    const resources = [{ buffer: uniform, offset: 0, size: uniform.size } satisfies Window, ...windows];
-    return this.gpu.createBindGroup({
-      label: kernel.name,
-      layout: pipeline.getBindGroupLayout(0),
-      entries: resources.map((resource, binding) => ({ binding, resource })),
-    });
+    this.write(uniforms, 0, params);
+    return Promise.all(
+      calls.map(async ({ kernel, bindings }, i) => {
+        const windows = kernel.bindings.map(({ name }) => {
+          const window = bindings[name];
+          if (window === undefined) throw new TypeError(`${kernel.name}: binding ${name} is missing`);
+          return window;
+        });
+        const own: Window = { buffer: uniforms, offset: i * stride, size: paramBytes(kernel) };
+        return this.gpu.createBindGroup({
+          label: kernel.name,
+          layout: (await this.pipeline(kernel)).getBindGroupLayout(0),
+          entries: [own, ...windows].map((resource, binding) => ({ binding, resource })),
+        });
+      }),
+    );
   }
 
   /** Executes calls in their order, and waits: for tests and single computations. */
   async execute(calls: readonly Call[]): Promise<void> {
-    const ready = [];
-    for (const call of calls) {
-      ready.push({ call, pipeline: await this.pipeline(call.kernel), group: await this.bindGroup(call) });
-    }
+    const groups = await this.bindGroups(calls);
+    const pipelines = await Promise.all(calls.map(({ kernel }) => this.pipeline(kernel)));
     this.gpu.pushErrorScope("validation");
     const encoder = this.gpu.createCommandEncoder();
     const pass = encoder.beginComputePass();
-    for (const { call, pipeline, group } of ready) {
-      pass.setPipeline(pipeline);
-      pass.setBindGroup(0, group);
-      pass.dispatchWorkgroups(...call.grid);
-    }
+    calls.forEach(({ grid }, i) => {
+      pass.setPipeline(pipelines[i]);
+      pass.setBindGroup(0, groups[i]);
+      pass.dispatchWorkgroups(...grid);
+    });
     pass.end();
     this.gpu.queue.submit([encoder.finish()]);
     const error = await this.#orFail(this.gpu.popErrorScope());
@@ -275,8 +279,10 @@ function placeOf(line: number, files: readonly string[], texts: readonly string[
   return `${files.at(-1)}.wgsl`;
 }
 
+const paramBytes = ({ params }: Kernel) => Math.max(16, Math.ceil(params.length / 4) * 16);
+
 function packParams(kernel: Kernel, params: Call["params"]): Uint8Array {
-  const bytes = new ArrayBuffer(Math.max(16, Math.ceil(kernel.params.length / 4) * 16));
+  const bytes = new ArrayBuffer(paramBytes(kernel));
   const view = new DataView(bytes);
   kernel.params.forEach(({ name, type }, i) => {
     const value = params[name];

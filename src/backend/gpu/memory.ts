@@ -56,6 +56,9 @@ export const partOf = ({ buffer, offset }: Window, from: number, size: number): 
   size,
 });
 
+/** Up to where the next window of a buffer may begin. */
+export const aligned = (bytes: number) => Math.ceil(bytes / 256) * 256;
+
 /** All that lives on the device, by the numbers that the main thread gave out. */
 export class Memory {
   readonly tensors = new Map<number, GpuTensor>();
@@ -82,12 +85,14 @@ export class Memory {
     return tensor;
   }
 
+  /** All parts in one buffer: Dawn keeps account of every buffer that a dispatch binds. */
   async addQuantized(id: number, normed: number, maxRows: number, width: number): Promise<void> {
-    const { window } = await this.addTensor(normed, maxRows, width);
-    const values = await this.allocate(maxRows * width, `int8 activations of width ${width}`);
-    const scales = await this.allocate(4 * maxRows, "scales");
-    const sums = await this.allocate(4 * maxRows, "sums");
-    this.quantized.set(id, { maxRows, width, normed: window, values, scales, sums });
+    const sizes = [4 * maxRows * width, maxRows * width, 4 * maxRows, 4 * maxRows];
+    const begins = sizes.map((_, i) => sizes.slice(0, i).reduce((at, size) => at + aligned(size), 0));
+    const whole = await this.allocate(begins[3] + sizes[3], `quantised activations of width ${width}`);
+    const [floats, values, scales, sums] = sizes.map((size, i) => partOf(whole, begins[i], size));
+    this.tensors.set(normed, { maxRows, width, window: floats });
+    this.quantized.set(id, { maxRows, width, normed: floats, values, scales, sums });
   }
 
   async addCache(id: number, shape: CacheShape): Promise<void> {

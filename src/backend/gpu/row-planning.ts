@@ -105,11 +105,15 @@ function rowCall({ memory, norm, ternary, x }: Start, finish: Finish): Call {
   return ternaryRow(operands, finish);
 }
 
-/** Whether the device binds that many buffers, and none that is written a second time: others would read it half written. */
+/** Whether the device binds that many windows, and none that is written and bound a second time: others would read it half written. */
 function isPossible(memory: Memory, { kernel, bindings }: Call): boolean {
   if (kernel.bindings.length > memory.device.gpu.limits.maxStorageBuffersPerShaderStage) return false;
-  const buffers = kernel.bindings.map(({ name }) => bindings[name].buffer);
-  return kernel.bindings.every(({ access }, i) => {
-    return access === "read" || buffers.every((buffer, j) => j === i || buffer !== buffers[i]);
+  return kernel.bindings.every(({ name, access }, i) => {
+    return kernel.bindings.slice(i + 1).every((other) => {
+      const [a, b] = [bindings[name], bindings[other.name]];
+      const reading = access === "read" && other.access === "read";
+      const apart = a.offset + a.size <= b.offset || b.offset + b.size <= a.offset;
+      return a.buffer !== b.buffer || reading || (access === other.access && apart);
+    });
   });
 }

@@ -109,7 +109,9 @@ export class Runner {
     const steps = await this.#planner.steps(ops, shape);
     const kernels = [...new Set(steps.flatMap((step) => (step.kind === "call" ? [step.call.kernel] : [])))];
     await Promise.all(kernels.map((kernel) => device.pipeline(kernel))); // compiled side by side
+    const groups = await device.bindGroups(steps.flatMap((step) => (step.kind === "call" ? [step.call] : [])));
     const ready: Plan["steps"][number][] = [];
+    let next = 0;
     for (const step of steps) {
       if (step.kind !== "call") {
         ready.push(step);
@@ -117,8 +119,7 @@ export class Runner {
       }
       const { kernel, bytes, grid } = step.call;
       const pipeline = await device.pipeline(kernel);
-      const group = await device.bindGroup(step.call);
-      ready.push({ kind: "dispatch", name: kernel.name, bytes, pipeline, group, grid });
+      ready.push({ kind: "dispatch", name: kernel.name, bytes, pipeline, group: groups[next++], grid });
     }
     const head = ops.find((op) => op.op === "best");
     const sampled = ops.some((op) => op.op === "sample");

@@ -9,14 +9,12 @@ import { LAYOUT_ROWS, toStandardLayout } from "../layout.js";
 import { openFile, readFully, readScale } from "../read.js";
 import type { Window } from "./kernel.js";
 import type { Table } from "./kernels/dense.js";
-import type { GpuWeight, Memory } from "./memory.js";
+import { aligned, type GpuWeight, type Memory } from "./memory.js";
 
 /** Bytes read and written at a time. */
 const CHUNK = 16 << 20;
 /** Bytes under way to the device before the host waits for it. */
 const IN_FLIGHT = 256 << 20;
-/** Of the windows of a buffer. */
-const ALIGNMENT = 256;
 
 export interface UploadOptions {
   onProgress(loaded: number): void;
@@ -56,8 +54,7 @@ class Upload {
     readonly options: UploadOptions,
   ) {
     const ternary = sources.filter(({ type }) => type === "I2_S");
-    const aligned = ternary.map(({ rows, columns }) => Math.ceil((rows * columns) / 4 / ALIGNMENT) * ALIGNMENT);
-    this.#ternaryLeft = aligned.reduce((sum, bytes) => sum + bytes, 0);
+    this.#ternaryLeft = ternary.reduce((sum, { rows, columns }) => sum + aligned((rows * columns) / 4), 0);
   }
 
   async ternary(source: WeightSource): Promise<GpuWeight> {
@@ -103,7 +100,7 @@ class Upload {
 
   /** Ternary weights lie one behind the other in as few buffers as the adapter allows, so that a kernel binds several at once. */
   async #place(bytes: number, name: string): Promise<Window> {
-    const size = Math.ceil(bytes / ALIGNMENT) * ALIGNMENT;
+    const size = aligned(bytes);
     if (this.#room === undefined || this.#room.size < size) {
       const wanted = Math.min(this.#ternaryLeft, this.memory.device.maxWindow);
       this.#room = await this.memory.allocate(Math.max(size, wanted), name);

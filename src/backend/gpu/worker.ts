@@ -62,20 +62,21 @@ class DeviceThread {
     },
     run: (request) => this.runner.submit(request),
     write: async ({ tensor, data }) => {
-      this.memory.device.write(this.memory.tensor(tensor).window.buffer, 0, data);
+      const { buffer, offset } = this.memory.tensor(tensor).window;
+      this.memory.device.write(buffer, offset, data);
       return now(undefined);
     },
     read: async ({ tensor, first, count }) => {
       const { window, width } = this.memory.tensor(tensor);
-      const bytes = this.memory.device.readBack(window.buffer, 4 * first * width, 4 * count * width);
+      const bytes = this.memory.device.readBack(window.buffer, window.offset + 4 * first * width, 4 * count * width);
       return { later: bytes.then((bytes) => new Float32Array(bytes)) };
     },
     readQuantized: async ({ id, first, count }) => {
       const { values, scales, width } = this.memory.quantizedOf(id);
       const { device } = this.memory;
       const both = Promise.all([
-        device.readBack(values.buffer, first * width, count * width),
-        device.readBack(scales.buffer, 4 * first, 4 * count),
+        device.readBack(values.buffer, values.offset + first * width, count * width),
+        device.readBack(scales.buffer, scales.offset + 4 * first, 4 * count),
       ]);
       return { later: both.then(([v, s]) => ({ values: new Int8Array(v), scales: new Float32Array(s) })) };
     },
