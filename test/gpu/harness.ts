@@ -45,12 +45,20 @@ export class Harness {
   int8 = async (window: Window) => new Int8Array(await this.bytes(window));
 }
 
-/** A test on the device of this file. */
-export function kernelTest(name: string, use: (harness: Harness) => Promise<void>): void {
-  test(name, { skip: NO_ADAPTER }, async () => {
-    harness ??= Device.open().then((device) => new Harness(device));
-    await use(await harness);
+/** A test on the device of this file; skipped where the device binds fewer than `buffers` to a kernel. */
+export function kernelTest(name: string, use: (harness: Harness) => Promise<void>, { buffers = 0 } = {}): void {
+  test(name, { skip: NO_ADAPTER }, async (t) => {
+    const { device } = await deviceOfFile();
+    const { maxStorageBuffersPerShaderStage: most } = device.gpu.limits;
+    if (most < buffers) return t.skip(`${device.description} binds ${most} buffers to a kernel, this takes ${buffers}`);
+    await use(await deviceOfFile());
   });
+}
+
+/** Opens on the first call, and closes when the tests of the file have ended. */
+export function deviceOfFile(): Promise<Harness> {
+  harness ??= Device.open().then((device) => new Harness(device));
+  return harness;
 }
 
 let harness: Promise<Harness> | undefined;

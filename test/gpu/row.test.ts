@@ -147,6 +147,7 @@ for (const { heads, kvHeads, headDim } of [
         }
         assert.deepEqual(both[0], both[1]);
       },
+      { buffers: 14 },
     );
   }
 }

@@ -1,8 +1,10 @@
-/** The ternary kernels against integer sums: bit for bit, in both forms. */
+/** The ternary kernels against integer sums: bit for bit, in all forms. */
 import assert from "node:assert/strict";
+import { test } from "node:test";
 import { ternary } from "../../src/backend/gpu/kernels/ternary.js";
-import { type Harness, kernelTest } from "./harness.js";
+import { deviceOfFile, type Harness, kernelTest } from "./harness.js";
 import { generator, pack, ternaries } from "./random.js";
+import { NO_ADAPTER } from "./require.js";
 
 const SHAPES = [
   { rows: 1, columns: 128, outputs: [5] },
@@ -16,11 +18,20 @@ const SHAPES = [
 for (const shape of SHAPES) {
   for (const add of [false, true]) {
     const name = `${shape.rows} x ${shape.columns} by ${shape.outputs}${add ? ", added" : ""}`;
-    kernelTest(`ternary ${name}`, (harness) => check(harness, shape, add));
+    kernelTest(`ternary ${name}`, (harness) => check(harness, shape, { add, matrixUnits: false }));
+    test(`ternary ${name}, on matrix units`, { skip: NO_ADAPTER }, async (t) => {
+      const harness = await deviceOfFile();
+      if (!harness.device.matrixUnits) return t.skip(`${harness.device.description} has no matrix units that are used`);
+      await check(harness, shape, { add, matrixUnits: true });
+    });
   }
 }
 
-async function check(h: Harness, { rows, columns, outputs }: (typeof SHAPES)[number], add: boolean): Promise<void> {
+async function check(
+  h: Harness,
+  { rows, columns, outputs }: (typeof SHAPES)[number],
+  { add, matrixUnits }: { add: boolean; matrixUnits: boolean },
+): Promise<void> {
   const random = generator(rows + columns);
   const x = Int8Array.from({ length: rows * columns }, () => (random() % 255) - 127);
   const scales = Float32Array.from({ length: rows }, () => (random() % 1000) / 7000 + 0.01);
@@ -38,7 +49,7 @@ async function check(h: Harness, { rows, columns, outputs }: (typeof SHAPES)[num
     }),
   );
   const quantized = { values: await h.from(x), scales: await h.from(scales), sums: await h.from(sums) };
-  await h.run(...ternary({ projections: matrices, columns, rows, x: quantized }));
+  await h.run(...ternary({ projections: matrices, columns, rows, x: quantized, matrixUnits }));
   for (const { weights, rows: count, out, addTo, scale } of matrices) {
     const expected = new Float32Array(rows * count);
     for (let i = 0; i < expected.length; i++) {
