@@ -2,7 +2,8 @@
 // itself: that costs less than a dispatch of its own (1.9 us on an H200, and as much to fill the machine again). The first
 // workgroup leaves in memory what `norm-quantize` would.
 //
-// 1. Each thread asks for its part of the row (`taken` of another file), then for its first codes, which arrive while the row is normalised.
+// 1. Each thread asks for its part of the row (`taken` of another file), then for its first codes, which arrive while the row
+//    is normalised.
 // 2. The int8 row lies in workgroup memory by quarters of blocks, so that the 16 threads of a team, which take neighbouring
 //    vectors of codes, take neighbouring vectors of activations too.
 // 3. A team makes OUTPUTS sums; `outputOf` and `finish` of another file say which, and what becomes of them. What `finish`

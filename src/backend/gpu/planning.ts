@@ -2,7 +2,6 @@
  * From ops to dispatches: which kernels compute a record for a batch of a given shape. Neighbouring ops are joined where a
  * kernel does both, unless a mark stands between them.
  */
-
 import type { Call, Window } from "./kernel.js";
 import {
   type Attention,
@@ -39,7 +38,7 @@ type Attend = Op & { op: "attend" };
 export interface BatchShape {
   readonly rows: number;
   readonly outputs: number;
-  /** the largest position, taken up to the end of its chunk */
+  /** the largest position, taken up as `longestOf` does */
   readonly longest: number;
 }
 

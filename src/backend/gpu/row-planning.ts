@@ -105,7 +105,7 @@ function rowCall({ memory, norm, ternary, x }: Start, finish: Finish): Call {
   return ternaryRow(operands, finish);
 }
 
-/** Whether the device binds that many windows, and none that is written and bound a second time: others would read it half written. */
+/** Whether the device binds that many windows, and none that is written twice or read as well: it would be read half written. */
 function isPossible(memory: Memory, { kernel, bindings }: Call): boolean {
   if (kernel.bindings.length > memory.device.gpu.limits.maxStorageBuffersPerShaderStage) return false;
   return kernel.bindings.every(({ name, access }, i) => {
