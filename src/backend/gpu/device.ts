@@ -27,7 +27,7 @@ const NEEDED = { maxStorageBuffersPerShaderStage: 10, maxComputeInvocationsPerWo
 
 export class Device {
   readonly gpu: GPUDevice;
-  readonly description: string;
+  readonly #name: string;
   readonly software: boolean;
   /** what was the matter, when the device is lost or has reported an error */
   #fault: TernionError | undefined;
@@ -64,7 +64,7 @@ export class Device {
   private constructor(gpu: GPUDevice, { adapter, software }: OpenAdapter, choice: DeviceChoice) {
     this.gpu = gpu;
     this.software = software;
-    this.description = `${describe(adapter.info)}${software ? " (software)" : ""}`;
+    this.#name = describe(adapter.info);
     this.#shaders = choice.shaders ?? new URL("../../../../wgsl/", import.meta.url);
     gpu.lost.then(({ reason, message }) => {
       if (this.#closed) return;
@@ -81,6 +81,11 @@ export class Device {
       const code = memory ? "OUT_OF_MEMORY" : "BACKEND_FAILED";
       this.#fail(new TernionError(code, `The GPU reports: ${error.message}. Load the model again.`));
     };
+  }
+
+  /** "nvidia-h200, matrix units" */
+  get description(): string {
+    return `${this.#name}${this.software ? " (software)" : ""}${this.#matrixUnits ? ", matrix units" : ""}`;
   }
 
   /** Whether int8 products may be left to the matrix units, see matrix-units.ts. */
