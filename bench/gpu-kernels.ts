@@ -2,7 +2,8 @@
  * The GPU kernels at the 2B-4T shape, each as a chain of dispatches over the matrices of all layers, so that weights come from
  * memory and the start of a dispatch counts. That they are right is what `test/gpu/` shows.
  *
- *   npm run build && node dist/bench/gpu-kernels.js [--adapter NAME] [--repetitions 9] [--machine NAME] [--quick]
+ *   npm run build && node dist/bench/gpu-kernels.js [--adapter NAME] [--without subgroups,f16]
+ *                                                       [--repetitions 9] [--machine NAME] [--quick]
  */
 import { parseArgs } from "node:util";
 import { measureCopyRate } from "../src/backend/gpu/copy-rate.js";
@@ -14,8 +15,9 @@ import { best, bestScratchBytes } from "../src/backend/gpu/kernels/head.js";
 import { gateNormQuantize, normQuantize } from "../src/backend/gpu/kernels/norm.js";
 import { ternary } from "../src/backend/gpu/kernels/ternary.js";
 import { type Finish, ternaryRow } from "../src/backend/gpu/kernels/ternary-row.js";
+import { FEATURES } from "../src/backend/gpu/variants.js";
 import { formatTable } from "../src/cli/table.js";
-import { COMMON, integer, main } from "./options.js";
+import { COMMON, choice, integer, main } from "./options.js";
 import { writeResult } from "./results.js";
 import { median } from "./statistics.js";
 
@@ -212,7 +214,7 @@ async function cases(lab: Lab, prompt: number, contexts: readonly number[]): Pro
     const cache = { keys: keys[layer], values: values[layer] };
     return { kind: "rope", angles, places: slots, positionAt: 1, ...cache, headDim: HEAD_DIM, capacity };
   };
-  const units = lab.device.matrixUnits ? [false, true] : [false];
+  const units = lab.device.features.has("matrix units") ? [false, true] : [false];
   return [
     row("q, k, v", [q, k, v], x, rope),
     row("output", [o], context, { kind: "store" }, x),
@@ -269,10 +271,16 @@ async function cases(lab: Lab, prompt: number, contexts: readonly number[]): Pro
 }
 
 await main(async () => {
-  const { machine, repetitions, quick, adapter } = parseArgs({
-    options: { ...COMMON, repetitions: { type: "string", default: "9" }, adapter: { type: "string" } },
+  const { machine, repetitions, quick, ...given } = parseArgs({
+    options: {
+      ...COMMON,
+      repetitions: { type: "string", default: "9" },
+      adapter: { type: "string" },
+      without: { type: "string", default: "" },
+    },
   }).values;
-  const device = await Device.open({ adapter });
+  const without = given.without.split(",").flatMap((name) => choice("without", name || undefined, FEATURES) ?? []);
+  const device = await Device.open({ adapter: given.adapter, without });
   const lab = new Lab(device, quick ? 2 : 30);
   const count = quick ? 2 : integer("repetitions", repetitions);
   const copy = await measureCopyRate(device, quick ? 1 << 24 : 1 << 28);

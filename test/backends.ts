@@ -27,11 +27,15 @@ export const CPU_VARIANTS: readonly Variant[] = [
   cpu(2, undefined, true),
 ];
 
-/** None without an adapter. On software the ops of a single row are not joined of themselves. */
+/** None without an adapter. Both forms of what a feature decides; on software rows are not joined of themselves. */
 export const GPU_VARIANTS: readonly Variant[] = NO_ADAPTER
   ? []
   : [
-      { name: "gpu", create: (maxRows) => GpuBackend.create({ maxRows, joinRows: false }) },
+      {
+        name: "gpu, no features",
+        create: (maxRows) =>
+          GpuBackend.create({ maxRows, joinRows: false, without: ["subgroups", "f16", "matrix units"] }),
+      },
       { name: "gpu, rows joined", create: (maxRows) => GpuBackend.create({ maxRows, joinRows: true }) },
     ];
 

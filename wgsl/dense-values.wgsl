@@ -7,7 +7,7 @@ const BF16 = 2u;
 /** The two values of a word of 16-bit floats. */
 fn unpackPair(word: u32) -> vec2<f32> {
   if TYPE == F16 {
-    return unpack2x16float(word);
+    return halvesOf(word);
   }
   return vec2(bitcast<f32>(word << 16u), bitcast<f32>(word & 0xffff0000u));
 }

@@ -4,6 +4,7 @@
 
 struct Params {
   quads: u32, // width / 4
+  share: f32, // 1 / width
   eps: f32,
 }
 
@@ -13,7 +14,8 @@ struct Params {
 @group(0) @binding(4) var<storage, read_write> out: array<vec4<f32>>; // (wanted rows, width)
 
 @compute @workgroup_size(256)
-fn normOutputs(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+fn normOutputs(@builtin(workgroup_id) group: vec3<u32>, at: Thread) {
+  let thread = at.index;
   let source = u32(outputs[group.x]) * params.quads;
   let to = group.x * params.quads;
 
@@ -21,7 +23,7 @@ fn normOutputs(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocatio
   for (var i = thread; i < params.quads; i += THREADS) {
     part = grown(part, x[source + i], vec4(0.0));
   }
-  let r = rowScale(thread, part, 4u * params.quads, params.eps).r;
+  let r = rowScale(at, part, params.share, params.eps).r;
   for (var i = thread; i < params.quads; i += THREADS) {
     out[to + i] = x[source + i] * weightAt(i) * r;
   }

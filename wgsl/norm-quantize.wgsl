@@ -6,6 +6,7 @@
 
 struct Params {
   quads: u32, // width / 4
+  share: f32, // 1 / width
   eps: f32,
 }
 
@@ -20,7 +21,8 @@ const FIRST = 6; // binding of the first input
 var<workgroup> total: atomic<i32>;
 
 @compute @workgroup_size(256)
-fn normQuantize(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+fn normQuantize(@builtin(workgroup_id) group: vec3<u32>, at: Thread) {
+  let thread = at.index;
   let row = group.x;
   let end = (row + 1u) * params.quads;
   let begin = row * params.quads + thread;
@@ -32,7 +34,7 @@ fn normQuantize(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocati
     normed[i] = z;
     part = grown(part, x, z);
   }
-  let scale = rowScale(thread, part, 4u * params.quads, params.eps);
+  let scale = rowScale(at, part, params.share, params.eps);
 
   let s = 127.0 / scale.absmax;
   var sum = 0;

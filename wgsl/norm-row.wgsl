@@ -13,33 +13,26 @@ struct RowScale {
   absmax: f32,
 }
 
-var<workgroup> parts: array<vec2<f32>, 256>; // of each thread: sum of x^2, max|z|
-var<workgroup> partsOf16: array<vec2<f32>, 16>;
+alias Part = vec2<f32>; // of a thread: sum of x^2, max|z|
 
 /** A thread's part with four more elements; fma, so that no compiler rounds otherwise in one kernel than in another. */
-fn grown(part: vec2<f32>, x: vec4<f32>, z: vec4<f32>) -> vec2<f32> {
+fn grown(part: Part, x: vec4<f32>, z: vec4<f32>) -> Part {
   let size = abs(z);
   let square = fma(x.w, x.w, fma(x.z, x.z, fma(x.y, x.y, fma(x.x, x.x, part.x))));
   return vec2(square, max(part.y, max(max(size.x, size.y), max(size.z, size.w))));
 }
 
-fn joined(a: vec2<f32>, b: vec2<f32>) -> vec2<f32> {
+fn joined(a: Part, b: Part) -> Part {
   return vec2(a.x + b.x, max(a.y, b.y));
 }
 
-/** From all threads' parts, in two steps of one fixed order. Called by all threads. */
-fn rowScale(thread: u32, part: vec2<f32>, width: u32, eps: f32) -> RowScale {
-  parts[thread] = part;
-  workgroupBarrier();
-  if thread < 16u {
-    var all = parts[thread];
-    for (var i = 1u; i < 16u; i++) { all = joined(all, parts[16u * i + thread]); }
-    partsOf16[thread] = all;
-  }
-  workgroupBarrier();
-  var all = partsOf16[0];
-  for (var i = 1u; i < 16u; i++) { all = joined(all, partsOf16[i]); }
-  let r = 1.0 / sqrt(all.x / f32(width) + eps);
+/**
+ * From all threads' parts; `share` is 1 / width, from the host, since a compiler may turn a division by a constant into a product.
+ * Called by all threads.
+ */
+fn rowScale(thread: Thread, part: Part, share: f32, eps: f32) -> RowScale {
+  let all = joinedOfAll(thread, part);
+  let r = 1.0 / sqrt(fma(all.x, share, eps));
   return RowScale(r, max(all.y * r, 1e-5));
 }
 

@@ -6,6 +6,6 @@
 fn weightAt(i: u32) -> vec4<f32> {
   if (TYPE == 0u) { return bitcast<vec4<f32>>(vec4(weight[2u * i], weight[2u * i + 1u])); }
   let words = weight[i];
-  if (TYPE == 1u) { return vec4(unpack2x16float(words.x), unpack2x16float(words.y)); }
+  if (TYPE == 1u) { return vec4(halvesOf(words.x), halvesOf(words.y)); }
   return bitcast<vec4<f32>>(vec4(words.x << 16u, words.x & 0xffff0000u, words.y << 16u, words.y & 0xffff0000u));
 }

@@ -28,6 +28,7 @@ struct Params {
   scale0: f32,
   scale1: f32,
   scale2: f32,
+  share: f32, // 1 / COLUMNS
   eps: f32,
   // for rotary embedding
   half: u32, // headDim / 2
@@ -72,7 +73,8 @@ fn teamTotal(team: u32, i: u32) -> i32 {
 }
 
 @compute @workgroup_size(256)
-fn ternaryRow(@builtin(workgroup_id) id: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+fn ternaryRow(@builtin(workgroup_id) id: vec3<u32>, at: Thread) {
+  let thread = at.index;
   let group = id.x;
   let lane = thread % TEAM;
 
@@ -100,7 +102,7 @@ fn ternaryRow(@builtin(workgroup_id) id: vec3<u32>, @builtin(local_invocation_in
     z[j] = v * weights[j];
     part = grown(part, v, z[j]);
   }
-  let scale = rowScale(thread, part, COLUMNS, params.eps);
+  let scale = rowScale(at, part, params.share, params.eps);
   let s = 127.0 / scale.absmax;
   var sum = 0;
   for (var j = 0u; j < HELD; j++) {

@@ -86,6 +86,23 @@ test("a shader that does not compile is named by file and line, with the compile
   });
 });
 
+test(
+  "a file's other form is taken where the adapter has the feature, and kept away where that is refused",
+  skip,
+  async (t) => {
+    const texts = { reduce: "// plain\nplain mistake", "reduce-subgroups": "// one\n// two\nother mistake" };
+    const files = { ...kernel, files: ["reduce"] };
+    await withDevice(texts, async (device) => {
+      if (!device.features.has("subgroups")) return t.skip(`${device.description} has no subgroups of one size`);
+      assert.match(device.description, /subgroups/);
+      await assert.rejects(device.pipeline(files), /reduce-subgroups\.wgsl:3: /);
+      const without = await Device.open({ shaders: device.shaders, without: ["subgroups"] });
+      await assert.rejects(without.pipeline(files), /reduce\.wgsl:2: /);
+      without.close();
+    });
+  },
+);
+
 test("memory that the adapter has not is an error that says what was asked for", skip, async () => {
   await withDevice({}, async (device) => {
     await assert.rejects(device.allocate(2 ** 44, "a cache of everything"), (error: TernionError) => {

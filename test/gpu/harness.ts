@@ -2,6 +2,7 @@
 import { after, test } from "node:test";
 import { Device } from "../../src/backend/gpu/device.js";
 import type { Call, Window } from "../../src/backend/gpu/kernel.js";
+import type { Feature } from "../../src/backend/gpu/variants.js";
 import { NO_ADAPTER } from "./require.js";
 
 type Data = Float32Array | Int32Array | Uint32Array | Int8Array | Uint8Array;
@@ -45,22 +46,45 @@ export class Harness {
   int8 = async (window: Window) => new Int8Array(await this.bytes(window));
 }
 
-/** A test on the device of this file; skipped where the device binds fewer than `buffers` to a kernel. */
-export function kernelTest(name: string, use: (harness: Harness) => Promise<void>, { buffers = 0 } = {}): void {
-  test(name, { skip: NO_ADAPTER }, async (t) => {
-    const { device } = await deviceOfFile();
-    const { maxStorageBuffersPerShaderStage: most } = device.gpu.limits;
-    if (most < buffers) return t.skip(`${device.description} binds ${most} buffers to a kernel, this takes ${buffers}`);
-    await use(await deviceOfFile());
-  });
+/** What a kernel test asks of a device. */
+interface KernelTestOptions {
+  /** skipped where the device binds fewer to a kernel */
+  readonly buffers?: number;
+  /** features for which the kernels have another form: the test runs with what the device has, and without them */
+  readonly forms?: readonly Feature[];
+}
+
+/** A test on the device of this file. */
+export function kernelTest(
+  name: string,
+  use: (harness: Harness) => Promise<void>,
+  { buffers = 0, forms = [] }: KernelTestOptions = {},
+): void {
+  for (const without of forms.length === 0 ? [[]] : [[], forms]) {
+    const title = [name, ...without.map((feature) => `without ${feature}`)].join(", ");
+    test(title, { skip: NO_ADAPTER }, async (t) => {
+      const { device } = await deviceOfFile();
+      const { maxStorageBuffersPerShaderStage: most } = device.gpu.limits;
+      if (most < buffers)
+        return t.skip(`${device.description} binds ${most} buffers to a kernel, this takes ${buffers}`);
+      if (without.length > 0 && !without.some((feature) => device.features.has(feature))) {
+        return t.skip(`${device.description} does without them anyway`);
+      }
+      await use(await deviceOfFile(without));
+    });
+  }
 }
 
 /** Opens on the first call, and closes when the tests of the file have ended. */
-export function deviceOfFile(): Promise<Harness> {
-  harness ??= Device.open().then((device) => new Harness(device));
-  return harness;
+export function deviceOfFile(without: readonly Feature[] = []): Promise<Harness> {
+  const key = without.join();
+  const known = harnesses.get(key) ?? Device.open({ without }).then((device) => new Harness(device));
+  harnesses.set(key, known);
+  return known;
 }
 
-let harness: Promise<Harness> | undefined;
+const harnesses = new Map<string, Promise<Harness>>();
 
-after(async () => (await harness)?.device.close());
+after(async () => {
+  for (const harness of harnesses.values()) (await harness).device.close();
+});

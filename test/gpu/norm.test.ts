@@ -6,6 +6,7 @@ import { gateNormQuantize, normOutputs, normQuantize } from "../../src/backend/g
 import { type Harness, kernelTest } from "./harness.js";
 
 const EPS = 1e-5;
+const FORMS = { forms: ["subgroups", "f16"] } as const;
 const wave = (n: number, k: number) => Float32Array.from({ length: n }, (_, i) => 3 * Math.sin(i * k + k) + 0.1);
 const ACTIVATIONS = { relu2: (g: number) => Math.max(g, 0) ** 2, silu: (g: number) => g / (1 + Math.exp(-g)) };
 
@@ -63,47 +64,55 @@ for (const [rows, width] of [
   [17, 128],
   [64, 128],
 ]) {
-  kernelTest(`norm ${rows} x ${width}`, async (h) => {
-    const [x, weight] = [wave(rows * width, 0.7), wave(width, 0.3)];
-    const out = await quantized(h, rows, width);
-    const dense = { window: await h.from(weight), type: "F32" } as const;
-    const xs = await h.from(x);
-    await h.run(normQuantize({ x: xs, weight: dense, eps: EPS, width, rows, out }));
-    await checkRows(h, out, x, weight);
-    const half = Float32Array.from(weight, (_, i) => (i % 5) - 1.5);
-    const bits16 = new Uint16Array(width).map((_, i) => new Uint32Array(half.buffer)[i] >>> 16);
-    const halves = [0xbe00, 0xb800, 0x3800, 0x3e00, 0x4100];
-    const f16 = new Uint16Array(width).map((_, i) => halves[i % 5]);
-    for (const [type, bits] of [
-      ["BF16", bits16],
-      ["F16", f16],
-    ] as const) {
-      const packed = { window: await h.from(new Uint8Array(bits.buffer)), type };
-      const to = await h.zeros(4 * width);
-      const outputs = await h.from(Int32Array.of(rows - 1));
-      await h.run(normOutputs({ x: xs, weight: packed, eps: EPS, width, outputs, count: 1, out: to }));
-      near(await h.floats(to), normalised(x.subarray((rows - 1) * width), half), type);
-    }
-  });
+  kernelTest(
+    `norm ${rows} x ${width}`,
+    async (h) => {
+      const [x, weight] = [wave(rows * width, 0.7), wave(width, 0.3)];
+      const out = await quantized(h, rows, width);
+      const dense = { window: await h.from(weight), type: "F32" } as const;
+      const xs = await h.from(x);
+      await h.run(normQuantize({ x: xs, weight: dense, eps: EPS, width, rows, out }));
+      await checkRows(h, out, x, weight);
+      const half = Float32Array.from(weight, (_, i) => (i % 5) - 1.5);
+      const bits16 = new Uint16Array(width).map((_, i) => new Uint32Array(half.buffer)[i] >>> 16);
+      const halves = [0xbe00, 0xb800, 0x3800, 0x3e00, 0x4100];
+      const f16 = new Uint16Array(width).map((_, i) => halves[i % 5]);
+      for (const [type, bits] of [
+        ["BF16", bits16],
+        ["F16", f16],
+      ] as const) {
+        const packed = { window: await h.from(new Uint8Array(bits.buffer)), type };
+        const to = await h.zeros(4 * width);
+        const outputs = await h.from(Int32Array.of(rows - 1));
+        await h.run(normOutputs({ x: xs, weight: packed, eps: EPS, width, outputs, count: 1, out: to }));
+        near(await h.floats(to), normalised(x.subarray((rows - 1) * width), half), type);
+      }
+    },
+    FORMS,
+  );
 }
 for (const activation of ["relu2", "silu"] as const) {
   for (const form of ["read", "write", "in place"] as const) {
-    kernelTest(`gate ${activation}, ${form}`, async (h) => {
-      const [rows, width] = [3, 640];
-      const [g, u, weight] = [wave(rows * width, 0.9), wave(rows * width, 0.4), wave(width, 0.3)];
-      const product = g.map((v, i) => ACTIVATIONS[activation](v) * u[i]);
-      const fresh = async () => ({ gate: await h.from(g), up: await h.from(u), other: await h.zeros(4 * g.length) });
-      const a = await fresh();
-      const gated = form === "read" ? undefined : form === "write" ? a.other : a.gate;
-      const out = await quantized(h, rows, width);
-      const dense = { window: await h.from(weight), type: "F32" } as const;
-      await h.run(gateNormQuantize({ ...a, gated, activation, weight: dense, eps: EPS, width, rows, out }));
-      await checkRows(h, out, product, weight);
-      if (gated !== undefined) near(await h.floats(gated), product, "gated");
-      const b = await fresh();
-      const to = form === "in place" ? b.gate : b.other;
-      await h.run(gate({ ...b, out: to, activation, count: g.length }));
-      near(await h.floats(to), product, "gate");
-    });
+    kernelTest(
+      `gate ${activation}, ${form}`,
+      async (h) => {
+        const [rows, width] = [3, 640];
+        const [g, u, weight] = [wave(rows * width, 0.9), wave(rows * width, 0.4), wave(width, 0.3)];
+        const product = g.map((v, i) => ACTIVATIONS[activation](v) * u[i]);
+        const fresh = async () => ({ gate: await h.from(g), up: await h.from(u), other: await h.zeros(4 * g.length) });
+        const a = await fresh();
+        const gated = form === "read" ? undefined : form === "write" ? a.other : a.gate;
+        const out = await quantized(h, rows, width);
+        const dense = { window: await h.from(weight), type: "F32" } as const;
+        await h.run(gateNormQuantize({ ...a, gated, activation, weight: dense, eps: EPS, width, rows, out }));
+        await checkRows(h, out, product, weight);
+        if (gated !== undefined) near(await h.floats(gated), product, "gated");
+        const b = await fresh();
+        const to = form === "in place" ? b.gate : b.other;
+        await h.run(gate({ ...b, out: to, activation, count: g.length }));
+        near(await h.floats(to), product, "gate");
+      },
+      FORMS,
+    );
   }
 }

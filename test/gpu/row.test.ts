@@ -74,11 +74,15 @@ for (const [columns, outputs, add] of [
   [6912, [70], true],
   [8192, [16], false],
 ] as const) {
-  kernelTest(`a row of ${columns} by ${outputs}${add ? ", added" : ""}`, async (h) => {
-    const run = await operands(h, columns, outputs, add);
-    const joined = await run((parts) => [ternaryRow(parts, { kind: "store" })]);
-    assert.deepEqual(joined, await run(apart));
-  });
+  kernelTest(
+    `a row of ${columns} by ${outputs}${add ? ", added" : ""}`,
+    async (h) => {
+      const run = await operands(h, columns, outputs, add);
+      const joined = await run((parts) => [ternaryRow(parts, { kind: "store" })]);
+      assert.deepEqual(joined, await run(apart));
+    },
+    { forms: ["subgroups"] },
+  );
 }
 
 for (const activation of ["relu2", "silu"] as const) {

@@ -3,13 +3,14 @@ import { readFile } from "node:fs/promises";
 import { TernionError } from "../../errors.js";
 import { type AdapterChoice, describe, type OpenAdapter, openAdapter } from "./adapter.js";
 import type { Call, Kernel, Window } from "./kernel.js";
-import { MATRIX_FEATURES, matrixUnitsWork, offersMatrixUnits } from "./matrix-units.js";
+import { matrixUnitsWork } from "./matrix-units.js";
+import { type Feature, formsOf, offered, subgroupSize, webgpuFeatures } from "./variants.js";
 
 export interface DeviceChoice extends AdapterChoice {
   /** directory of the WGSL files; default: the package's own */
   readonly shaders?: URL | undefined;
-  /** use matrix units where the adapter has them and they work; default true */
-  readonly matrixUnits?: boolean | undefined;
+  /** what kernels do without even where the adapter has it; default: nothing */
+  readonly without?: readonly Feature[] | undefined;
 }
 
 /** Limits that are raised to what the adapter has. */
@@ -35,8 +36,11 @@ export class Device {
   readonly #waits = new Set<(error: TernionError) => void>();
   readonly #pipelines = new Map<string, Promise<GPUComputePipeline>>();
   readonly #sources = new Map<string, Promise<string>>();
-  readonly #shaders: URL;
-  #matrixUnits = false;
+  readonly shaders: URL;
+  /** what kernels use */
+  readonly #features: Set<Feature>;
+  /** lanes; 0 without subgroups */
+  readonly #subgroup: number;
   #closed = false;
 
   static async open(choice: DeviceChoice = {}): Promise<Device> {
@@ -51,21 +55,28 @@ export class Device {
         );
       }
     }
-    const matrices = choice.matrixUnits !== false && offersMatrixUnits(adapter);
-    const wanted = ["timestamp-query", ...(matrices ? MATRIX_FEATURES : [])];
-    const features = wanted.filter((name) => adapter.features.has(name)) as GPUFeatureName[];
+    const features = offered(adapter, choice.without);
+    const requiredFeatures = webgpuFeatures(features);
+    if (adapter.features.has("timestamp-query")) requiredFeatures.push("timestamp-query");
     const limits = Object.fromEntries(RAISED.map((name) => [name, adapter.limits[name]]));
-    const gpu = await adapter.requestDevice({ requiredFeatures: features, requiredLimits: limits });
-    const device = new Device(gpu, opened, choice);
-    if (matrices) device.#matrixUnits = await matrixUnitsWork(device);
+    const gpu = await adapter.requestDevice({ requiredFeatures, requiredLimits: limits });
+    const device = new Device(gpu, opened, { ...choice, features });
+    if (device.#features.has("matrix units") && !(await matrixUnitsWork(device)))
+      device.#features.delete("matrix units");
     return device;
   }
 
-  private constructor(gpu: GPUDevice, { adapter, software }: OpenAdapter, choice: DeviceChoice) {
+  private constructor(
+    gpu: GPUDevice,
+    { adapter, software }: OpenAdapter,
+    { features, shaders }: { features: readonly Feature[]; shaders?: URL | undefined },
+  ) {
     this.gpu = gpu;
     this.software = software;
     this.#name = describe(adapter.info);
-    this.#shaders = choice.shaders ?? new URL("../../../../wgsl/", import.meta.url);
+    this.#features = new Set(features);
+    this.#subgroup = subgroupSize(adapter) ?? 0;
+    this.shaders = shaders ?? new URL("../../../../wgsl/", import.meta.url);
     gpu.lost.then(({ reason, message }) => {
       if (this.#closed) return;
       this.#fail(
@@ -83,14 +94,14 @@ export class Device {
     };
   }
 
-  /** "nvidia-h200, matrix units" */
+  /** "nvidia-h200, subgroups, matrix units" */
   get description(): string {
-    return `${this.#name}${this.software ? " (software)" : ""}${this.#matrixUnits ? ", matrix units" : ""}`;
+    return [`${this.#name}${this.software ? " (software)" : ""}`, ...this.#features].join(", ");
   }
 
-  /** Whether int8 products may be left to the matrix units, see matrix-units.ts. */
-  get matrixUnits(): boolean {
-    return this.#matrixUnits;
+  /** What kernels use beside core WebGPU. */
+  get features(): ReadonlySet<Feature> {
+    return this.#features;
   }
 
   /** Most bytes of one binding, and of one buffer: a multiple of 256. */
@@ -219,11 +230,15 @@ export class Device {
   }
 
   async #compile(kernel: Kernel): Promise<GPUComputePipeline> {
-    const { name, files, entryPoint, constants } = kernel;
+    const { name, entryPoint, constants } = kernel;
+    const { files, enables } = formsOf(kernel.files, this.#features);
     const texts = await Promise.all(files.map((file) => this.#source(file)));
     this.gpu.pushErrorScope("validation"); // the compilation's messages tell more
-    const defined = Object.entries(constants).map(([name, value]) => `const ${name} = ${value}u;`);
-    const module = this.gpu.createShaderModule({ label: name, code: [...texts, ...defined].join("\n") });
+    const all = { ...constants, SUBGROUP: this.#subgroup };
+    const defined = Object.entries(all).map(([name, value]) => `const ${name} = ${value}u;`);
+    // the enables on the first file's first line, so that lines keep their numbers
+    const enabled = enables.map((feature) => `enable ${feature}; `).join("");
+    const module = this.gpu.createShaderModule({ label: name, code: enabled + [...texts, ...defined].join("\n") });
     const info = await module.getCompilationInfo();
     await this.gpu.popErrorScope();
     const message = info.messages.find(({ type }) => type === "error");
@@ -253,7 +268,7 @@ export class Device {
   }
 
   #source(file: string): Promise<string> {
-    const known = this.#sources.get(file) ?? readFile(new URL(`${file}.wgsl`, this.#shaders), "utf8");
+    const known = this.#sources.get(file) ?? readFile(new URL(`${file}.wgsl`, this.shaders), "utf8");
     this.#sources.set(file, known);
     return known;
   }

@@ -6,8 +6,6 @@ import type { Device } from "./device.js";
 import type { Window } from "./kernel.js";
 import { ternary } from "./kernels/ternary.js";
 
-export const MATRIX_FEATURES = ["subgroups", "chromium-experimental-subgroup-matrix"] as const;
-
 /** What Dawn's adapters tell beside the standard. */
 interface MatrixInfo {
   readonly subgroupMinSize?: number;
@@ -27,8 +25,7 @@ export function offersMatrixUnits(adapter: GPUAdapter): boolean {
   const fits = [...subgroupMatrixConfigs].some(({ componentType, resultComponentType, M, N, K }) => {
     return componentType === "i8" && resultComponentType === "i32" && M === 16 && N === 16 && K === 32;
   });
-  const features = MATRIX_FEATURES.every((name) => adapter.features.has(name));
-  return fits && features && subgroupMinSize === 32 && subgroupMaxSize === 32;
+  return fits && subgroupMinSize === 32 && subgroupMaxSize === 32;
 }
 
 /** Whether the kernel of the matrix units gives the sums of the one without them. */

@@ -203,7 +203,7 @@ export class Planner {
 
   #ternary({ x, projections }: Ternary, rows: number): Call[] {
     const { memory } = this;
-    const { matrixUnits } = memory.device;
+    const matrixUnits = memory.device.features.has("matrix units");
     const input = memory.quantizedOf(x);
     const all = projections.map(({ weight, out, addTo }) => ({
       ...memory.ternaryOf(weight),

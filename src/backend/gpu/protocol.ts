@@ -3,6 +3,7 @@
  * requests are carried out in the order in which they are posted.
  */
 import type { CacheShape, Draw, OpTime, WeightSource } from "../backend.js";
+import type { Feature } from "./variants.js";
 
 export interface DeviceOptions {
   /** part of the adapter's name; default: the best that is no software */
@@ -16,6 +17,8 @@ export interface DeviceOptions {
    * normalises the row, which a software adapter does one after the other
    */
   readonly joinRows?: boolean | undefined;
+  /** what kernels do without even where the adapter has it; default: nothing */
+  readonly without?: readonly Feature[] | undefined;
   /** measure time by kernel; default false */
   readonly profile?: boolean | undefined;
 }

@@ -29,7 +29,7 @@ export function embed(a: {
   return table.parts.map(({ first, count, window }) => ({
     kernel: {
       name: `embed (${table.type})`,
-      files: ["dense-values", "embed"],
+      files: ["halves", "dense-values", "embed"],
       entryPoint: "embed",
       constants: { TYPE: TYPES[table.type] },
       params: [
@@ -76,7 +76,7 @@ function logitsOfPart(
   return {
     kernel: {
       name: `logits (${form}, ${table.type})`,
-      files: ["dense-values", `logits-${form}`, "logits"],
+      files: ["halves", "dense-values", `logits-${form}`, "logits"],
       entryPoint: "logits",
       constants: { TYPE: TYPES[table.type] },
       params: [

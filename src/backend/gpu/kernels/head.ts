@@ -42,7 +42,7 @@ function select(
   return {
     kernel: {
       name: `best (${[...(p.candidates ? ["merge"] : []), k === 1 ? "one" : p.segment].join(", ")})`,
-      files: ["select-entries", k === 1 ? "select-one" : "select"],
+      files: ["select-entries", ...(k === 1 ? ["reduce", "select-one"] : ["select"])],
       entryPoint: k === 1 ? "bestOne" : "best",
       constants: { CANDIDATES: p.candidates ? 1 : 0, HELD: p.segment <= SEGMENT ? p.segment : 1 },
       params: [

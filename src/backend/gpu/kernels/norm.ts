@@ -8,6 +8,7 @@ export const NORM_TYPES = { F32: 0, F16: 1, BF16: 2 } as const;
 
 const PARAMS: Kernel["params"] = [
   { name: "quads", type: "u32" },
+  { name: "share", type: "f32" },
   { name: "eps", type: "f32" },
 ];
 
@@ -56,7 +57,7 @@ export function normOutputs(a: Norm & { x: Window; outputs: Window; count: numbe
   return {
     kernel: {
       name: `norm outputs (${a.weight.type})`,
-      files: ["norm-row", "norm-weight", "norm-outputs"],
+      files: ["reduce", "norm-row", "halves", "norm-weight", "norm-outputs"],
       entryPoint: "normOutputs",
       constants: { TYPE: NORM_TYPES[a.weight.type] },
       params: PARAMS,
@@ -67,7 +68,7 @@ export function normOutputs(a: Norm & { x: Window; outputs: Window; count: numbe
         { name: "out", access: "read_write" },
       ],
     },
-    params: { quads: a.width / 4, eps: a.eps },
+    params: { quads: a.width / 4, share: 1 / a.width, eps: a.eps },
     bindings: { weight: a.weight.window, x: a.x, outputs: a.outputs, out: a.out },
     grid: [a.count, 1, 1],
   };
@@ -77,7 +78,7 @@ function quantise({ weight, eps, width, rows, out }: Quantisation, input: Input)
   return {
     kernel: {
       name: `${input.name} (${weight.type})`,
-      files: ["norm-row", "norm-weight", "norm-quantize", ...input.files],
+      files: ["reduce", "norm-row", "halves", "norm-weight", "norm-quantize", ...input.files],
       entryPoint: "normQuantize",
       constants: { TYPE: NORM_TYPES[weight.type], ...input.constants },
       params: PARAMS,
@@ -90,7 +91,7 @@ function quantise({ weight, eps, width, rows, out }: Quantisation, input: Input)
         ...input.bindings,
       ],
     },
-    params: { quads: width / 4, eps },
+    params: { quads: width / 4, share: 1 / width, eps },
     bindings: { weight: weight.window, ...out, ...input.windows },
     grid: [rows, 1, 1],
   };

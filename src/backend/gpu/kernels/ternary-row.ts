@@ -87,7 +87,9 @@ export function ternaryRow({ x, weight, eps, columns, quantized, projections }: 
       name: `norm ternary (${[...input.name, matrices, ...more.name, columns].join(", ")})`,
       files: [
         ...[
+          "reduce",
           "norm-row",
+          "halves",
           "norm-weight",
           ...input.files,
           "ternary-row",
@@ -109,7 +111,7 @@ export function ternaryRow({ x, weight, eps, columns, quantized, projections }: 
       },
       params: [
         ...MATRIX_PARAMS.u32.map((name) => ({ name, type: "u32" }) as const),
-        ...[...MATRIX_PARAMS.f32, "eps"].map((name) => ({ name, type: "f32" }) as const),
+        ...[...MATRIX_PARAMS.f32, "share", "eps"].map((name) => ({ name, type: "f32" }) as const),
         ...["half", "capacity", "positionAt", "chunks"].map((name) => ({ name, type: "u32" }) as const),
       ],
       bindings: [
@@ -121,6 +123,7 @@ export function ternaryRow({ x, weight, eps, columns, quantized, projections }: 
       ],
     },
     params: {
+      share: 1 / columns,
       eps,
       chunks: input.chunks,
       ...more.params,
