@@ -44,6 +44,16 @@ def keep_freed_memory() -> None:
         libc.mallopt(-1, 2 ** 31 - 1)  # M_TRIM_THRESHOLD
 
 
+def limit_threads(count: int) -> None:
+    """Threads of this process. OpenBLAS keeps a pool of its own, which PyTorch does not limit: two workers with two such
+    threads each were slower than one."""
+    torch.set_num_threads(count)
+    try:
+        ctypes.CDLL("libopenblas.so.0").openblas_set_num_threads(count)
+    except OSError:
+        pass  # another BLAS
+
+
 def losses(model, tokens: np.ndarray, device, dtype) -> tuple[torch.Tensor, torch.Tensor]:
     """Negative log-likelihood of each next token (flat), and which of them count."""
     rows = torch.from_numpy(tokens).long().to(device)
@@ -203,7 +213,7 @@ def work(o, folder: str, data: Data, rank: int, meeting: str) -> None:
     """The run of one worker; the first of them reports, saves and writes the model. They find each other in `meeting`."""
     size = SIZES[o.size]
     if o.threads:
-        torch.set_num_threads(o.threads)
+        limit_threads(o.threads)
     torch.set_flush_denormal(True)
     if o.workers > 1:
         dist.init_process_group("gloo", init_method=f"file://{meeting}/workers", rank=rank, world_size=o.workers)
