@@ -1,7 +1,7 @@
 /** Engines as the benchmarks load them, and runs whose times are comparable. */
 import { parseArgs } from "node:util";
+import { fixedPrompt } from "../src/cli/fixed-prompt.js";
 import { collect, Engine, type EngineOptions, type OpTime, type Session } from "../src/index.js";
-import { promptIds } from "./model.js";
 import { COMMON, choice } from "./options.js";
 
 export const ENGINE = {
@@ -35,7 +35,7 @@ export function loadEngine(path: string, options: EngineOptions): Promise<Engine
 
 /** Ids of a fixed prompt. */
 export function prompt({ config: { vocabularySize }, tokenizer: { bos } }: Engine, length: number): number[] {
-  return promptIds(length, vocabularySize, bos);
+  return fixedPrompt(length, vocabularySize, bos);
 }
 
 /** Tokens a second of `tokens` greedy tokens behind a prompt that the session may hold already; the first is not counted. */

@@ -17,9 +17,9 @@ import { ternary } from "../src/backend/gpu/kernels/ternary.js";
 import { type Finish, ternaryRow } from "../src/backend/gpu/kernels/ternary-row.js";
 import { FEATURES } from "../src/backend/gpu/variants.js";
 import { formatTable } from "../src/cli/table.js";
+import { median } from "../src/report/median.js";
 import { COMMON, choice, integer, main } from "./options.js";
 import { writeResult } from "./results.js";
-import { median } from "./statistics.js";
 
 export interface GpuKernelRow {
   readonly kernel: string;

@@ -11,11 +11,12 @@ import { availableParallelism } from "node:os";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import type { LoadStep } from "../src/index.js";
+import { median } from "../src/report/median.js";
 import { ENGINE, engineOptions, generationRate, loadEngine, prompt, resultName } from "./engine.js";
 import { modelPath } from "./model.js";
 import { integer, main } from "./options.js";
 import { writeResult } from "./results.js";
-import { median, type Summary, summary } from "./statistics.js";
+import { type Summary, summary } from "./statistics.js";
 
 interface Load {
   readonly totalMs: number;

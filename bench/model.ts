@@ -26,10 +26,3 @@ function exists(path: string): Promise<boolean> {
     () => false,
   );
 }
-
-/** BOS, if there is one, and ids that look like no pattern. */
-export function promptIds(length: number, vocabulary: number, bos: number | undefined): number[] {
-  const ids = Array.from({ length }, (_, i) => (Math.imul(i + 1, 0x9e3779b1) >>> 0) % vocabulary);
-  if (bos !== undefined) ids[0] = bos;
-  return ids;
-}

@@ -2,8 +2,9 @@
  * The roof beside the kernels of the same run: bytes a second that the threads of a gang can read from memory, each its own
  * part of an area far larger than the caches.
  */
+
+import { median } from "../src/report/median.js";
 import type { KernelGang } from "./kernels/gang.js";
-import { median } from "./statistics.js";
 
 /** Bytes a second over `bytes` bytes at `address` by all threads of the gang; median of `repetitions`. */
 export function measureRead(gang: KernelGang, address: number, bytes: number, repetitions: number): number {

@@ -1,4 +1,5 @@
 /** What a series of samples comes to. */
+import { median } from "../src/report/median.js";
 
 export interface Summary {
   readonly median: number;
@@ -6,14 +7,6 @@ export interface Summary {
   readonly max: number;
   /** in the order in which they were taken */
   readonly samples: readonly number[];
-}
-
-/** Of an even number of samples the mean of the middle two. */
-export function median(samples: readonly number[]): number {
-  if (samples.length === 0) throw new RangeError("median: expected at least one sample, got none");
-  const sorted = [...samples].sort((a, b) => a - b);
-  const middle = (sorted.length - 1) / 2;
-  return (sorted[Math.floor(middle)] + sorted[Math.ceil(middle)]) / 2;
 }
 
 export function summary(samples: readonly number[]): Summary {

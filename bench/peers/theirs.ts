@@ -1,6 +1,6 @@
 /** node-llama-cpp, in a process of its own. It is no dependency: `peers.ts` installs it beside the models. */
 import { pathToFileURL } from "node:url";
-import { promptIds } from "../model.js";
+import { fixedPrompt } from "../../src/cli/fixed-prompt.js";
 import { CACHE } from "../options.js";
 import { type Engine, type Setup, serve } from "./protocol.js";
 
@@ -41,7 +41,7 @@ async function load({ model: modelPath, threads, contextLength }: Setup): Promis
   const context = await model.createContext({ contextSize: contextLength, threads, batchSize: 512 });
   const sequence = context.getSequence();
   const vocabulary = model.fileInfo.metadata.tokenizer.ggml.tokens.length;
-  const ids = promptIds(contextLength, vocabulary, model.tokens.bos ?? undefined);
+  const ids = fixedPrompt(contextLength, vocabulary, model.tokens.bos ?? undefined);
   return {
     description: `node-llama-cpp ${VERSION} (llama.cpp ${llama.llamaCppRelease.release}), TQ2_0, Q6_K head`,
     measure: (question) =>

@@ -1,6 +1,7 @@
 /** Prompt and generation speed by the length of the context. */
 import type { Engine } from "../engine.js";
 import { collect } from "../generate.js";
+import { median } from "./median.js";
 import { PROBE } from "./probe.js";
 
 export interface SpeedPoint {
@@ -67,10 +68,4 @@ async function measurePoint(engine: Engine, context: number, end: number, signal
     tokensPerSecond: median(rounds.map(({ tokensPerSecond }) => tokensPerSecond)),
     repetitions: rounds.length,
   };
-}
-
-function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  const middle = (sorted.length - 1) / 2;
-  return (sorted[Math.floor(middle)] + sorted[Math.ceil(middle)]) / 2;
 }
