@@ -5,7 +5,9 @@
 //
 // What the fast version adds:
 // 1. Keys lie in blocks of 8 positions, (position / 8, headDim, 8): 8 scores grow side by side in two vectors, without
-//    sums across lanes. Values lie as (headDim / 8, positions, 8): the mix of 8 elements reads straight through.
+//    sums across lanes. Values lie as (position / CHUNK, headDim / 8, CHUNK, 8): the mix of 8 elements reads straight
+//    through, and a chunk is one piece of memory (with all positions in the place of CHUNK, its 16 pieces lay on pages of
+//    their own).
 // 2. Four query heads that share a key-value head go together, so that a key or value is read once for the four.
 // 3. Positions go in chunks of at most CHUNK, whose (max, sum of w, sum of w v) `fold` adds up in the order of the
 //    chunks. Chunks begin at multiples of CHUNK: the arithmetic depends on the position alone, so it does not matter
@@ -15,7 +17,7 @@
 
 import { expNegative, maxLane } from "./reduce";
 
-const CHUNK: usize = 128; // positions
+export const CHUNK: usize = 128; // positions
 export const CHUNK_ROW: usize = CHUNK << 2; // bytes of one head's scores
 
 /** Rotates pairs (i, i + headDim / 2) of each head in place; table: headDim / 2 cosines, then as many sines. */
@@ -38,11 +40,18 @@ export function storeKey(k: usize, keys: usize, position: i32, headDim: i32): vo
   for (; k < end; k += 4, dst += 32) store<f32>(dst, load<f32>(k));
 }
 
-/** Stores one head's value at `position` of values (headDim / 8, positions, 8); stride = positions * 32 bytes. */
-export function storeValue(v: usize, values: usize, position: i32, headDim: i32, stride: usize): void {
-  let dst = values + (<usize>position << 5);
+/** Where a position's value begins, of `bytes` a vector of 8 elements. */
+@inline
+export function valueAt(position: i32, headDim: i32, bytes: usize): usize {
+  const p = <usize>position;
+  return (p / CHUNK * CHUNK * (<usize>headDim >> 3) + p % CHUNK) * bytes;
+}
+
+/** Stores one head's value at `position` of values (positions / CHUNK, headDim / 8, CHUNK, 8). */
+export function storeValue(v: usize, values: usize, position: i32, headDim: i32): void {
+  let dst = values + valueAt(position, headDim, 32);
   const end = v + (<usize>headDim << 2);
-  for (; v < end; v += 32, dst += stride) {
+  for (; v < end; v += 32, dst += CHUNK * 32) {
     v128.store(dst, v128.load(v));
     v128.store(dst, v128.load(v, 16), 16);
   }
@@ -117,9 +126,9 @@ export function softmaxChunk(s: usize, partial: usize, count: i32): void {
 }
 
 /** out[headDim] of 4 heads, `outStride` bytes apart, = sum of w[p] v[p] for `count` positions; w: 4 rows of CHUNK. */
-function mix4(w: usize, values: usize, out: usize, outStride: usize, count: i32, headDim: i32, stride: usize): void {
+function mix4(w: usize, values: usize, out: usize, outStride: usize, count: i32, headDim: i32): void {
   const outEnd = out + (<usize>headDim << 2);
-  for (; out < outEnd; out += 32, values += stride) {
+  for (; out < outEnd; out += 32, values += CHUNK * 32) {
     let a0 = f32x4.splat(0), a1 = a0, b0 = a0, b1 = a0, c0 = a0, c1 = a0, d0 = a0, d1 = a0;
     const end = w + (<usize>count << 2);
     for (let p = w, v = values; p < end; p += 4, v += 32) {
@@ -149,9 +158,9 @@ function mix4(w: usize, values: usize, out: usize, outStride: usize, count: i32,
 }
 
 /** The same for one head, with the same sums. */
-function mix1(w: usize, values: usize, out: usize, count: i32, headDim: i32, stride: usize): void {
+function mix1(w: usize, values: usize, out: usize, count: i32, headDim: i32): void {
   const outEnd = out + (<usize>headDim << 2);
-  for (; out < outEnd; out += 32, values += stride) {
+  for (; out < outEnd; out += 32, values += CHUNK * 32) {
     let a0 = f32x4.splat(0), a1 = a0;
     const end = w + (<usize>count << 2);
     for (let p = w, v = values; p < end; p += 4, v += 32) {
@@ -170,7 +179,7 @@ function mix1(w: usize, values: usize, out: usize, count: i32, headDim: i32, str
  * scores: scratch of `heads` rows of CHUNK floats.
  */
 export function attendChunk(
-  q: usize, keys: usize, values: usize, stride: usize, first: i32, count: i32,
+  q: usize, keys: usize, values: usize, first: i32, count: i32,
   heads: i32, headDim: i32, scores: usize, partial: usize,
 ): void {
   const scale = <f32>(1.0 / Math.sqrt(<f64>headDim));
@@ -178,7 +187,7 @@ export function attendChunk(
   const head = <usize>headDim << 2;
   const partialHead = head + 16;
   const k = keys + <usize>(first >> 3) * (head << 3);
-  const v = values + (<usize>first << 5);
+  const v = values + valueAt(first, headDim, 32);
   let h = 0;
   for (; h + 4 <= heads; h += 4) scores4(q + <usize>h * head, k, scores + <usize>h * CHUNK_ROW, blocks, headDim, scale);
   for (; h < heads; h++) scores1(q + <usize>h * head, k, scores + <usize>h * CHUNK_ROW, blocks, headDim, scale);
@@ -186,9 +195,9 @@ export function attendChunk(
   const out = partial + 16;
   h = 0;
   for (; h + 4 <= heads; h += 4) {
-    mix4(scores + <usize>h * CHUNK_ROW, v, out + <usize>h * partialHead, partialHead, count, headDim, stride);
+    mix4(scores + <usize>h * CHUNK_ROW, v, out + <usize>h * partialHead, partialHead, count, headDim);
   }
-  for (; h < heads; h++) mix1(scores + <usize>h * CHUNK_ROW, v, out + <usize>h * partialHead, count, headDim, stride);
+  for (; h < heads; h++) mix1(scores + <usize>h * CHUNK_ROW, v, out + <usize>h * partialHead, count, headDim);
 }
 
 /** Adds the partial result of the next chunk to that of the chunks before it: state = state + next, both of one head. */

@@ -12,7 +12,7 @@
 //
 // Preconditions: headDim a multiple of 8; what follows a chunk's last position in its block is readable.
 
-import { CHUNK_ROW, softmaxChunk } from "./attention";
+import { CHUNK, CHUNK_ROW, softmaxChunk, valueAt } from "./attention";
 import { maxLane, roundToInt } from "./reduce";
 
 /** max|x| over n float32 */
@@ -47,13 +47,13 @@ export function storeKey16(k: usize, keys: usize, scales: usize, position: i32, 
   store<f32>(scales + (<usize>position << 2), largest / <f32>limit);
 }
 
-/** Stores one head's value at `position` of values (headDim / 8, positions, 8) and its scale; stride = positions * 16. */
-export function storeValue16(v: usize, values: usize, scales: usize, position: i32, headDim: i32, stride: usize): void {
+/** Stores one head's value at `position` of values (positions / CHUNK, headDim / 8, CHUNK, 8) and its scale. */
+export function storeValue16(v: usize, values: usize, scales: usize, position: i32, headDim: i32): void {
   const largest = max<f32>(absmax(v, headDim), 1e-30);
   const s = f32x4.splat(<f32>32767 / largest);
-  let dst = values + (<usize>position << 4);
+  let dst = values + valueAt(position, headDim, 16);
   const end = v + (<usize>headDim << 2);
-  for (; v < end; v += 32, dst += stride) v128.store(dst, rounded8(v, s));
+  for (; v < end; v += 32, dst += CHUNK * 16) v128.store(dst, rounded8(v, s));
   store<f32>(scales + (<usize>position << 2), largest / 32767);
 }
 
@@ -134,9 +134,9 @@ function upper(v: v128): v128 {
 }
 
 /** out[headDim] of 4 heads, `outStride` bytes apart, = sum of w[p] v16[p]. */
-function mix4(w: usize, values: usize, out: usize, outStride: usize, count: i32, headDim: i32, stride: usize): void {
+function mix4(w: usize, values: usize, out: usize, outStride: usize, count: i32, headDim: i32): void {
   const outEnd = out + (<usize>headDim << 2);
-  for (; out < outEnd; out += 32, values += stride) {
+  for (; out < outEnd; out += 32, values += CHUNK * 16) {
     let a0 = f32x4.splat(0), a1 = a0, b0 = a0, b1 = a0, c0 = a0, c1 = a0, d0 = a0, d1 = a0;
     const end = w + (<usize>count << 2);
     for (let p = w, at = values; p < end; p += 4, at += 16) {
@@ -167,9 +167,9 @@ function mix4(w: usize, values: usize, out: usize, outStride: usize, count: i32,
 }
 
 /** The same for one head, with the same sums. */
-function mix1(w: usize, values: usize, out: usize, count: i32, headDim: i32, stride: usize): void {
+function mix1(w: usize, values: usize, out: usize, count: i32, headDim: i32): void {
   const outEnd = out + (<usize>headDim << 2);
-  for (; out < outEnd; out += 32, values += stride) {
+  for (; out < outEnd; out += 32, values += CHUNK * 16) {
     let a0 = f32x4.splat(0), a1 = a0;
     const end = w + (<usize>count << 2);
     for (let p = w, at = values; p < end; p += 4, at += 16) {
@@ -187,7 +187,7 @@ function mix1(w: usize, values: usize, out: usize, count: i32, headDim: i32, str
  * floats, then for each head headDim int16 and a float32, rounded up to 16 bytes in all.
  */
 export function attendChunk16(
-  q: usize, keys: usize, values: usize, keyScales: usize, valueScales: usize, stride: usize, first: i32, count: i32,
+  q: usize, keys: usize, values: usize, keyScales: usize, valueScales: usize, first: i32, count: i32,
   heads: i32, headDim: i32, scores: usize, partial: usize, limit: i32,
 ): void {
   const scale = <f32>(1.0 / Math.sqrt(<f64>headDim));
@@ -195,7 +195,7 @@ export function attendChunk16(
   const head16 = <usize>headDim << 1;
   const partialHead = (<usize>headDim << 2) + 16;
   const k = keys + <usize>(first >> 3) * (head16 << 3);
-  const v = values + (<usize>first << 4);
+  const v = values + valueAt(first, headDim, 16);
   const ks = keyScales + (<usize>first << 2), vs = valueScales + (<usize>first << 2);
   const q16 = scores + <usize>heads * CHUNK_ROW;
   const factors = q16 + <usize>heads * head16;
@@ -218,7 +218,7 @@ export function attendChunk16(
   const out = partial + 16;
   h = 0;
   for (; h + 4 <= heads; h += 4) {
-    mix4(scores + <usize>h * CHUNK_ROW, v, out + <usize>h * partialHead, partialHead, count, headDim, stride);
+    mix4(scores + <usize>h * CHUNK_ROW, v, out + <usize>h * partialHead, partialHead, count, headDim);
   }
-  for (; h < heads; h++) mix1(scores + <usize>h * CHUNK_ROW, v, out + <usize>h * partialHead, count, headDim, stride);
+  for (; h < heads; h++) mix1(scores + <usize>h * CHUNK_ROW, v, out + <usize>h * partialHead, count, headDim);
 }

@@ -88,10 +88,10 @@ const attention =
       const scales = 4 * head * POSITIONS;
       if (wide) {
         kernels.storeKey(key + from, toKeys, position, HEAD_DIM);
-        kernels.storeValue(value + from, toValues, position, HEAD_DIM, 32 * POSITIONS);
+        kernels.storeValue(value + from, toValues, position, HEAD_DIM);
       } else {
         kernels.storeKey16(key + from, toKeys, keyScales + scales, position, HEAD_DIM, LIMIT);
-        kernels.storeValue16(value + from, toValues, valueScales + scales, position, HEAD_DIM, 16 * POSITIONS);
+        kernels.storeValue16(value + from, toValues, valueScales + scales, position, HEAD_DIM);
       }
     });
 
@@ -99,7 +99,7 @@ const attention =
       const [layer, head] = [Math.floor(unit / KV_HEADS), unit % KV_HEADS];
       const at = (address: number, bytes: number) => address + layer * cache.bytes + head * bytes;
       const tables = wide ? [] : [at(cache.keyScales, 4 * POSITIONS), at(cache.valueScales, 4 * POSITIONS)];
-      const where = [at(cache.keys, headBytes), at(cache.values, headBytes), ...tables, 8 * elementBytes * POSITIONS];
+      const where = [at(cache.keys, headBytes), at(cache.values, headBytes), ...tables];
       const from = query + head * GROUP * HEAD_DIM * 4;
       const state = partials + thread * 2 * GROUP * PARTIAL;
       const next = state + GROUP * PARTIAL;

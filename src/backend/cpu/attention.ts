@@ -31,28 +31,29 @@ function cacheAt(t: OpContext, at: number) {
 }
 const CACHE_ARGUMENTS = 7;
 
+/** Shared out by key-value head, as attention is. */
 export const ropeStore: Op = (t, at) => {
   const c = cacheAt(t, at);
   const [q, k, v, heads, table] = t.words.subarray(at + CACHE_ARGUMENTS, at + CACHE_ARGUMENTS + 5);
   const { kvHeads, headDim, positions } = c;
-  const [begin, end] = t.share(t.rows);
-  for (let row = begin; row < end; row++) {
+  const group = heads / kvHeads;
+  const [begin, end] = t.share(t.rows * kvHeads);
+  for (let unit = begin; unit < end; unit++) {
+    const row = Math.floor(unit / kvHeads);
     const position = t.position(row);
     const angles = table + position * 4 * headDim;
-    t.kernels.rope(q + row * heads * 4 * headDim, angles, heads, headDim);
-    t.kernels.rope(k + row * kvHeads * 4 * headDim, angles, kvHeads, headDim);
-    for (let head = 0; head < kvHeads; head++) {
-      const from = (row * kvHeads + head) * 4 * headDim;
-      const slot = t.slot(row) * kvHeads + head;
-      const [keys, values] = [c.keys + slot * c.headBytes, c.values + slot * c.headBytes];
-      if (c.keyScales === 0) {
-        t.kernels.storeKey(k + from, keys, position, headDim);
-        t.kernels.storeValue(v + from, values, position, headDim, 32 * positions);
-      } else {
-        const scales = slot * 4 * positions;
-        t.kernels.storeKey16(k + from, keys, c.keyScales + scales, position, headDim, keyLimit(headDim));
-        t.kernels.storeValue16(v + from, values, c.valueScales + scales, position, headDim, 16 * positions);
-      }
+    const from = unit * 4 * headDim;
+    t.kernels.rope(q + group * from, angles, group, headDim);
+    t.kernels.rope(k + from, angles, 1, headDim);
+    const slot = t.slot(row) * kvHeads + (unit % kvHeads);
+    const [keys, values] = [c.keys + slot * c.headBytes, c.values + slot * c.headBytes];
+    if (c.keyScales === 0) {
+      t.kernels.storeKey(k + from, keys, position, headDim);
+      t.kernels.storeValue(v + from, values, position, headDim);
+    } else {
+      const scales = slot * 4 * positions;
+      t.kernels.storeKey16(k + from, keys, c.keyScales + scales, position, headDim, keyLimit(headDim));
+      t.kernels.storeValue16(v + from, values, c.valueScales + scales, position, headDim);
     }
   }
 };
@@ -165,7 +166,7 @@ function attendChunk(
   const [keys, values] = [a.keys + slot * a.headBytes, a.values + slot * a.headBytes];
   const q = a.q + (row * a.kvHeads + head) * group * 4 * headDim;
   if (a.keyScales === 0) {
-    t.kernels.attendChunk(q, keys, values, 32 * positions, first, count, group, headDim, scores, partial);
+    t.kernels.attendChunk(q, keys, values, first, count, group, headDim, scores, partial);
     return;
   }
   const [keyScales, valueScales] = [a.keyScales + slot * 4 * positions, a.valueScales + slot * 4 * positions];
@@ -175,7 +176,6 @@ function attendChunk(
     values,
     keyScales,
     valueScales,
-    16 * positions,
     first,
     count,
     group,

@@ -25,7 +25,7 @@ export interface CpuWeight extends Weight {
 export interface CpuCache extends Cache {
   // f32: (layers, slots, kvHeads, positions / 8, headDim, 8); i16: (.., positions / 8, headDim / 2, 8, 2)
   readonly keys: number;
-  readonly values: number; // (layers, slots, kvHeads, headDim / 8, positions, 8)
+  readonly values: number; // (layers, slots, kvHeads, positions / CHUNK, headDim / 8, CHUNK, 8)
   readonly keyScales: number; // i16: (layers, slots, kvHeads, positions) float32; f32: 0
   readonly valueScales: number;
   /** positions rounded up to whole chunks */

@@ -63,12 +63,11 @@ export interface Kernels {
   logitsF16(table: number, x: number, out: number, n: number, rows: number, mask: number, half: number): void;
   rope(x: number, table: number, heads: number, headDim: number): void;
   storeKey(k: number, keys: number, position: number, headDim: number): void;
-  storeValue(v: number, values: number, position: number, headDim: number, stride: number): void;
+  storeValue(v: number, values: number, position: number, headDim: number): void;
   attendChunk(
     q: number,
     keys: number,
     values: number,
-    stride: number,
     first: number,
     count: number,
     heads: number,
@@ -77,14 +76,13 @@ export interface Kernels {
     partial: number,
   ): void;
   storeKey16(k: number, keys: number, scales: number, position: number, headDim: number, limit: number): void;
-  storeValue16(v: number, values: number, scales: number, position: number, headDim: number, stride: number): void;
+  storeValue16(v: number, values: number, scales: number, position: number, headDim: number): void;
   attendChunk16(
     q: number,
     keys: number,
     values: number,
     keyScales: number,
     valueScales: number,
-    stride: number,
     first: number,
     count: number,
     heads: number,
