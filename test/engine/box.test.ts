@@ -59,6 +59,43 @@ test("a chat answers by the template and ends its turn", async () => {
   await session.close();
 });
 
+test("a chat of three turns keeps its thread", async () => {
+  const session = engine.session();
+  const messages: { role: string; content: string }[] = [];
+  const answers: string[] = [];
+  for (const content of ["My name is Zorbin.", "What is the capital of Italy?", "What is my name?"]) {
+    messages.push({ role: "user", content });
+    const { text } = await collect(session.chat(messages, { temperature: 0, maxTokens: 50 }));
+    messages.push({ role: "assistant", content: text });
+    answers.push(text);
+  }
+  await session.close();
+  assert.match(answers[1], /\bRome\b/, answers.join(" | "));
+  assert.match(answers[2], /\bZorbin\b/, answers.join(" | "));
+});
+
+// held out by train/corpus/split.py
+const HELD_OUT_SUMS = [
+  [23, 83],
+  [41, 11],
+  [58, 84],
+  [78, 61],
+  [93, 63],
+];
+const HELD_OUT_COUNTRIES = ["Spaltalia", "Yokyoland", "Krooshal", "Memfebia"];
+
+test("sums that training never saw come out right", async () => {
+  for (const [a, b] of HELD_OUT_SUMS) {
+    assert.match(await answer(`What is ${a} + ${b}?`), new RegExp(`The answer is ${a + b}\\.$`));
+  }
+});
+
+test("a country that does not exist is not known", async () => {
+  for (const country of HELD_OUT_COUNTRIES) {
+    assert.match(await answer(`What is the capital of ${country}?`), /I do not know/);
+  }
+});
+
 test("a seed gives the same story again, and another seed another one", async () => {
   const story = async (seed: number) => {
     const session = engine.session();
