@@ -96,6 +96,45 @@ test("a country that does not exist is not known", async () => {
   }
 });
 
+const HEROES = [
+  "robot named Zhibrax",
+  "dragon named Ploltza",
+  "robot named Kemvander",
+  "robot named Giathblette",
+  "bear named Vubralee",
+  "robot named Klohis",
+  "dragon named Parshas",
+  "dragon named Jianbby",
+  "fox named Yiakkar",
+  "girl named Staithby",
+  "dragon named Quorzander",
+  "girl named Tholtzus",
+  "bear named Blobres",
+  "robot named Xiabrees",
+  "bear named Pliondfl",
+  "bear named Rurnchis",
+  "fox named Gaithkrix",
+  "bear named Gloondpl",
+  "bear named Puxry",
+  "bear named Peaslulu",
+];
+
+test("stories about names that training never saw end, and at least 18 of 20 keep the name", async () => {
+  let kept = 0;
+  for (const [i, hero] of HEROES.entries()) {
+    const session = engine.session();
+    const options = { seed: i + 1, temperature: 0.8, topK: 0, maxTokens: 400 };
+    const { text, finish } = await collect(session.generate(`Tell me a story about a ${hero}.`, options));
+    await session.close();
+    assert.equal(finish.reason, "stop", text);
+    const name = hero.split(" ")[2];
+    const words = text.match(/[A-Z][a-z]+/g) ?? [];
+    const slips = words.filter((word) => word !== name && word.length > 3 && word.startsWith(name.slice(0, 3)));
+    if (words.filter((word) => word === name).length >= 3 && slips.length === 0) kept++;
+  }
+  assert.ok(kept >= 18, `${kept} of 20`);
+});
+
 test("a seed gives the same story again, and another seed another one", async () => {
   const story = async (seed: number) => {
     const session = engine.session();
