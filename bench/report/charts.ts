@@ -10,8 +10,9 @@ function render(option: EChartsOption, height: number): string {
   chart.setOption({
     animation: false,
     backgroundColor: "#fff",
-    legend: { top: 28 },
-    grid: { left: 10, right: 50, top: 70, bottom: 10, containLabel: true },
+    legend: { top: 46, itemGap: 34 },
+    // widths are guessed where there is no canvas: some room for wider fonts
+    grid: { left: 50, right: 50, top: 84, bottom: 10, containLabel: true },
     ...option,
   });
   const svg = chart.renderToSVGString();
