@@ -7,17 +7,9 @@
 
 import { parseArgs } from "node:util";
 import { readBandwidth } from "../src/backend/cpu/bandwidth.js";
+import { promptFor } from "../src/cli/fixed-prompt.js";
 import type { Engine } from "../src/index.js";
-import {
-  ENGINE,
-  engineOptions,
-  generationRate,
-  loadEngine,
-  type OpShare,
-  perToken,
-  prompt,
-  resultName,
-} from "./engine.js";
+import { ENGINE, engineOptions, generationRate, loadEngine, type OpShare, perToken, resultName } from "./engine.js";
 import { modelPath } from "./model.js";
 import { integer, integers, main } from "./options.js";
 import { writeResult } from "./results.js";
@@ -47,7 +39,7 @@ export interface DecodeFigures {
 
 async function measure(engine: Engine, threads: number, options: Options, read: number): Promise<DecodeRow[]> {
   await using session = engine.session();
-  const ids = prompt(engine, Math.max(...options.contexts));
+  const ids = promptFor(engine, Math.max(...options.contexts));
   const bytes = ternaryBytes(engine.config);
   const rows: DecodeRow[] = [];
   // ascending: each context is found in the cache but for what is new

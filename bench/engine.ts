@@ -1,6 +1,5 @@
 /** Engines as the benchmarks load them, and runs whose times are comparable. */
 import { parseArgs } from "node:util";
-import { fixedPrompt } from "../src/cli/fixed-prompt.js";
 import { collect, Engine, type EngineOptions, type OpTime, type Session } from "../src/index.js";
 import { COMMON, choice } from "./options.js";
 
@@ -31,11 +30,6 @@ export function resultName(what: string): string {
 
 export function loadEngine(path: string, options: EngineOptions): Promise<Engine> {
   return Engine.load(path, { backend: "cpu", maxSessions: 1, ...engineOptions(), ...options });
-}
-
-/** Ids of a fixed prompt. */
-export function prompt({ config: { vocabularySize }, tokenizer: { bos } }: Engine, length: number): number[] {
-  return fixedPrompt(length, vocabularySize, bos);
 }
 
 /** Tokens a second of `tokens` greedy tokens behind a prompt that the session may hold already; the first is not counted. */

@@ -10,9 +10,10 @@ import { once } from "node:events";
 import { availableParallelism } from "node:os";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { promptFor } from "../src/cli/fixed-prompt.js";
 import type { LoadStep } from "../src/index.js";
 import { median } from "../src/report/median.js";
-import { ENGINE, engineOptions, generationRate, loadEngine, prompt, resultName } from "./engine.js";
+import { ENGINE, engineOptions, generationRate, loadEngine, resultName } from "./engine.js";
 import { modelPath } from "./model.js";
 import { integer, main } from "./options.js";
 import { writeResult } from "./results.js";
@@ -48,7 +49,7 @@ async function load(path: string, threads: number, context: number): Promise<Loa
   await using engine = await loadEngine(path, { threads, contextLength: 2048 });
   if (context > 0) {
     await using session = engine.session();
-    await generationRate(session, prompt(engine, context - 16), 15);
+    await generationRate(session, promptFor(engine, context - 16), 15);
   }
   const { totalMs, steps } = engine.loadReport;
   const memory = {

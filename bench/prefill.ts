@@ -5,8 +5,9 @@
  *     [--head exact|f16|int8] [--kv f32|i16] [--revectorize] [--machine NAME] [--quick]
  */
 import { parseArgs } from "node:util";
+import { promptFor } from "../src/cli/fixed-prompt.js";
 import type { Engine } from "../src/index.js";
-import { ENGINE, loadEngine, type OpShare, perToken, prompt, promptRate, resultName } from "./engine.js";
+import { ENGINE, loadEngine, type OpShare, perToken, promptRate, resultName } from "./engine.js";
 import { modelPath } from "./model.js";
 import { integer, integers, main } from "./options.js";
 import { writeResult } from "./results.js";
@@ -28,7 +29,7 @@ export interface PrefillFigures {
 
 async function measure(engine: Engine, threads: number, length: number, repetitions: number): Promise<PrefillRow> {
   await using session = engine.session();
-  const ids = prompt(engine, length);
+  const ids = promptFor(engine, length);
   await promptRate(session, ids);
   engine.takeProfile();
   const rates: number[] = [];

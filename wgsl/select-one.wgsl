@@ -8,8 +8,7 @@ fn joined(a: Part, b: Part) -> Part {
 }
 
 @compute @workgroup_size(THREADS)
-fn bestOne(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
-           at: Thread) {
+fn bestOne(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, at: Thread) {
   let thread = at.index;
   let row = group.y;
   let start = group.x * params.segment;

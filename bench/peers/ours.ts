@@ -1,5 +1,6 @@
 /** Ternion, in a process of its own. */
-import { engineOptions, generationRate, loadEngine, prompt, promptRate } from "../engine.js";
+import { promptFor } from "../../src/cli/fixed-prompt.js";
+import { engineOptions, generationRate, loadEngine, promptRate } from "../engine.js";
 import { type Engine, type Setup, serve } from "./protocol.js";
 
 async function load({ model, threads, contextLength }: Setup): Promise<Engine> {
@@ -10,8 +11,8 @@ async function load({ model, threads, contextLength }: Setup): Promise<Engine> {
     description: `ternion, ${engine.description}, head ${head}, cache ${kv}`,
     measure: (question) =>
       question.kind === "generate"
-        ? generationRate(session, prompt(engine, question.context), question.tokens)
-        : promptRate(session, prompt(engine, question.tokens)),
+        ? generationRate(session, promptFor(engine, question.context), question.tokens)
+        : promptRate(session, promptFor(engine, question.tokens)),
   };
 }
 

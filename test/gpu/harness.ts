@@ -50,6 +50,8 @@ export class Harness {
 interface KernelTestOptions {
   /** skipped where the device binds fewer to a kernel */
   readonly buffers?: number;
+  /** skipped where the device does not use it */
+  readonly needs?: Feature;
   /** features for which the kernels have another form: the test runs with what the device has, and without them */
   readonly forms?: readonly Feature[];
 }
@@ -58,7 +60,7 @@ interface KernelTestOptions {
 export function kernelTest(
   name: string,
   use: (harness: Harness) => Promise<void>,
-  { buffers = 0, forms = [] }: KernelTestOptions = {},
+  { buffers = 0, needs, forms = [] }: KernelTestOptions = {},
 ): void {
   for (const without of forms.length === 0 ? [[]] : [[], forms]) {
     const title = [name, ...without.map((feature) => `without ${feature}`)].join(", ");
@@ -67,6 +69,9 @@ export function kernelTest(
       const { maxStorageBuffersPerShaderStage: most } = device.gpu.limits;
       if (most < buffers)
         return t.skip(`${device.description} binds ${most} buffers to a kernel, this takes ${buffers}`);
+      if (needs !== undefined && !device.features.has(needs)) {
+        return t.skip(`${device.description} has no ${needs} that are used`);
+      }
       if (without.length > 0 && !without.some((feature) => device.features.has(feature))) {
         return t.skip(`${device.description} does without them anyway`);
       }
@@ -76,7 +81,7 @@ export function kernelTest(
 }
 
 /** Opens on the first call, and closes when the tests of the file have ended. */
-export function deviceOfFile(without: readonly Feature[] = []): Promise<Harness> {
+function deviceOfFile(without: readonly Feature[] = []): Promise<Harness> {
   const key = without.join();
   const known = harnesses.get(key) ?? Device.open({ without }).then((device) => new Harness(device));
   harnesses.set(key, known);

@@ -1,10 +1,8 @@
 /** The ternary kernels against integer sums: bit for bit, in all forms. */
 import assert from "node:assert/strict";
-import { test } from "node:test";
 import { ternary } from "../../src/backend/gpu/kernels/ternary.js";
-import { deviceOfFile, type Harness, kernelTest } from "./harness.js";
+import { type Harness, kernelTest } from "./harness.js";
 import { generator, pack, ternaries } from "./random.js";
-import { NO_ADAPTER } from "./require.js";
 
 const SHAPES = [
   { rows: 1, columns: 128, outputs: [5] },
@@ -19,12 +17,8 @@ for (const shape of SHAPES) {
   for (const add of [false, true]) {
     const name = `${shape.rows} x ${shape.columns} by ${shape.outputs}${add ? ", added" : ""}`;
     kernelTest(`ternary ${name}`, (harness) => check(harness, shape, { add, matrixUnits: false }));
-    test(`ternary ${name}, on matrix units`, { skip: NO_ADAPTER }, async (t) => {
-      const harness = await deviceOfFile();
-      if (!harness.device.features.has("matrix units"))
-        return t.skip(`${harness.device.description} has no matrix units that are used`);
-      await check(harness, shape, { add, matrixUnits: true });
-    });
+    const onUnits = (harness: Harness) => check(harness, shape, { add, matrixUnits: true });
+    kernelTest(`ternary ${name}, on matrix units`, onUnits, { needs: "matrix units" });
   }
 }
 
