@@ -3,6 +3,7 @@
  * Everything that the ops would write is written all the same.
  */
 import type { Call, Window } from "./kernel.js";
+import { shareBuffer } from "./kernels/ternary.js";
 import { type Finish, type Partials, rowMemory, ternaryRow } from "./kernels/ternary-row.js";
 import type { Memory } from "./memory.js";
 import type { Gate, NormQuantize, Op, Ternary } from "./record.js";
@@ -46,8 +47,7 @@ export function joinRow(
   const { maxComputeWorkgroupStorageSize } = memory.device.gpu.limits;
   if (rowMemory(width) > maxComputeWorkgroupStorageSize || width % 128 !== 0) return undefined;
 
-  const weights = ternary.projections.map(({ weight }) => memory.ternaryOf(weight).codes.buffer);
-  if (weights.some((buffer) => buffer !== weights[0])) return undefined;
+  if (!shareBuffer(ternary.projections.map(({ weight }) => memory.ternaryOf(weight)))) return undefined;
 
   const start: Start = { memory, norm, ternary, x: partials ?? memory.tensor(norm.x).window };
   const candidates: (JoinedRow | undefined)[] = [

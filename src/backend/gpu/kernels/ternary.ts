@@ -86,7 +86,7 @@ const write = (name: string): Binding => ({ name, access: "read_write" });
 
 export const bytesOf = (all: readonly TernaryProjection[]) => all.reduce((sum, { codes }) => sum + codes.size, 0);
 
-export const shareBuffer = (all: readonly TernaryProjection[]) =>
+export const shareBuffer = (all: readonly Pick<TernaryProjection, "codes">[]) =>
   all.every(({ codes }) => codes.buffer === all[0].codes.buffer);
 
 /** The params of up to three matrices, the binding of their codes, and those of their results. */
