@@ -54,7 +54,7 @@ export class Engine implements AsyncDisposable {
     const limits = checkLimits(options, "cpu", config);
     const sources = weightSources(file, config);
     clock.done("metadata", file.dataOffset);
-    const { layouts, certain } = await layoutsToTry(limits, sources, metadata);
+    const { layouts, certain } = layoutsToTry(limits, sources, metadata);
     clock.done("layout", 0);
 
     const found: string[] = [];
@@ -283,11 +283,11 @@ interface Opening extends ReturnType<typeof guarded> {
 /** Positions that a text needs to tell sense from nonsense. */
 const FEWEST_CHECKED = 16;
 
-async function layoutsToTry(
+function layoutsToTry(
   { i2sLayout }: Limits,
   sources: readonly WeightSource[],
   metadata: ReadonlyMap<string, GgufValue>,
-): Promise<LayoutGuess> {
+): LayoutGuess {
   return i2sLayout === "auto" ? guessLayout(sources, metadata) : { layouts: [i2sLayout], certain: true };
 }
 

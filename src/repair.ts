@@ -96,7 +96,7 @@ async function findLayout(
   path: string,
   { sources, metadata, signal }: FoundModel & { readonly signal: AbortSignal | undefined },
 ): Promise<TernaryLayout> {
-  const { layouts, certain } = await guessLayout(sources, metadata);
+  const { layouts, certain } = guessLayout(sources, metadata);
   if (certain) return layouts[0];
   await using engine = await Engine.load(path, { backend: "cpu", maxSessions: 1, signal });
   return engine.loadReport.i2sLayout;

@@ -52,8 +52,11 @@ export function halfToFloat(bits: number): number {
   const fraction = bits & 1023;
   if (exponent === 0) return sign * fraction * 2 ** -24;
   if (exponent === 31) return fraction === 0 ? sign * Number.POSITIVE_INFINITY : Number.NaN;
-  return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
+  return sign * (1 + fraction / 1024) * HALF_POWERS[exponent];
 }
+
+/** By biased exponent of a binary16; `**` takes ten times as long as the rest of a conversion. */
+const HALF_POWERS = Float64Array.from({ length: 32 }, (_, exponent) => 2 ** (exponent - 15));
 
 /** Decodes `count` values of a dense tensor. */
 export function decodeDense(type: DenseType, bytes: Uint8Array, count: number): Float32Array {

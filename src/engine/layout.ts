@@ -2,19 +2,22 @@
  * Which I2_S layout a file has, and whether it was trained at all: evidence from a few of its bytes, before it is loaded.
  * What this leaves open is decided by the loss of a text that any trained model finds plain (self-check.ts).
  */
-import { type FileHandle, open } from "node:fs/promises";
+import { closeSync } from "node:fs";
 import type { TernaryLayout, WeightSource } from "../backend/backend.js";
 import { decodeDense } from "../backend/decode.js";
-import { LAYOUT_ROWS, toStandardLayout } from "../backend/layout.js";
+import { LAYOUT_ROWS } from "../backend/layout.js";
+import { openFile, readFully } from "../backend/read.js";
 import type { GgufValue } from "../gguf/gguf.js";
 
 const LAYOUTS: readonly TernaryLayout[] = ["block128", "block64", "rows4"];
-/** Blocks that are looked into, and rows of a matrix in each. */
+/** Blocks that are looked into, and rows of a matrix in each: at most 255, see columnCounts. */
 const BLOCKS = 4;
 const ROWS = 128;
 /** Standard deviations from which on evidence counts. Chance gives as much once in 10^9 files. */
 const EVIDENT = 6;
-const PAIRS = 256;
+const PAIRS = 64;
+/** Ids among which pairs of words are looked for: a vocabulary begins with its most frequent ones. */
+const FREQUENT = 4096;
 
 export interface LayoutGuess {
   /** likeliest first */
@@ -28,65 +31,87 @@ export interface LayoutGuess {
  * in its column of ffn_down. In the right layout the two agree by rank; in a wrong one the columns are mixed up.
  * Random weights show no such thing, and are taken to be in the standard layout.
  */
-export async function guessLayout(
-  sources: readonly WeightSource[],
-  metadata: ReadonlyMap<string, GgufValue>,
-): Promise<LayoutGuess> {
-  const file = await open(sources[0].path);
+export function guessLayout(sources: readonly WeightSource[], metadata: ReadonlyMap<string, GgufValue>): LayoutGuess {
+  const file = openFile(sources[0].path);
   try {
     const possible = LAYOUTS.filter((layout) => layout !== "rows4" || sources.every(hasWholeGroups));
-    const evidence = await gainEvidence(file, sources, possible);
+    const evidence = gainEvidence(file, sources, possible);
     const layouts = [...possible].sort((a, b) => evidence[possible.indexOf(b)] - evidence[possible.indexOf(a)]);
     const [best, second] = [...evidence].sort((a, b) => b - a);
     const evident = best > EVIDENT && best > 2 * second;
     if (evident) return { layouts, certain: layouts[0] === "block128" };
-    return (await isTrained(file, sources[0], metadata))
+    return isTrained(file, sources[0], metadata)
       ? { layouts: possible, certain: false }
       : { layouts: ["block128"], certain: true };
   } finally {
-    await file.close();
+    closeSync(file);
   }
 }
 
 const hasWholeGroups = ({ type, rows }: WeightSource) => type !== "I2_S" || rows % LAYOUT_ROWS === 0;
 
 /** For each layout, how far the rank correlation of gains and columns is from 0, in standard deviations. */
-async function gainEvidence(file: FileHandle, sources: readonly WeightSource[], layouts: readonly TernaryLayout[]) {
+function gainEvidence(file: number, sources: readonly WeightSource[], layouts: readonly TernaryLayout[]): number[] {
   const gains = sources.filter(({ name }) => name.endsWith(".ffn_sub_norm.weight"));
   const downs = sources.filter(({ name }) => name.endsWith(".ffn_down.weight"));
   const blocks = Math.min(BLOCKS, gains.length);
   const sums = layouts.map(() => 0);
   for (let i = 0; i < blocks; i++) {
     const block = Math.floor((i * gains.length) / blocks);
-    const { rows, columns, offset } = downs[block];
+    const { rows, columns } = downs[block];
     const count = Math.min(ROWS, rows - (rows % LAYOUT_ROWS));
-    const codes = await read(file, offset, (count * columns) / 4);
-    const gain = ranks(decodeDense("F32", await read(file, gains[block].offset, 4 * columns), columns).map(Math.abs));
+    const codes = read(file, downs[block], 0, (count * columns) / 4);
+    const gain = ranks(magnitudes(read(file, gains[block], 0, 4 * columns)));
     layouts.forEach((layout, j) => {
-      const copy = codes.slice();
-      toStandardLayout(layout, copy, columns);
-      sums[j] += correlation(ranks(columnCounts(copy, columns)), gain) * Math.sqrt(columns - 1);
+      sums[j] += correlation(ranks(columnCounts(codes, layout, columns)), gain) * Math.sqrt(columns - 1);
     });
   }
   return sums.map((sum) => sum / Math.sqrt(Math.max(1, blocks)));
 }
 
-/** (columns) weights of each column that are not 0; `codes` in the standard layout */
-function columnCounts(codes: Uint8Array, columns: number): Int32Array {
-  const counts = new Int32Array(columns);
-  const rowBytes = columns / 4;
-  for (let i = 0; i < codes.length; i++) {
-    const inRow = i % rowBytes;
-    const column = 4 * (inRow - (inRow % 32)) + (inRow % 32);
-    for (let n = 0; n < 4; n++) if (((codes[i] >> (6 - 2 * n)) & 3) !== 1) counts[column + 32 * n]++;
+/** (columns) weights of each column that are not 0, in the first rows of a matrix: at most 255 rows, whose codes are in `layout`. */
+function columnCounts(codes: Uint8Array, layout: TernaryLayout, columns: number): Uint32Array {
+  const counts = new Uint32Array(columns);
+  if (layout === "rows4") {
+    for (let at = 0; at < codes.length; at += columns) {
+      for (let column = 0; column < columns; column++) {
+        const live = LIVE_CODES[codes[at + column]];
+        counts[column] += (live & 1) + ((live >>> 8) & 1) + ((live >>> 16) & 1) + (live >>> 24);
+      }
+    }
+    return counts;
   }
+  const rowBytes = columns / 4;
+  const packed = new Uint32Array(rowBytes); // four counts of 8 bits each, one for each code of a byte
+  for (let at = 0; at < codes.length; at += rowBytes) {
+    for (let i = 0; i < rowBytes; i++) packed[i] += LIVE_CODES[codes[at + i]];
+  }
+  const lane = layout === "block128" ? 32 : 16;
+  packed.forEach((four, i) => {
+    const first = 4 * (i - (i % lane)) + (i % lane);
+    for (let n = 0; n < 4; n++) counts[first + lane * n] = (four >>> (8 * n)) & 255;
+  });
   return counts;
 }
 
-function ranks(values: Int32Array | Float32Array): Float64Array {
-  const order = Array.from(values, (_, i) => i).sort((a, b) => values[a] - values[b]);
-  const out = new Float64Array(values.length);
-  for (const [rank, i] of order.entries()) out[i] = rank;
+/** By byte: 1 in byte n of the entry where code n of the byte (bits 7:6 are code 0) is not that of 0. */
+const LIVE_CODES = Uint32Array.from({ length: 256 }, (_, byte) => {
+  const live = (n: number) => (((byte >> (6 - 2 * n)) & 3) === 1 ? 0 : 1 << (8 * n));
+  return live(0) | live(1) | live(2) | live(3);
+});
+
+/** Bits of the magnitudes of little-endian float32, which are in the order of the magnitudes. */
+function magnitudes(bytes: Uint8Array): Uint32Array {
+  const view = new DataView(bytes.buffer);
+  return Uint32Array.from({ length: bytes.length / 4 }, (_, i) => view.getUint32(4 * i, true) & 0x7fffffff);
+}
+
+/** Of equal values the first has the lower rank. At most 2^20 values. */
+function ranks(values: Uint32Array): Float64Array {
+  const n = values.length;
+  const sorted = Float64Array.from(values, (value, i) => value * n + i).sort();
+  const out = new Float64Array(n);
+  for (let rank = 0; rank < n; rank++) out[sorted[rank] % n] = rank;
   return out;
 }
 
@@ -105,17 +130,13 @@ function correlation(a: Float64Array, b: Float64Array): number {
  * Training brings a word and the same word behind a space together in the embedding; random rows are as near to each
  * other as chance has it. The embedding holds no codes: damaged ones leave this as it is.
  */
-async function isTrained(
-  file: FileHandle,
-  { type, rows, columns, offset, byteLength }: WeightSource,
-  metadata: ReadonlyMap<string, GgufValue>,
-): Promise<boolean> {
+function isTrained(file: number, table: WeightSource, metadata: ReadonlyMap<string, GgufValue>): boolean {
+  const { type, rows, columns, byteLength } = table;
   if (type === "I2_S") return false;
   const rowBytes = byteLength / rows;
-  const row = async (id: number) => decodeDense(type, await read(file, offset + id * rowBytes, rowBytes), columns);
+  const row = (id: number) => decodeDense(type, read(file, table, id * rowBytes, rowBytes), columns);
   const pairs = wordPairs(metadata.get("tokenizer.ggml.tokens")).filter((pair) => Math.max(...pair) < rows);
-  const cosines: number[] = [];
-  for (const [a, b] of pairs) cosines.push(cosine(await row(a), await row(b)));
+  const cosines = pairs.map(([a, b]) => cosine(row(a), row(b)));
   const mean = cosines.reduce((sum, x) => sum + x, 0) / Math.max(1, cosines.length);
   // the cosine of random rows has deviation 1 / sqrt(columns)
   return mean * Math.sqrt(cosines.length * columns) > EVIDENT;
@@ -124,7 +145,7 @@ async function isTrained(
 /** Ids of words with and without the space before them. */
 function wordPairs(tokens: GgufValue | undefined): [number, number][] {
   if (typeof tokens !== "object" || tokens.type !== "STRING") return [];
-  const pieces = tokens.values as readonly string[];
+  const pieces = (tokens.values as readonly string[]).slice(0, FREQUENT);
   const ids = new Map(pieces.map((piece, id) => [piece, id]));
   const pairs: [number, number][] = [];
   for (const [id, piece] of pieces.entries()) {
@@ -145,8 +166,9 @@ function cosine(a: Float32Array, b: Float32Array): number {
   return ab === 0 ? 0 : ab / Math.sqrt(aa * bb);
 }
 
-async function read(file: FileHandle, position: number, length: number): Promise<Uint8Array> {
+/** `length` bytes of a weight. */
+function read(file: number, { name, offset }: WeightSource, position: number, length: number): Uint8Array {
   const bytes = new Uint8Array(length);
-  await file.read(bytes, 0, length, position);
+  readFully(file, bytes, offset + position, name);
   return bytes;
 }
