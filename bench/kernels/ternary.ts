@@ -82,7 +82,7 @@ export const ternaryDot =
     };
   };
 
-const TOKENS = 32;
+const TOKENS = 64;
 /** Groups of a tile and bytes of its scratch, as in src/backend/cpu/ternary.ts. */
 const TILE = 216;
 const TILE_SCRATCH = 16 * 81 * 2 * TOKENS + GROUP * TILE * (2 * TOKENS + 3 * 16);
@@ -94,7 +94,7 @@ export const tableDot =
     const random = new Random(3);
     const x = Array.from({ length: TOKENS }, () => randomRow(columns, random));
     const input = space.allocate(2 * TOKENS * columns);
-    tableTranspose(space.put(Int8Array.from(x.flatMap((row) => [...row]))), input, columns);
+    tableTranspose(space.put(Int8Array.from(x.flatMap((row) => [...row]))), input, columns, TOKENS);
     const sums = space.allocate(4 * TOKENS * rows); // (rows, TOKENS) int32
     const scratch = space.allocate(TILE_SCRATCH * maxThreads);
     return {
@@ -109,7 +109,7 @@ export const tableDot =
             const first = begin + i * TILE;
             const [from, to] = [matrix.address + first * GROUP * (columns / 4), sums + 4 * TOKENS * GROUP * first];
             const groups = Math.min(TILE, end - first);
-            const args = [from, input, to, scratch + thread * TILE_SCRATCH, columns, groups, MASKS[0]];
+            const args = [from, input, to, scratch + thread * TILE_SCRATCH, columns, groups, TOKENS, MASKS[0]];
             return { kernel: "tableDot", args };
           });
         }),

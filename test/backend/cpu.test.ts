@@ -4,6 +4,7 @@ import { describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { CpuBackend } from "../../src/backend/cpu/cpu.js";
 import { TernionError } from "../../src/errors.js";
+import { uniform } from "../conformance/common.js";
 import { threadCount } from "../engine/engines.js";
 import { denseMatrix, floats, randomTernary, withFile } from "./files.js";
 
@@ -87,6 +88,40 @@ describe("threads of the CPU backend", () => {
       }
     });
   });
+});
+
+test("a batch of any size, by tiles or row by row, has the bits of its rows alone", async () => {
+  const [rows, columns, most] = [203, 384, 150];
+  const matrices = [randomTernary({ name: "m", rows, columns }), floats("norm", new Array(columns).fill(1))];
+  const b = await CpuBackend.create({ threads: 2, maxRows: most });
+  try {
+    const [weight, norm] = await withFile(matrices, (sources) => b.load(sources));
+    const [x, q, out, sum] = [
+      b.tensor(most, columns),
+      b.quantized(most, columns),
+      b.tensor(most, rows),
+      b.tensor(most, rows),
+    ];
+    const input = uniform(most * columns, 3);
+    const zero = new Float32Array(most * rows);
+    const project = async (first: number, count: number) => {
+      b.write(x, input.subarray(first * columns, (first + count) * columns));
+      b.write(sum, zero);
+      b.begin(batch(count));
+      b.normQuantize(q, x, norm, 1e-5);
+      b.ternary([{ weight, out, addTo: sum }], q);
+      await b.run();
+      assert.deepEqual(await b.read(sum, 0, count), await b.read(out, 0, count));
+      return b.read(out, 0, count);
+    };
+    const alone = new Float32Array(most * rows);
+    for (let row = 0; row < most; row++) alone.set(await project(row, 1), row * rows);
+    for (const count of [19, 20, 31, 32, 45, 46, 63, 64, 65, 84, 109, 110, 128, 150]) {
+      assert.deepEqual(await project(0, count), alone.slice(0, count * rows), `${count} rows`);
+    }
+  } finally {
+    await b.close();
+  }
 });
 
 describe("memory of the CPU backend", () => {

@@ -102,56 +102,65 @@ for (const binary of ["ternaryDot16", "ternaryDotBaseline"] as const) {
   describe(`kernels of the binary of ${binary}`, async () => {
     const { module } = await chooseKernels({ form: binary });
 
-    test("tables give the same sums for 32 tokens, whatever the extremes", () => {
-      const bench = new Bench(module);
-      const random = new Random(2);
-      for (const [name, code, value] of EXTREMES) {
-        for (const [rows, columns] of SHAPES) {
-          bench.reset();
-          const codes = Uint8Array.from({ length: rows * columns }, () => code ?? random.integer(0, 2));
-          const x = Int8Array.from({ length: 32 * columns }, () => value ?? random.integer(-128, 127));
-          const groups = Math.ceil(rows / 8);
-          const packed = bench.allocate(groups * 2 * columns);
-          bench.kernels.ternaryPack(bench.put(encodeI2S(codes)), packed, columns, rows);
-          const [input, acc] = [bench.allocate(64 * columns), bench.allocate(1024 * groups)];
-          const scratch = bench.allocate(16 * 81 * 64 + 8 * groups * (64 + 48));
-          bench.kernels.tableTranspose(bench.put(x), input, columns);
-          bench.kernels.tableDot(packed, input, acc, scratch, columns, groups, MASKS[0]);
-          const sums = bench.i32(acc, 256 * groups);
-          for (let token = 0; token < 32; token++) {
-            const want = naiveDot(codes, x.subarray(token * columns, (token + 1) * columns), rows, columns);
-            for (const [r, sum] of want.entries())
-              assert.equal(sums[32 * r + token], sum, `${name}: row ${r}, token ${token}`);
+    for (const tile of [32, 64])
+      test(`tables give the same sums for ${tile} tokens, whatever the extremes`, () => {
+        const bench = new Bench(module);
+        const random = new Random(2);
+        for (const [name, code, value] of EXTREMES) {
+          for (const [rows, columns] of SHAPES) {
+            bench.reset();
+            const codes = Uint8Array.from({ length: rows * columns }, () => code ?? random.integer(0, 2));
+            const x = Int8Array.from({ length: tile * columns }, () => value ?? random.integer(-128, 127));
+            const groups = Math.ceil(rows / 8);
+            const packed = bench.allocate(groups * 2 * columns);
+            bench.kernels.ternaryPack(bench.put(encodeI2S(codes)), packed, columns, rows);
+            const [input, acc] = [bench.allocate(2 * tile * columns), bench.allocate(32 * tile * groups)];
+            const scratch = bench.allocate(16 * 81 * 2 * tile + 8 * groups * (2 * tile + 48));
+            bench.kernels.tableTranspose(bench.put(x), input, columns, tile);
+            bench.kernels.tableDot(packed, input, acc, scratch, columns, groups, tile, MASKS[0]);
+            const sums = bench.i32(acc, 8 * tile * groups);
+            for (let token = 0; token < tile; token++) {
+              const want = naiveDot(codes, x.subarray(token * columns, (token + 1) * columns), rows, columns);
+              for (const [r, sum] of want.entries())
+                assert.equal(sums[tile * r + token], sum, `${name}: row ${r}, token ${token}`);
+            }
           }
         }
-      }
-    });
+      });
 
     test("scaling by tables and by rows gives the same bits", () => {
       const bench = new Bench(module);
       const random = new Random(3);
       for (const rows of [1, 3, 4, 9, 32]) {
-        for (const tokens of [1, 2, 3, 5, 32]) {
+        for (const [tile, tokens] of [
+          [32, 1],
+          [32, 2],
+          [32, 3],
+          [32, 5],
+          [32, 32],
+          [64, 33],
+          [64, 64],
+        ]) {
           bench.reset();
-          const acc = bench.allocate(128 * rows);
-          const sums = bench.i32(acc, 32 * rows).map(() => random.integer(-300_000, 300_000));
-          bench.i32(acc, 32 * rows).set(sums);
-          const factors = Float32Array.from({ length: 32 }, () => random.next());
+          const acc = bench.allocate(4 * tile * rows);
+          const sums = bench.i32(acc, tile * rows).map(() => random.integer(-300_000, 300_000));
+          bench.i32(acc, tile * rows).set(sums);
+          const factors = Float32Array.from({ length: tile }, () => random.next());
           const residual = Float32Array.from({ length: tokens * rows }, () => random.gaussian());
           const [out, addTo] = [bench.allocate(4 * tokens * rows), bench.put(residual)];
-          bench.kernels.tableScale(acc, out, addTo, 4 * rows, rows, tokens, bench.put(factors));
+          bench.kernels.tableScale(acc, out, addTo, 4 * rows, rows, tokens, bench.put(factors), tile);
           const line = bench.allocate(4 * rows);
           const [one, oneAdd] = [bench.allocate(4 * rows), bench.allocate(4 * rows)];
           for (let t = 0; t < tokens; t++) {
             bench.i32(line, rows).forEach((_, r, all) => {
-              all[r] = sums[32 * r + t];
+              all[r] = sums[tile * r + t];
             });
             bench.f32(oneAdd, rows).set(residual.subarray(t * rows, (t + 1) * rows));
             bench.kernels.ternaryScale(line, one, oneAdd, rows, factors[t]);
             assert.deepEqual(bench.f32(out + 4 * t * rows, rows).slice(), bench.f32(one, rows).slice());
             assert.deepEqual(bench.f32(addTo + 4 * t * rows, rows).slice(), bench.f32(oneAdd, rows).slice());
             for (const [r, y] of bench.f32(one, rows).entries()) {
-              assert.equal(y, Math.fround(Math.fround(sums[32 * r + t]) * factors[t]));
+              assert.equal(y, Math.fround(Math.fround(sums[tile * r + t]) * factors[t]));
             }
           }
         }

@@ -42,7 +42,7 @@ import {
 import { HEAD_GROUP, HEAD_NUMBERS, headScratchBytes, joinResults, resultBytes } from "./head.js";
 import { chooseKernels, type DotForm, type KernelChoice } from "./kernels.js";
 import { packedBytes, piecesOf, STAGING } from "./loader.js";
-import { TOKENS, ternaryScratchBytes } from "./ternary.js";
+import { TILE, ternaryScratchBytes } from "./ternary.js";
 
 export interface CpuOptions {
   /** worker threads; default: what the system says it can run in parallel */
@@ -170,10 +170,7 @@ export class CpuBackend implements Backend {
   quantized(maxRows: number, width: number): CpuQuantized {
     if (width % 16 !== 0) throw new RangeError(`width: expected a multiple of 16, got ${width}`);
     // the table kernel reads whole tiles of rows
-    const values = this.#arena.allocate(
-      Math.ceil(maxRows / TOKENS) * TOKENS * width,
-      `int8 activations of width ${width}`,
-    );
+    const values = this.#arena.allocate(Math.ceil(maxRows / TILE) * TILE * width, `int8 activations of width ${width}`);
     const scales = this.#arena.allocate(4 * maxRows, "scales");
     const sums = this.#arena.allocate(4 * maxRows, "sums");
     return { width, normed: this.tensor(maxRows, width), values, scales, sums };

@@ -30,8 +30,17 @@ export interface Kernels {
   ternaryDotBaseline: Dot;
   ternaryScale(acc: number, out: number, addTo: number, n: number, factor: number): void;
   ternaryPack(src: number, dst: number, columns: number, rows: number): number;
-  tableTranspose(x: number, out: number, columns: number): void;
-  tableDot(w: number, x: number, acc: number, scratch: number, columns: number, groups: number, mask: number): void;
+  tableTranspose(x: number, out: number, columns: number, tile: number): void;
+  tableDot(
+    w: number,
+    x: number,
+    acc: number,
+    scratch: number,
+    columns: number,
+    groups: number,
+    tile: number,
+    mask: number,
+  ): void;
   tableScale(
     acc: number,
     out: number,
@@ -40,6 +49,7 @@ export interface Kernels {
     rows: number,
     tokens: number,
     factors: number,
+    tile: number,
   ): void;
   norm(x: number, weight: number, out: number, n: number, eps: number): number;
   normQuantize(

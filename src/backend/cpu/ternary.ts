@@ -1,31 +1,37 @@
 /**
- * The op `ternary` on one thread: this thread's share of the rows of each matrix, for every row of the batch. Whole tiles
- * of 32 batch rows go by tables (asm/table.ts), what is left goes row by row (asm/ternary.ts); both give the same bits.
+ * The op `ternary` on one thread: this thread's share of the rows of each matrix, for every row of the batch. Tiles of
+ * 64 and 32 batch rows go by tables (asm/table.ts), what is left goes row by row (asm/ternary.ts); all give the same bits.
  */
 import { MASKS } from "./kernels.js";
 import { GROUP, groupBytes } from "./loader.js";
 import { BLOCK_BYTES, type Op, type OpContext } from "./op-context.js";
 
-/** Batch rows of one tile of the table kernel. */
-export const TOKENS = 32;
+/** Batch rows of the largest tile of the table kernel. */
+export const TILE = 64;
 
-/** A tile with fewer rows than this is faster row by row (90 against 53 GMAC/s of a whole tile on Zen 3). */
-const FEWEST_TOKENS = 20;
+/**
+ * [rows of a tile, fewest that are left to take one], the largest first. A whole tile costs the same whatever is in it: on
+ * Zen 3 64 rows go at 64 GMAC/s, 32 at 55, and one by one at 40.
+ */
+const TILES = [
+  [TILE, 46],
+  [TILE / 2, 20],
+] as const;
 
 /** Groups that the table kernel takes at a time: its scratch stays in a cache of 512 KB. */
 const TILE_GROUPS = 216;
 
 /** Bytes of a thread's scratch for a matrix: for the table kernel, or for the int32 sums of its rows. */
 export function ternaryScratchBytes(rows: number, columns: number): number {
-  return Math.max(tileScratch(0, columns).end, 4 * GROUP * Math.ceil(rows / GROUP));
+  return Math.max(tileScratch(0, columns, TILE).end, 4 * GROUP * Math.ceil(rows / GROUP));
 }
 
-function tileScratch(address: number, columns: number) {
+function tileScratch(address: number, columns: number, tile: number) {
   const rows = GROUP * TILE_GROUPS;
-  const factors = address + 2 * TOKENS * columns; // (TOKENS) float32
-  const acc = factors + 4 * TOKENS; // (rows, TOKENS) int32
-  const kernel = acc + 4 * TOKENS * rows; // 16 tables of 81 lines, (rows, TOKENS) int16, (3, rows, 16) indices
-  return { input: address, factors, acc, kernel, end: kernel + 16 * 81 * 2 * TOKENS + rows * (2 * TOKENS + 3 * 16) };
+  const factors = address + 2 * tile * columns; // (tile) float32
+  const acc = factors + 4 * tile; // (rows, tile) int32
+  const kernel = acc + 4 * tile * rows; // 16 tables of 81 lines, (rows, tile) int16, (3, rows, 16) indices
+  return { input: address, factors, acc, kernel, end: kernel + 16 * 81 * 2 * tile + rows * (2 * tile + 3 * 16) };
 }
 
 /** Arguments before the list of projections, and of one projection. */
@@ -58,17 +64,20 @@ export const ternary: Op = (t, at) => {
     return { weight, outputs, out, addTo, scale: t.floats[from + 4] };
   });
   let row = 0;
-  for (; t.rows - row >= FEWEST_TOKENS; row += TOKENS) {
-    t.kernels.tableTranspose(q + row * columns, input.scratch, columns);
-    for (const matrix of matrices) multiplyTile(t, matrix, input, row);
+  for (const [tile, fewest] of TILES) {
+    for (; t.rows - row >= fewest; row += tile) {
+      t.kernels.tableTranspose(q + row * columns, input.scratch, columns, tile);
+      for (const matrix of matrices) multiplyTile(t, matrix, input, row, tile);
+    }
   }
   for (const matrix of matrices) multiplyRows(t, matrix, input, row);
 };
 
-/** Batch rows `first` .. `first + TOKENS`, as many as there are. */
-function multiplyTile(t: OpContext, { weight, outputs, out, addTo, scale }: Matrix, x: Input, first: number): void {
-  const s = tileScratch(x.scratch, x.columns);
-  const tokens = Math.min(TOKENS, t.rows - first);
+/** Batch rows `first` .. `first + tile`, as many as there are. */
+function multiplyTile(t: OpContext, matrix: Matrix, x: Input, first: number, tile: number): void {
+  const { weight, outputs, out, addTo, scale } = matrix;
+  const s = tileScratch(x.scratch, x.columns, tile);
+  const tokens = Math.min(tile, t.rows - first);
   for (let i = 0; i < tokens; i++) {
     t.floats[(s.factors >>> 2) + i] = scale * t.floats[(x.scales >>> 2) + first + i];
   }
@@ -76,10 +85,10 @@ function multiplyTile(t: OpContext, { weight, outputs, out, addTo, scale }: Matr
   for (let group = begin; group < end; group += TILE_GROUPS) {
     const groups = Math.min(TILE_GROUPS, end - group);
     const from = weight + group * groupBytes(x.columns);
-    t.kernels.tableDot(from, s.input, s.acc, s.kernel, x.columns, groups, MASKS[0]);
+    t.kernels.tableDot(from, s.input, s.acc, s.kernel, x.columns, groups, tile, MASKS[0]);
     const rows = Math.min(groups * GROUP, outputs - group * GROUP);
     const to = 4 * (first * outputs + group * GROUP);
-    t.kernels.tableScale(s.acc, out + to, addTo === 0 ? 0 : addTo + to, 4 * outputs, rows, tokens, s.factors);
+    t.kernels.tableScale(s.acc, out + to, addTo === 0 ? 0 : addTo + to, 4 * outputs, rows, tokens, s.factors, tile);
   }
 }
 
