@@ -81,7 +81,7 @@ await main(async () => {
   const { values } = parseArgs({
     options: {
       ...ENGINE,
-      contexts: { type: "string", default: "128,256,1024,2048,4096" },
+      contexts: { type: "string", default: "128,256,1024,4096" },
       tokens: { type: "string", default: "16" },
     },
   });

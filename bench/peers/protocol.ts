@@ -63,9 +63,15 @@ export class Peer {
 }
 
 async function answerOf(child: ChildProcess): Promise<Answer> {
-  const gone = once(child, "exit").then(([code]) => {
+  const answered = new AbortController();
+  const { signal } = answered;
+  const gone = once(child, "exit", { signal }).then(([code]) => {
     throw new Error(`${child.spawnfile}: expected an answer, got exit status ${code}`);
   });
-  const [answer] = await Promise.race([once(child, "message"), gone]);
-  return answer as Answer;
+  try {
+    const [answer] = await Promise.race([once(child, "message", { signal }), gone]);
+    return answer as Answer;
+  } finally {
+    answered.abort(); // listeners end with their question
+  }
 }
