@@ -5,7 +5,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { CpuBackend } from "../../src/backend/cpu/cpu.js";
 import { TernionError } from "../../src/errors.js";
 import { uniform } from "../conformance/common.js";
-import { threadCount } from "../engine/engines.js";
+import { settledThreads } from "../engine/engines.js";
 import { denseMatrix, floats, randomTernary, withFile } from "./files.js";
 
 const batch = (count: number, token = 0) => ({
@@ -24,12 +24,12 @@ async function withTable(
 ) {
   const matrix = denseMatrix({ name: "table", rows: 9, columns: 128 }, "F32");
   await (await CpuBackend.create({ threads: 1, maxRows: 1 })).close(); // what starts with the first one stays
-  const before = threadCount();
+  const before = await settledThreads();
   const backend = await CpuBackend.create({ threads, maxRows: 8 });
   const [table] = await withFile([matrix], (sources) => backend.load(sources));
   await use(backend, table);
   await backend.close();
-  assert.equal(threadCount(), before, "threads stayed");
+  assert.equal(await settledThreads(before), before, "threads stayed");
 }
 
 describe("threads of the CPU backend", () => {

@@ -53,3 +53,16 @@ export function someIds(count: number, size = 300, seed = 1): number[] {
 export function threadCount(): number | undefined {
   return process.platform === "linux" ? readdirSync("/proc/self/task").length : undefined;
 }
+
+/** The system takes a moment to end a thread that was joined: waits until the count stands still, or is the one expected. */
+export async function settledThreads(expected?: number): Promise<number | undefined> {
+  let count = threadCount();
+  for (let same = 0, tries = 0; same < 5 && tries < 100; tries++) {
+    if (expected !== undefined && count === expected) break;
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    const now = threadCount();
+    same = now === count && expected === undefined ? same + 1 : 0;
+    count = now;
+  }
+  return count;
+}

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { type GgufContents, keyValues, writeGguf } from "../../src/gguf/write.js";
 import { Engine, type EngineOptions, type ProgressEvent, readGguf } from "../../src/index.js";
-import { freshIds, GREEDY, TINY, threadCount } from "./engines.js";
+import { freshIds, GREEDY, settledThreads, TINY } from "./engines.js";
 
 let folder: string;
 before(async () => {
@@ -89,19 +89,6 @@ describe("a load that fails leaves no thread behind:", () => {
     const threads = await settledThreads();
     await assert.rejects(Engine.load(path, { ...OPTIONS, ...options }), expected);
     assert.equal(await settledThreads(threads), threads, "threads stayed");
-  }
-
-  /** The system takes a moment to end a thread that was joined: waits until the count stands still, or is the one expected. */
-  async function settledThreads(expected?: number): Promise<number | undefined> {
-    let count = threadCount();
-    for (let same = 0, tries = 0; same < 5 && tries < 100; tries++) {
-      if (expected !== undefined && count === expected) break;
-      await new Promise((resolve) => setTimeout(resolve, 20));
-      const now = threadCount();
-      same = now === count && expected === undefined ? same + 1 : 0;
-      count = now;
-    }
-    return count;
   }
 
   test("files that are none, or no model", async () => {
