@@ -149,7 +149,7 @@ function addBlock32(index: usize, rows: i32, acc16: usize, tables: usize): void 
   }
 }
 
-/** The same for 64 tokens. */
+/** The same for 64 tokens. Of one function for both the optimiser leaves a branch in the loop: tiles of 32 were 6 % slower. */
 function addBlock64(index: usize, rows: i32, acc16: usize, tables: usize): void {
   const indexEnd = index + (<usize>rows << 4);
   for (; index < indexEnd; acc16 += 128) {

@@ -8,6 +8,8 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { ENGINE } from "./engine.js";
+import { main } from "./options.js";
 
 async function run(node: string, script: string, args: readonly string[]): Promise<void> {
   process.stderr.write(`\n${script} ${args.join(" ")}\n`);
@@ -16,22 +18,23 @@ async function run(node: string, script: string, args: readonly string[]): Promi
   if (code !== 0) throw new Error(`${script}: expected exit status 0, got ${code}`);
 }
 
-const { values, tokens } = parseArgs({ options: { node: { type: "string" } }, strict: false, tokens: true });
-const own = tokens.filter((token) => token.kind === "option" && token.name === "node");
-const ownArguments = own.flatMap((token) =>
-  "inlineValue" in token && token.inlineValue ? [token.index] : [token.index, token.index + 1],
-);
-const args = process.argv.slice(2).filter((_, i) => !ownArguments.includes(i));
-const other = typeof values.node === "string" ? values.node : undefined;
+await main(async () => {
+  const options = { ...ENGINE, node: { type: "string" } } as const;
+  const { values, tokens } = parseArgs({ options, tokens: true });
+  const given = tokens.filter((token) => token.kind === "option").filter(({ name }) => name !== "node");
+  const args = given.flatMap(({ rawName, value }) => (value === undefined ? [rawName] : [rawName, value]));
+  const here = process.execPath;
+  const other = values.node;
 
-for (const node of [process.execPath, ...(other === undefined ? [] : [other])]) {
-  for (const script of ["kernels", "decode", "prefill", "load"]) await run(node, script, args);
-}
-const contexts = ["--contexts", "128,256"];
-for (const head of ["int8", "f16"]) await run(process.execPath, "decode", [...args, "--head", head, ...contexts]);
-await run(process.execPath, "peers", args);
-if (other !== undefined) {
-  await run(process.execPath, "peers", [...args, "--node", other]);
-  await run(process.execPath, "peers", [...args, "--node", other, "--revectorize"]);
-}
-await run(process.execPath, "report", []);
+  for (const node of other === undefined ? [here] : [here, other]) {
+    for (const script of ["kernels", "decode", "prefill", "load"]) await run(node, script, args);
+  }
+  const contexts = ["--contexts", "128,256"];
+  for (const head of ["int8", "f16"]) await run(here, "decode", [...args, "--head", head, ...contexts]);
+  await run(here, "peers", args);
+  if (other !== undefined) {
+    await run(here, "peers", [...args, "--node", other]);
+    await run(here, "peers", [...args, "--node", other, "--revectorize"]);
+  }
+  await run(here, "report", []);
+});

@@ -1,12 +1,13 @@
-/** Ternary matrices of the 2B-4T shape: one row of activations, and 32 at a time by tables. */
+/** Ternary matrices of the 2B-4T shape: one row of activations, and a tile of them by tables. */
 import { share } from "../../src/backend/cpu/commands.js";
 import { type DotForm, MASKS } from "../../src/backend/cpu/kernels.js";
+import { GROUP } from "../../src/backend/cpu/loader.js";
+import { TILE, TILE_GROUPS, tableScratchBytes } from "../../src/backend/cpu/ternary.js";
 import { Random } from "../../test/random.js";
 import { type CaseMaker, expectValues, type Space } from "./case.js";
 
 /** Copies of a matrix add up to this: far more than the caches hold, so that weights come from memory. */
 const BYTES = 128e6;
-const GROUP = 8;
 
 interface Matrix {
   readonly rows: number;
@@ -82,42 +83,39 @@ export const ternaryDot =
     };
   };
 
-const TOKENS = 64;
-/** Groups of a tile and bytes of its scratch, as in src/backend/cpu/ternary.ts. */
-const TILE = 216;
-const TILE_SCRATCH = 16 * 81 * 2 * TOKENS + GROUP * TILE * (2 * TOKENS + 3 * 16);
+const SCRATCH = tableScratchBytes(GROUP * TILE_GROUPS, TILE);
 
 export const tableDot =
   (rows: number, columns: number, maxThreads: number): CaseMaker =>
   (space, { ternaryPack, tableTranspose }) => {
     const matrix = makeMatrix(space, ternaryPack, rows, columns);
     const random = new Random(3);
-    const x = Array.from({ length: TOKENS }, () => randomRow(columns, random));
-    const input = space.allocate(2 * TOKENS * columns);
-    tableTranspose(space.put(Int8Array.from(x.flatMap((row) => [...row]))), input, columns, TOKENS);
-    const sums = space.allocate(4 * TOKENS * rows); // (rows, TOKENS) int32
-    const scratch = space.allocate(TILE_SCRATCH * maxThreads);
+    const x = Array.from({ length: TILE }, () => randomRow(columns, random));
+    const input = space.allocate(2 * TILE * columns);
+    tableTranspose(space.put(Int8Array.from(x.flatMap((row) => [...row]))), input, columns, TILE);
+    const sums = space.allocate(4 * TILE * rows); // (rows, TILE) int32
+    const scratch = space.allocate(SCRATCH * maxThreads);
     return {
       kernel: "tableDot",
-      shape: `${rows} x ${columns}, ${TOKENS} tokens`,
-      macs: TOKENS * rows * columns,
+      shape: `${rows} x ${columns}, ${TILE} tokens`,
+      macs: TILE * rows * columns,
       bytes: matrix.bytes,
       calls: (threads) =>
         Array.from({ length: threads }, (_, thread) => {
           const [begin, end] = share(rows / GROUP, thread, threads);
-          return Array.from({ length: Math.ceil((end - begin) / TILE) }, (_, i) => {
-            const first = begin + i * TILE;
-            const [from, to] = [matrix.address + first * GROUP * (columns / 4), sums + 4 * TOKENS * GROUP * first];
-            const groups = Math.min(TILE, end - first);
-            const args = [from, input, to, scratch + thread * TILE_SCRATCH, columns, groups, TOKENS, MASKS[0]];
+          return Array.from({ length: Math.ceil((end - begin) / TILE_GROUPS) }, (_, i) => {
+            const first = begin + i * TILE_GROUPS;
+            const [from, to] = [matrix.address + first * GROUP * (columns / 4), sums + 4 * TILE * GROUP * first];
+            const groups = Math.min(TILE_GROUPS, end - first);
+            const args = [from, input, to, scratch + thread * SCRATCH, columns, groups, TILE, MASKS[0]];
             return { kernel: "tableDot", args };
           });
         }),
-      reset: () => void space.i32(sums, TOKENS * rows).fill(0),
+      reset: () => void space.i32(sums, TILE * rows).fill(0),
       check: () => {
-        const got = space.i32(sums, TOKENS * rows);
+        const got = space.i32(sums, TILE * rows);
         for (const [token, row] of x.entries()) {
-          const mine = Int32Array.from({ length: rows }, (_, r) => got[TOKENS * r + token]);
+          const mine = Int32Array.from({ length: rows }, (_, r) => got[TILE * r + token]);
           expectValues(`tableDot, token ${token}`, mine, plainDot(matrix, row));
         }
       },

@@ -69,7 +69,7 @@ function gainEvidence(file: number, sources: readonly WeightSource[], layouts: r
   return sums.map((sum) => sum / Math.sqrt(Math.max(1, blocks)));
 }
 
-/** (columns) weights of each column that are not 0, in the first rows of a matrix: at most 255 rows, whose codes are in `layout`. */
+/** (columns) weights of each column that are not 0, in at most 255 rows of a matrix, whose codes are in `layout`. */
 function columnCounts(codes: Uint8Array, layout: TernaryLayout, columns: number): Uint32Array {
   const counts = new Uint32Array(columns);
   if (layout === "rows4") {

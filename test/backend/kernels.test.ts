@@ -6,6 +6,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { scanLimit } from "../../src/backend/cpu/head.js";
 import { chooseKernels, DOT_FORMS, HALF, instantiate, type Kernels, MASKS } from "../../src/backend/cpu/kernels.js";
+import { tableScratchBytes } from "../../src/backend/cpu/ternary.js";
 import { halfToFloat } from "../../src/backend/decode.js";
 import { roundHalfEven } from "../../src/backend/formulas.js";
 import { Random } from "../random.js";
@@ -115,7 +116,7 @@ for (const binary of ["ternaryDot16", "ternaryDotBaseline"] as const) {
             const packed = bench.allocate(groups * 2 * columns);
             bench.kernels.ternaryPack(bench.put(encodeI2S(codes)), packed, columns, rows);
             const [input, acc] = [bench.allocate(2 * tile * columns), bench.allocate(32 * tile * groups)];
-            const scratch = bench.allocate(16 * 81 * 2 * tile + 8 * groups * (2 * tile + 48));
+            const scratch = bench.allocate(tableScratchBytes(8 * groups, tile));
             bench.kernels.tableTranspose(bench.put(x), input, columns, tile);
             bench.kernels.tableDot(packed, input, acc, scratch, columns, groups, tile, MASKS[0]);
             const sums = bench.i32(acc, 8 * tile * groups);
