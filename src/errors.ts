@@ -55,3 +55,28 @@ export class TernionError extends Error {
     this.code = code;
   }
 }
+
+/**
+ * Text of a file, a server or a template, fit for a line of a message: cut to `most` characters, and what steers a
+ * terminal (controls, escapes, line ends, marks of direction) or is no character is spelled out, as in "\x1b".
+ */
+export function printable(text: string, most = 80): string {
+  // twice: a character may take two units
+  const characters = Array.from(text.slice(0, 2 * most + 2));
+  const shown = characters.length > most ? `${characters.slice(0, most - 1).join("")}…` : characters.join("");
+  return shown.replace(/[\p{C}\p{Zl}\p{Zp}]/gu, escaped);
+}
+
+/** The same in quotation marks. */
+export function quote(text: string, most?: number): string {
+  return `"${printable(text, most)}"`;
+}
+
+const NAMED: Readonly<Record<string, string>> = { "\n": "\\n", "\r": "\\r", "\t": "\\t" };
+
+function escaped(character: string): string {
+  const code = character.codePointAt(0) as number;
+  const hex = code.toString(16);
+  if (code > 0xffff) return `\\u{${hex}}`;
+  return NAMED[character] ?? (code < 0x100 ? `\\x${hex.padStart(2, "0")}` : `\\u${hex.padStart(4, "0")}`);
+}

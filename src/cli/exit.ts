@@ -2,10 +2,14 @@
  * How the program ends: which error means which exit code, and the one line that is said about it.
  */
 import { CommanderError } from "commander";
+import { printable } from "../errors.js";
 
 export const EXIT = { ok: 0, failure: 1, usage: 2, interrupted: 130 } as const;
 
 export const EXIT_CODES_HELP = "Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted by Ctrl-C.";
+
+/** of a report: a message may hold text of a server or a library */
+const MOST_CHARACTERS = 2000;
 
 /** The command line is wrong: the message names the option, what was expected, and what came. */
 export class UsageError extends Error {
@@ -43,7 +47,7 @@ function commandLineReport({ code, message }: CommanderError): string {
 }
 
 function oneLine(message: string): string {
-  return message.trim().replace(/\s*\n\s*/g, " ");
+  return printable(message.trim().replace(/\s*\n\s*/g, " "), MOST_CHARACTERS);
 }
 
 function isClosedPipe(error: unknown): boolean {

@@ -1,5 +1,6 @@
 /** `ternion tokenize`: the text on stdin as ids. Needs the vocabulary of a file only, so a GGUF without tensors will do. */
 import type { Command } from "commander";
+import { printable } from "../errors.js";
 import { createTokenizer, type EncodeOptions, readGguf, type Tokenizer } from "../index.js";
 import { UsageError } from "./exit.js";
 import { mendedMetadata, modelFile } from "./model.js";
@@ -45,7 +46,9 @@ async function tokenize(options: TokenizeOptions): Promise<void> {
   const ids = tokenizer.encode(await readStdin(), encoding);
   const pieces = ids.map((id) => tokenizer.piece(id));
   if (options.json) return print(`${JSON.stringify({ ids, pieces })}\n`);
-  return print(ids.map((id, i) => `${id}\t${JSON.stringify(pieces[i])}\n`).join(""));
+  return print(
+    ids.map((id, i) => `${id}\t${printable(JSON.stringify(pieces[i]), Number.POSITIVE_INFINITY)}\n`).join(""),
+  );
 }
 
 async function printLines(tokenizer: Tokenizer, encoding: EncodeOptions): Promise<void> {

@@ -4,6 +4,7 @@
  *
  * What is refused beyond the format: arrays of arrays (no model has them), and tensors that overlap.
  */
+import { quote } from "../errors.js";
 import { Cursor } from "./cursor.js";
 import type { GgufArray, GgufHead, GgufTensor, GgufValue } from "./gguf.js";
 import {
@@ -71,7 +72,7 @@ function readMetadata(cursor: Cursor, count: number) {
   const valueTypes = new Map<string, GgufValueType>();
   for (let i = 0; i < count; i++) {
     const key = cursor.string(`the name of key-value ${i}`);
-    if (metadata.has(key)) cursor.fail("GGUF_DUPLICATE", `the key "${show(key)}" occurs twice; the file is damaged`);
+    if (metadata.has(key)) cursor.fail("GGUF_DUPLICATE", `the key ${quote(key)} occurs twice; the file is damaged`);
     const type = readValueType(cursor, key);
     metadata.set(key, type === "ARRAY" ? readArray(cursor, key) : readScalar(cursor, type, key));
     valueTypes.set(key, type);
@@ -80,12 +81,12 @@ function readMetadata(cursor: Cursor, count: number) {
 }
 
 function readValueType(cursor: Cursor, key: string): GgufValueType {
-  const id = cursor.u32(`the type of "${show(key)}"`);
-  return VALUE_TYPES[id] ?? cursor.fail("GGUF_VALUE_TYPE", `"${show(key)}" has value type ${id}, expected 0 to 12`);
+  const id = cursor.u32(`the type of ${quote(key)}`);
+  return VALUE_TYPES[id] ?? cursor.fail("GGUF_VALUE_TYPE", `${quote(key)} has value type ${id}, expected 0 to 12`);
 }
 
 function readScalar(cursor: Cursor, type: Exclude<GgufValueType, "ARRAY">, key: string): GgufValue {
-  const what = `the value of "${show(key)}"`;
+  const what = `the value of ${quote(key)}`;
   switch (type) {
     case "U8":
       return cursor.u8(what);
@@ -129,7 +130,7 @@ function readBool(cursor: Cursor, what: string): boolean {
 
 function readArray(cursor: Cursor, key: string): GgufArray {
   const type = readValueType(cursor, key);
-  const what = `the array "${show(key)}"`;
+  const what = `the array ${quote(key)}`;
   if (type === "ARRAY") {
     cursor.fail("GGUF_VALUE_TYPE", `${what} is an array of arrays, expected numbers, booleans or strings`);
   }
@@ -195,7 +196,7 @@ function readTensorTable(cursor: Cursor, count: number): Map<string, GgufTensor>
   for (let i = 0; i < count; i++) {
     const tensor = readTensor(cursor, i);
     if (table.has(tensor.name)) {
-      cursor.fail("GGUF_DUPLICATE", `the tensor "${show(tensor.name)}" occurs twice; the file is damaged`);
+      cursor.fail("GGUF_DUPLICATE", `the tensor ${quote(tensor.name)} occurs twice; the file is damaged`);
     }
     table.set(tensor.name, tensor);
   }
@@ -204,7 +205,7 @@ function readTensorTable(cursor: Cursor, count: number): Map<string, GgufTensor>
 
 function readTensor(cursor: Cursor, index: number): GgufTensor {
   const name = cursor.string(`the name of tensor ${index}`);
-  const what = `tensor "${show(name)}"`;
+  const what = `tensor ${quote(name)}`;
   const dimCount = cursor.u32(`the number of dims of ${what}`);
   if (dimCount < 1 || dimCount > MAX_DIMS) {
     cursor.fail("GGUF_DIMS", `${what}: expected 1 to ${MAX_DIMS} dims, got ${dimCount}`);
@@ -240,7 +241,7 @@ function placeTensors(cursor: Cursor, table: Map<string, GgufTensor>, dataOffset
     if (tensor.offset % alignment !== 0) {
       cursor.fail(
         "GGUF_OFFSET",
-        `tensor "${show(name)}" is at ${tensor.offset} of the data, expected a multiple of ${alignment}`,
+        `tensor ${quote(name)} is at ${tensor.offset} of the data, expected a multiple of ${alignment}`,
       );
     }
     const offset = dataOffset + tensor.offset;
@@ -248,7 +249,7 @@ function placeTensors(cursor: Cursor, table: Map<string, GgufTensor>, dataOffset
     if (end > cursor.fileLength) {
       cursor.fail(
         "GGUF_TRUNCATED",
-        `tensor "${show(name)}" ends at byte ${end}, but the file has ${cursor.fileLength}; get the file again`,
+        `tensor ${quote(name)} ends at byte ${end}, but the file has ${cursor.fileLength}; get the file again`,
       );
     }
     tensors.set(name, { ...tensor, offset });
@@ -263,18 +264,9 @@ function checkApart(cursor: Cursor, tensors: ReadonlyMap<string, GgufTensor>): v
     if (before && before.offset + before.byteLength > tensor.offset) {
       cursor.fail(
         "GGUF_OFFSET",
-        `tensors "${show(before.name)}" and "${show(tensor.name)}" overlap at byte ${tensor.offset}; the file is damaged`,
+        `tensors ${quote(before.name)} and ${quote(tensor.name)} overlap at byte ${tensor.offset}; the file is damaged`,
       );
     }
     return tensor;
   }, undefined);
-}
-
-/** A name from the file, fit for a message: a hostile one may be megabytes long or hold control characters. */
-function show(name: string): string {
-  return name.length > 80 ? `${printable(name.slice(0, 77))}...` : printable(name);
-}
-
-function printable(text: string): string {
-  return text.replace(/\p{C}/gu, "\ufffd");
 }

@@ -3,7 +3,7 @@
  * checked here, and an error names the key. One entry of FAMILIES per architecture.
  */
 import type { Activation } from "../backend/backend.js";
-import { TernionError } from "../errors.js";
+import { quote, TernionError } from "../errors.js";
 import type { GgufFile, GgufValue } from "../gguf/gguf.js";
 
 export interface ModelConfig {
@@ -42,7 +42,7 @@ export function readConfig(file: GgufFile, metadata: Metadata = file.metadata): 
   if (!Object.hasOwn(FAMILIES, arch)) {
     throw new TernionError(
       "MODEL_ARCH",
-      `general.architecture: expected ${Object.keys(FAMILIES).join(" or ")}, got "${arch}". ` +
+      `general.architecture: expected ${Object.keys(FAMILIES).join(" or ")}, got ${quote(arch)}. ` +
         "Use a BitNet b1.58 model in I2_S format.",
     );
   }
@@ -97,7 +97,7 @@ function text(metadata: Metadata, key: string): string {
 }
 
 function invalid(key: string, expected: string, got: unknown): TernionError {
-  const found = got === undefined ? "nothing" : typeof got === "object" ? "an array" : JSON.stringify(String(got));
+  const found = got === undefined ? "nothing" : typeof got === "object" ? "an array" : quote(String(got));
   return new TernionError(
     "MODEL_KEY",
     `metadata key ${key}: expected ${expected}, got ${found}. The file is damaged or was converted wrongly.`,

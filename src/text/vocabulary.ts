@@ -2,7 +2,7 @@
  * GGUF metadata → a checked Vocabulary. Everything that encoding relies on is checked here, once, so that no text can be
  * lost later: every byte has a token, and every merge makes one. An error names the key.
  */
-import { TernionError } from "../errors.js";
+import { quote, TernionError } from "../errors.js";
 import type { GgufArray, GgufValue } from "../gguf/gguf.js";
 import { BYTE_CHARACTERS } from "./byte-alphabet.js";
 
@@ -70,7 +70,7 @@ function indexPieces(pieces: readonly string[], isSpecial: (id: number) => boole
   for (const [id, piece] of pieces.entries()) {
     const first = plainIds.get(piece) ?? specialIds.get(piece);
     if (first !== undefined) {
-      throw invalid("tokenizer.ggml.tokens", "every token once", `"${piece}" at ${first} and at ${id}`);
+      throw invalid("tokenizer.ggml.tokens", "every token once", `${quote(piece)} at ${first} and at ${id}`);
     }
     (isSpecial(id) ? specialIds : plainIds).set(piece, id);
   }
@@ -95,8 +95,9 @@ function readMerges(metadata: Metadata, plainIds: Ids): [string, string][] {
     const blank = merge.indexOf(" ");
     const left = merge.slice(0, blank);
     const right = merge.slice(blank + 1);
-    if (blank < 1 || right === "") throw invalid(key, 'two tokens with a blank between ("Ġ t")', `[${i}] "${merge}"`);
-    if (!plainIds.has(left + right)) throw invalid(key, "merges that make a token", `[${i}] "${merge}"`);
+    if (blank < 1 || right === "")
+      throw invalid(key, 'two tokens with a blank between ("Ġ t")', `[${i}] ${quote(merge)}`);
+    if (!plainIds.has(left + right)) throw invalid(key, "merges that make a token", `[${i}] ${quote(merge)}`);
     return [left, right];
   });
 }
@@ -141,7 +142,7 @@ function isArray(value: GgufValue): value is GgufArray {
 function describe(value: GgufValue | undefined): string {
   if (value === undefined) return "nothing";
   if (typeof value === "object") return `an array of ${value.values.length} ${value.type}`;
-  return typeof value === "string" ? `"${value}"` : `${value}`;
+  return typeof value === "string" ? quote(value) : `${value}`;
 }
 
 function invalid(key: string, expected: string, got: string): TernionError {

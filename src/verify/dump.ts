@@ -5,7 +5,7 @@
  */
 import { open } from "node:fs/promises";
 import { decodeDense } from "../backend/decode.js";
-import { TernionError } from "../errors.js";
+import { printable, quote, TernionError } from "../errors.js";
 import type { Rows } from "./evaluate.js";
 import { LAYER_OPS } from "./formulas.js";
 
@@ -80,10 +80,13 @@ export async function readDump(path: string): Promise<Dump> {
     entries.set(ours, entry);
   }
   if (entries.size === 0) {
-    const found = Object.keys(all).slice(0, 3).join(", ");
+    const found = Object.keys(all)
+      .slice(0, 3)
+      .map((name) => printable(name))
+      .join(", ");
     throw damaged(path, `expected names as in \`ternion trace\` or of transformers' BitNet modules, got ${found}`);
   }
-  const types = [...entries.values()].map(({ dtype }) => TYPES.indexOf(dtype as DumpType));
+  const types = new Set(Array.from(entries.values(), ({ dtype }) => TYPES.indexOf(dtype as DumpType)));
   return {
     tokens: parseTokens(path, metadata?.tokens),
     type: TYPES[Math.max(...types)],
@@ -105,18 +108,21 @@ async function readContainer(path: string): Promise<{ header: object; data: Buff
     }
   } catch (error) {
     if (error instanceof TernionError) throw error;
-    throw damaged(path, (error as Error).message, error);
+    throw damaged(path, printable((error as Error).message, 200), error);
   }
 }
 
 function checkEntry(path: string, name: string, entry: Entry, bytes: number): void {
   const { dtype, shape, data_offsets: offsets } = entry;
   if (!(TYPES as readonly string[]).includes(dtype))
-    throw damaged(path, `${name}: expected F32, F16 or BF16, got ${dtype}`);
+    throw damaged(path, `${printable(name)}: expected F32, F16 or BF16, got ${printable(String(dtype))}`);
   const [begin, end] = offsets;
   const count = shape.reduce((product, dim) => product * dim, 1);
   if (begin >= 0 && end <= bytes && end - begin === count * (dtype === "F32" ? 4 : 2)) return;
-  throw damaged(path, `${name}: [${shape.join(", ")}] of ${dtype} does not fit its bytes ${begin} to ${end}`);
+  throw damaged(
+    path,
+    `${printable(name)}: [${printable(shape.join(", "))}] of ${dtype} does not fit its bytes ${begin} to ${end}`,
+  );
 }
 
 function rowsOf(path: string, name: string, { dtype, data_offsets, shape }: Entry, data: Buffer, rows: number): Rows {
@@ -124,7 +130,10 @@ function rowsOf(path: string, name: string, { dtype, data_offsets, shape }: Entr
   const values = decodeDense(dtype as DumpType, bytes, bytes.byteLength / (dtype === "F32" ? 4 : 2));
   const width = values.length / rows;
   if (!Number.isInteger(width)) {
-    throw damaged(path, `${name}: expected a row for each of ${rows} tokens, got shape [${shape.join(", ")}]`);
+    throw damaged(
+      path,
+      `${printable(name)}: expected a row for each of ${rows} tokens, got shape [${shape.join(", ")}]`,
+    );
   }
   return Array.from({ length: rows }, (_, row) => Float64Array.from(values.subarray(row * width, (row + 1) * width)));
 }
@@ -133,7 +142,7 @@ function parseTokens(path: string, text: unknown): number[] | undefined {
   if (text === undefined) return undefined;
   const ids = String(text).split(",").map(Number);
   if (ids.every((id) => Number.isSafeInteger(id) && id >= 0)) return ids;
-  throw damaged(path, `metadata key tokens: expected ids as in 1,2,3, got ${JSON.stringify(text)}`);
+  throw damaged(path, `metadata key tokens: expected ids as in 1,2,3, got ${quote(String(text))}`);
 }
 
 function damaged(path: string, problem: string, cause?: unknown): TernionError {
