@@ -47,7 +47,7 @@ export class Engine implements AsyncDisposable {
       onProgress: (loadedBytes, totalBytes) => onProgress({ phase: "download", loadedBytes, totalBytes }),
     });
     const clock = new LoadClock();
-    const file = await readGguf(path);
+    const file = await readGguf(path, { signal });
     const { metadata, repairs } = repairMetadata(file.metadata);
     if (options.strict && repairs.length > 0) throw needsRepair(repairs);
     const config = readConfig(file, metadata);

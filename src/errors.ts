@@ -18,6 +18,7 @@ export type ErrorCode =
   | "GGUF_TENSOR_TYPE"
   | "GGUF_OVERFLOW"
   | "GGUF_OFFSET"
+  | "GGUF_SPLIT"
   | "GGUF_READ"
   | "GGUF_WRITE"
   // the file as a model

@@ -2,11 +2,10 @@
  * Writes a model file again as it should have been: metadata mended (model/repair.ts), ternary codes in the standard
  * layout (backend/layout.ts), every other byte of a tensor as it was. The original is only read.
  */
-import { closeSync } from "node:fs";
 import { lstat, stat } from "node:fs/promises";
 import type { TernaryLayout, WeightSource } from "./backend/backend.js";
 import { LAYOUT_ROWS, toStandardLayout } from "./backend/layout.js";
-import { openFile, readFully } from "./backend/read.js";
+import { OpenFiles, readFully } from "./backend/read.js";
 import { guessLayout } from "./engine/layout.js";
 import { checkLimits } from "./engine/options.js";
 import { Engine } from "./engine.js";
@@ -47,8 +46,8 @@ const CHUNK = 1 << 15;
 export async function repairFile(from: string, to: string, options: RepairOptions = {}): Promise<RepairedFile> {
   const { force = false, onProgress, signal } = options;
   signal?.throwIfAborted();
-  const original = await readGguf(from);
-  await checkTarget(from, to, force);
+  const original = await readGguf(from, { signal });
+  await checkTarget(original.parts ?? [from], to, force);
   const { metadata, repairs } = repairMetadata(original.metadata);
   const config = readConfig(original, metadata);
   const limits = checkLimits({ i2sLayout: options.i2sLayout }, "cpu", config);
@@ -57,24 +56,24 @@ export async function repairFile(from: string, to: string, options: RepairOption
     limits.i2sLayout === "auto" ? await findLayout(from, { sources, metadata, signal }) : limits.i2sLayout;
 
   const ternary = new Map(sources.filter(({ type }) => type === "I2_S").map((source) => [source.name, source]));
-  const file = openFile(from);
+  const files = new OpenFiles();
   try {
     const tensors = Array.from(original.tensors.values(), (tensor): GgufTensorSource => {
       const codes = ternary.get(tensor.name);
-      const data = () => chunksOf(file, tensor, { codes, layout: i2sLayout, signal });
+      const data = () => chunksOf(files.get(tensor.path ?? from), tensor, { codes, layout: i2sLayout, signal });
       return { name: tensor.name, type: tensor.type, dims: tensor.dims, data };
     });
     const mended = withRepairs(keyValues(original), repairs, metadata);
     const byteLength = await writeGguf(to, { metadata: mended, tensors }, onProgress && { onProgress });
     return { repairs, i2sLayout, byteLength };
   } finally {
-    closeSync(file);
+    files.close();
   }
 }
 
-async function checkTarget(from: string, to: string, force: boolean): Promise<void> {
-  const [original, same] = await Promise.all([from, to].map((path) => found(stat(path, { bigint: true }))));
-  if (original !== undefined && original.dev === same?.dev && original.ino === same.ino) {
+async function checkTarget(from: readonly string[], to: string, force: boolean): Promise<void> {
+  const [same, ...originals] = await Promise.all([to, ...from].map((path) => found(stat(path, { bigint: true }))));
+  if (originals.some((original) => original !== undefined && original.dev === same?.dev && original.ino === same.ino)) {
     throw new RangeError(`${to}: expected another file than the one to repair, got the same`);
   }
   // a link that points nowhere is a file too

@@ -68,7 +68,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   doctor: ["engine", "generate", "machine", "cpu", "gpu", "errors"],
   report: ["engine", "generate", "perplexity", "verify", "machine", "model", "backend", "cpu", "errors"],
   machine: [],
-  verify: ["engine", "download", "model", "gguf", "backend", "errors"],
+  verify: ["engine", "download", "model", "gguf", "backend", "files", "errors"],
   repair: ["engine", "model", "gguf", "backend", "errors"],
   engine: [
     "perplexity",
@@ -94,11 +94,12 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   model: ["gguf", "backend", "text", "errors"],
   text: ["gguf", "errors"],
   sampler: ["backend", "errors"],
-  gguf: ["errors"],
+  gguf: ["files", "errors"],
   cpu: ["backend", "errors"],
   gpu: ["backend", "errors"],
   reference: ["backend", "errors"],
-  backend: ["errors"],
+  backend: ["files", "errors"],
+  files: ["errors"],
   errors: [],
 };
 

@@ -2,8 +2,8 @@
  * Plain decoders of the weight types: the obviously right ones, used by the reference backend and by tests as oracle.
  * Layouts are those of ggml (block structs in ggml-common.h) and, for I2_S, docs/model.md.
  */
-import { open } from "node:fs/promises";
 import { TernionError } from "../errors.js";
+import { openRegular } from "../files.js";
 import type { Weight, WeightSource, WeightType } from "./backend.js";
 import { toStandardLayout } from "./layout.js";
 
@@ -25,7 +25,7 @@ export interface DecodedWeight extends Weight {
 export async function readWeight(source: WeightSource): Promise<DecodedWeight> {
   const { name, type, rows, columns, path, offset, byteLength } = source;
   const bytes = new Uint8Array(byteLength);
-  const file = await open(path);
+  const file = await openRegular(path);
   try {
     const { bytesRead } = await file.read(bytes, 0, byteLength, offset);
     if (bytesRead < byteLength) throw truncated(name, byteLength, bytesRead);

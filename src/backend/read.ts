@@ -1,14 +1,31 @@
 /** Positioned reads of weights from a model file, with errors that name the weight. */
-import { closeSync, openSync, readSync } from "node:fs";
+import { closeSync, readSync } from "node:fs";
 import { TernionError } from "../errors.js";
+import { openRegularSync } from "../files.js";
 import type { WeightSource } from "./backend.js";
 import { checkScale } from "./decode.js";
+
+/** The files of a model, each opened when it is first asked for. */
+export class OpenFiles {
+  readonly #files = new Map<string, number>();
+
+  get(path: string): number {
+    const file = this.#files.get(path) ?? openFile(path);
+    this.#files.set(path, file);
+    return file;
+  }
+
+  close(): void {
+    for (const file of this.#files.values()) closeSync(file);
+  }
+}
 
 /** Opens a file for reading; the caller closes it. */
 export function openFile(path: string): number {
   try {
-    return openSync(path, "r");
+    return openRegularSync(path);
   } catch (cause) {
+    if (cause instanceof TernionError) throw cause;
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw new TernionError("GGUF_READ", `${path}: cannot be read: ${reason}`, { cause });
   }

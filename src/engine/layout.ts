@@ -2,11 +2,10 @@
  * Which I2_S layout a file has, and whether it was trained at all: evidence from a few of its bytes, before it is loaded.
  * What this leaves open is decided by the loss of a text that any trained model finds plain (self-check.ts).
  */
-import { closeSync } from "node:fs";
 import type { TernaryLayout, WeightSource } from "../backend/backend.js";
 import { decodeDense } from "../backend/decode.js";
 import { LAYOUT_ROWS } from "../backend/layout.js";
-import { openFile, readFully } from "../backend/read.js";
+import { OpenFiles, readFully } from "../backend/read.js";
 import type { GgufValue } from "../gguf/gguf.js";
 
 const LAYOUTS: readonly TernaryLayout[] = ["block128", "block64", "rows4"];
@@ -32,26 +31,26 @@ export interface LayoutGuess {
  * Random weights show no such thing, and are taken to be in the standard layout.
  */
 export function guessLayout(sources: readonly WeightSource[], metadata: ReadonlyMap<string, GgufValue>): LayoutGuess {
-  const file = openFile(sources[0].path);
+  const files = new OpenFiles();
   try {
     const possible = LAYOUTS.filter((layout) => layout !== "rows4" || sources.every(hasWholeGroups));
-    const evidence = gainEvidence(file, sources, possible);
+    const evidence = gainEvidence(files, sources, possible);
     const layouts = [...possible].sort((a, b) => evidence[possible.indexOf(b)] - evidence[possible.indexOf(a)]);
     const [best, second] = [...evidence].sort((a, b) => b - a);
     const evident = best > EVIDENT && best > 2 * second;
     if (evident) return { layouts, certain: layouts[0] === "block128" };
-    return isTrained(file, sources[0], metadata)
+    return isTrained(files, sources[0], metadata)
       ? { layouts: possible, certain: false }
       : { layouts: ["block128"], certain: true };
   } finally {
-    closeSync(file);
+    files.close();
   }
 }
 
 const hasWholeGroups = ({ type, rows }: WeightSource) => type !== "I2_S" || rows % LAYOUT_ROWS === 0;
 
 /** For each layout, how far the rank correlation of gains and columns is from 0, in standard deviations. */
-function gainEvidence(file: number, sources: readonly WeightSource[], layouts: readonly TernaryLayout[]): number[] {
+function gainEvidence(files: OpenFiles, sources: readonly WeightSource[], layouts: readonly TernaryLayout[]): number[] {
   const gains = sources.filter(({ name }) => name.endsWith(".ffn_sub_norm.weight"));
   const downs = sources.filter(({ name }) => name.endsWith(".ffn_down.weight"));
   const blocks = Math.min(BLOCKS, gains.length);
@@ -60,8 +59,8 @@ function gainEvidence(file: number, sources: readonly WeightSource[], layouts: r
     const block = Math.floor((i * gains.length) / blocks);
     const { rows, columns } = downs[block];
     const count = Math.min(ROWS, rows - (rows % LAYOUT_ROWS));
-    const codes = read(file, downs[block], 0, (count * columns) / 4);
-    const gain = ranks(magnitudes(read(file, gains[block], 0, 4 * columns)));
+    const codes = read(files, downs[block], 0, (count * columns) / 4);
+    const gain = ranks(magnitudes(read(files, gains[block], 0, 4 * columns)));
     layouts.forEach((layout, j) => {
       sums[j] += correlation(ranks(columnCounts(codes, layout, columns)), gain) * Math.sqrt(columns - 1);
     });
@@ -130,11 +129,11 @@ function correlation(a: Float64Array, b: Float64Array): number {
  * Training brings a word and the same word behind a space together in the embedding; random rows are as near to each
  * other as chance has it. The embedding holds no codes: damaged ones leave this as it is.
  */
-function isTrained(file: number, table: WeightSource, metadata: ReadonlyMap<string, GgufValue>): boolean {
+function isTrained(files: OpenFiles, table: WeightSource, metadata: ReadonlyMap<string, GgufValue>): boolean {
   const { type, rows, columns, byteLength } = table;
   if (type === "I2_S") return false;
   const rowBytes = byteLength / rows;
-  const row = (id: number) => decodeDense(type, read(file, table, id * rowBytes, rowBytes), columns);
+  const row = (id: number) => decodeDense(type, read(files, table, id * rowBytes, rowBytes), columns);
   const pairs = wordPairs(metadata.get("tokenizer.ggml.tokens")).filter((pair) => Math.max(...pair) < rows);
   const cosines = pairs.map(([a, b]) => cosine(row(a), row(b)));
   const mean = cosines.reduce((sum, x) => sum + x, 0) / Math.max(1, cosines.length);
@@ -167,8 +166,8 @@ function cosine(a: Float32Array, b: Float32Array): number {
 }
 
 /** `length` bytes of a weight. */
-function read(file: number, { name, offset }: WeightSource, position: number, length: number): Uint8Array {
+function read(files: OpenFiles, { name, path, offset }: WeightSource, position: number, length: number): Uint8Array {
   const bytes = new Uint8Array(length);
-  readFully(file, bytes, offset + position, name);
+  readFully(files.get(path), bytes, offset + position, name);
   return bytes;
 }

@@ -2,10 +2,12 @@
  * A GGUF file as data: metadata and tensor table. This folder knows no model; it reads no weights, checks every number
  * that a file states before it is used, and reports each kind of damage as a TernionError with a code of its own.
  */
-import { type FileHandle, open } from "node:fs/promises";
+import type { FileHandle } from "node:fs/promises";
 import { TernionError } from "../errors.js";
+import { openRegular } from "../files.js";
 import { HeadTooShort } from "./cursor.js";
 import { parseHead } from "./parse.js";
+import { readParts, splitOf } from "./split.js";
 import type { GgmlType, GgufValueType, NumericArray } from "./types.js";
 
 export { parseGguf } from "./parse.js";
@@ -29,10 +31,15 @@ export interface GgufTensor {
   /** bytes from the start of the file */
   readonly offset: number;
   readonly byteLength: number;
+  /** in a split model, the part that holds it */
+  readonly path?: string;
 }
 
+/** A model split into parts is as one file: its path, alignment and dataOffset are those of the first part. */
 export interface GgufFile {
   readonly path: string;
+  /** paths of all parts in their order, where there are several */
+  readonly parts?: readonly string[];
   readonly version: number;
   readonly metadata: ReadonlyMap<string, GgufValue>;
   /** in the order of the file's table */
@@ -40,7 +47,7 @@ export interface GgufFile {
   readonly alignment: number;
   /** where tensor data begins, bytes from the start of the file */
   readonly dataOffset: number;
-  /** bytes of the file */
+  /** bytes of the file, or of all its parts */
   readonly byteLength: number;
 }
 
@@ -56,23 +63,53 @@ const GROWTH = 16;
 /** The largest vocabularies make heads of some 20 MB. */
 const MAX_HEAD = 256 * 1024 * 1024;
 
-/** Reads the head of a file: metadata and tensor table, none of the weights. */
-export async function readGguf(path: string): Promise<GgufHead> {
+/** Longest read that an abort waits for. */
+const LONGEST_READ = 8 * 1024 * 1024;
+
+export interface ReadOptions {
+  /** ends reading with the signal's reason */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Reads the head of a model: metadata and tensor table, none of the weights. Of a split one, any part may be given. */
+export async function readGguf(path: string, options: ReadOptions = {}): Promise<GgufHead> {
+  const head = await readGgufFile(path, options);
+  return splitOf(head) === undefined ? head : readParts(head, (part) => readGgufFile(part, options));
+}
+
+/** Reads the head of this one file, be it a part or all of a model. */
+export async function readGgufFile(path: string, { signal }: ReadOptions = {}): Promise<GgufHead> {
+  signal?.throwIfAborted();
   try {
-    const file = await open(path, "r");
+    const file = await openRegular(path);
     try {
-      return await readHead(file, path);
+      return await readHead(file, path, signal);
     } finally {
       await file.close();
     }
   } catch (error) {
+    signal?.throwIfAborted();
     throw asTernionError(error, path);
   }
 }
 
-async function readHead(file: FileHandle, path: string): Promise<GgufHead> {
+/** Throws what reading the file would, as far as its first bytes tell. */
+export function checkBeginning(bytes: Uint8Array, byteLength: number, path: string): void {
+  try {
+    parseHead(bytes, byteLength, path);
+  } catch (error) {
+    if (!(error instanceof HeadTooShort)) throw error;
+  }
+}
+
+async function readHead(file: FileHandle, path: string, signal: AbortSignal | undefined): Promise<GgufHead> {
   const { size } = await file.stat();
-  let head = await extend(file, Buffer.alloc(0), Math.min(FIRST_READ, size), path);
+  const extend = async (head: Buffer, length: number) => {
+    const longer = Buffer.allocUnsafe(length);
+    await readOn(file, longer, head.copy(longer), { path, signal });
+    return longer;
+  };
+  let head = await extend(Buffer.alloc(0), Math.min(FIRST_READ, size));
   for (;;) {
     try {
       return parseHead(head, size, path);
@@ -83,23 +120,26 @@ async function readHead(file: FileHandle, path: string): Promise<GgufHead> {
         throw new TernionError("GGUF_OVERFLOW", `${path}: ${message}; the file is damaged`);
       }
       const wanted = Math.min(size, MAX_HEAD, Math.max(head.byteLength * GROWTH, error.needed));
-      head = await extend(file, head, wanted, path);
+      head = await extend(head, wanted);
     }
   }
 }
 
-/** The first `length` bytes of the file, of which `head` are there already. */
-async function extend(file: FileHandle, head: Buffer, length: number, path: string): Promise<Buffer> {
-  const longer = Buffer.allocUnsafe(length);
-  let filled = head.copy(longer);
-  while (filled < length) {
-    const { bytesRead } = await file.read(longer, filled, length - filled, filled);
+/** Fills `bytes` with the beginning of the file; `filled` of them are there already. */
+async function readOn(
+  file: FileHandle,
+  bytes: Buffer,
+  filled: number,
+  { path, signal }: ReadOptions & { readonly path: string },
+): Promise<void> {
+  for (let at = filled; at < bytes.byteLength; ) {
+    signal?.throwIfAborted();
+    const { bytesRead } = await file.read(bytes, at, Math.min(LONGEST_READ, bytes.byteLength - at), at);
     if (bytesRead === 0) {
       throw new TernionError("GGUF_READ", `${path}: the file became shorter while it was read`);
     }
-    filled += bytesRead;
+    at += bytesRead;
   }
-  return longer;
 }
 
 function asTernionError(error: unknown, path: string): unknown {

@@ -131,5 +131,5 @@ function check(file: GgufFile, name: string, expected: Expected): WeightSource {
     throw new TernionError("MODEL_TENSOR", `${want}: I2_S rows must be a multiple of 128 weights, got ${columns}.`);
   }
   const { offset, byteLength } = tensor;
-  return { name, type, rows, columns, path: file.path, offset, byteLength };
+  return { name, type, rows, columns, path: tensor.path ?? file.path, offset, byteLength };
 }

@@ -3,9 +3,9 @@
  * dtype, shape, data_offsets), then the data. Names are those of `ternion trace`, or those of the modules of BitNet in
  * transformers, whose outputs a forward hook sees.
  */
-import { open } from "node:fs/promises";
 import { decodeDense } from "../backend/decode.js";
 import { printable, quote, TernionError } from "../errors.js";
+import { openRegular } from "../files.js";
 import type { Rows } from "./evaluate.js";
 import { LAYER_OPS } from "./formulas.js";
 
@@ -96,7 +96,7 @@ export async function readDump(path: string): Promise<Dump> {
 
 async function readContainer(path: string): Promise<{ header: object; data: Buffer }> {
   try {
-    const file = await open(path);
+    const file = await openRegular(path, "VERIFY_DUMP");
     try {
       const length = Number((await file.read(Buffer.alloc(8), 0, 8, 0)).buffer.readBigUInt64LE());
       const { size } = await file.stat();

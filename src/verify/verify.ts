@@ -2,7 +2,6 @@
  * `verify`: does this machine, with this file and this backend, give right answers, and if not, which operation first
  * goes wrong? Runs tokens on the backend and walks over all that it computed, see walk.ts.
  */
-import { stat } from "node:fs/promises";
 import { download } from "../download.js";
 import type { EngineOptions } from "../engine/options.js";
 import { Engine, type TracedTensor } from "../engine.js";
@@ -75,7 +74,7 @@ export async function verify(pathOrUrl: string | URL, options: VerifyOptions = {
   // half as a prompt, half one by one: a backend may have other kernels for either
   const traced = await engine.trace(ids, { promptLength: Math.ceil(ids.length / 2) });
 
-  const whole = wanted ?? (await stat(path)).size < END_TO_END_BYTES;
+  const whole = wanted ?? model.byteLength < END_TO_END_BYTES;
   const subjects: Subject[] = [traceSubject(traced, kv)];
   if (whole) subjects.push({ known: new Map(), tolerance: () => TOLERANCE });
   if (dump !== undefined) subjects.push({ known: dump.rows(ids.length), tolerance: () => DUMP_TOLERANCE[dump.type] });
@@ -115,10 +114,14 @@ function rowsOf({ rows, width, data }: TracedTensor): Rows {
 
 const faultOf = ({ firstFault }: Walked) => firstFault && { firstFault };
 
-async function readModel(path: string, { i2sLayout = "auto" }: VerifyOptions): Promise<ModelFile> {
-  const file = await readGguf(path);
+async function readModel(
+  path: string,
+  { i2sLayout = "auto", signal }: VerifyOptions,
+): Promise<ModelFile & { byteLength: number }> {
+  const file = await readGguf(path, { signal });
   const config = readConfig(file, repairMetadata(file.metadata).metadata);
-  return { config, sources: weightSources(file, config, i2sLayout === "auto" ? "block128" : i2sLayout) };
+  const sources = weightSources(file, config, i2sLayout === "auto" ? "block128" : i2sLayout);
+  return { config, sources, byteLength: file.byteLength };
 }
 
 function chooseTokens(given: readonly number[] | undefined, dump: Dump | undefined, file: string | undefined) {

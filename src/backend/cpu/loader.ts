@@ -3,11 +3,10 @@
  * pieces by a shared counter, read them with positioned reads, and repack ternary rows on the way. The file's bytes
  * exist once: in the arena, in the kernels' layout.
  */
-import { closeSync } from "node:fs";
 import type { WeightSource } from "../backend.js";
 import { invalidCode } from "../decode.js";
 import { toStandardLayout } from "../layout.js";
-import { openFile, readFully } from "../read.js";
+import { OpenFiles, readFully } from "../read.js";
 import { CONTROL } from "./commands.js";
 import type { Kernels } from "./kernels.js";
 
@@ -73,14 +72,13 @@ export function loadPieces(job: LoadJob, kernels: Kernels): void {
   const words = new Int32Array(memory.buffer);
   const bytes = new Uint8Array(memory.buffer);
   const word = (address: number) => (control + address) / 4;
-  const files = new Map<string, number>();
+  const files = new OpenFiles();
   try {
     while (Atomics.load(words, word(CONTROL.failed)) === 0) {
       const piece = pieces[Atomics.add(words, word(CONTROL.piece), 1)];
       if (piece === undefined) return;
       const source = sources[piece.source];
-      const file = files.get(source.path) ?? openFile(source.path);
-      files.set(source.path, file);
+      const file = files.get(source.path);
       const to = piece.rows === 0 ? piece.address : job.staging;
       readFully(file, bytes.subarray(to, to + piece.byteLength), piece.offset, source.name);
       if (piece.rows > 0) {
@@ -95,6 +93,6 @@ export function loadPieces(job: LoadJob, kernels: Kernels): void {
     Atomics.store(words, word(CONTROL.failed), 1);
     throw error;
   } finally {
-    for (const file of files.values()) closeSync(file);
+    files.close();
   }
 }

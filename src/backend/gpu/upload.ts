@@ -2,11 +2,10 @@
  * Weights from the file to the device, a chunk at a time, so that the host never holds more than a chunk. Ternary codes and
  * F32, F16 and BF16 tables lie on the device as in the file; Q8_0 and Q6_K become float32.
  */
-import { closeSync } from "node:fs";
 import type { WeightSource } from "../backend.js";
 import { decodeDense, invalidCode } from "../decode.js";
 import { LAYOUT_ROWS, toStandardLayout } from "../layout.js";
-import { openFile, readFully, readScale } from "../read.js";
+import { OpenFiles, readFully, readScale } from "../read.js";
 import type { Window } from "./kernel.js";
 import type { Table } from "./kernels/dense.js";
 import { aligned, type GpuWeight, type Memory } from "./memory.js";
@@ -41,7 +40,7 @@ export async function uploadWeights(
 }
 
 class Upload {
-  readonly #files = new Map<string, number>();
+  readonly #files = new OpenFiles();
   #loaded = 0;
   #inFlight = 0;
   /** what is free in the newest buffer of ternary weights, and bytes of those that have no place yet */
@@ -112,13 +111,7 @@ class Upload {
   }
 
   close(): void {
-    for (const file of this.#files.values()) closeSync(file);
-  }
-
-  #open(path: string): number {
-    const file = this.#files.get(path) ?? openFile(path);
-    this.#files.set(path, file);
-    return file;
+    this.#files.close();
   }
 
   /** Reads `length` bytes from `from` of the tensor on, and hands them on in chunks of whole steps. */
@@ -128,7 +121,7 @@ class Upload {
     use: (chunk: Uint8Array, at: number) => void,
   ): Promise<void> {
     const most = Math.max(1, Math.floor(CHUNK / step)) * step;
-    const file = this.#open(path);
+    const file = this.#files.get(path);
     for (let at = 0; at < length; at += most) {
       const chunk = new Uint8Array(Math.min(most, length - at));
       readFully(file, chunk, offset + from + at, name);

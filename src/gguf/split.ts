@@ -1,0 +1,135 @@
+/**
+ * A model split into files: name-00001-of-00003.gguf has all metadata and may have tensors; the others have tensors, and
+ * no keys but split.no (from 0), split.count and split.tensors.count. Joined here, they are as the one file that they
+ * were; what is missing is named, and parts that do not belong together are refused.
+ */
+import { basename } from "node:path";
+import { TernionError } from "../errors.js";
+import type { GgufHead, GgufTensor } from "./gguf.js";
+
+export interface Split {
+  /** from 1 to `count` */
+  readonly number: number;
+  readonly count: number;
+  /** of all parts together */
+  readonly tensors: number;
+}
+
+/** split.count is a 16-bit number. */
+const MAX_PARTS = 0xffff;
+const PART = /-(\d{5})-of-(\d{5})(\.gguf)$/i;
+
+/** What the file says of itself, if it is one of several. */
+export function splitOf({ path, metadata }: Pick<GgufHead, "path" | "metadata">): Split | undefined {
+  const count = metadata.get("split.count");
+  if (count === undefined || count === 1) return undefined;
+  const [no, tensors] = [metadata.get("split.no"), metadata.get("split.tensors.count")];
+  const sound = isInteger(count, 2, MAX_PARTS) && isInteger(no, 0, count - 1) && isInteger(tensors, 0, 2 ** 31 - 1);
+  if (sound) return { number: no + 1, count, tensors };
+  const got = [no, count, tensors].map((value) => (typeof value === "object" ? "an array" : value)).join(", ");
+  const want = "expected split.no from 0 to split.count - 1, and split.tensors.count";
+  throw new TernionError("GGUF_SPLIT", `${path}: ${want}, got ${got.slice(0, 80)}; the file is damaged`);
+}
+
+function isInteger(value: unknown, min: number, max: number): value is number {
+  return Number.isInteger(value) && (value as number) >= min && (value as number) <= max;
+}
+
+/** The name of another part: "m-00001-of-00003.gguf" → "m-00002-of-00003.gguf"; undefined for a name of another form. */
+export function partName(name: string, number: number): string | undefined {
+  if (!PART.test(name)) return undefined;
+  return name.replace(PART, (_, _number, count, end) => `-${String(number).padStart(5, "0")}-of-${count}${end}`);
+}
+
+/** The names of all parts, given that of one of them. */
+export function partNames(name: string, { number, count }: Split): string[] {
+  const [, said, of] = PART.exec(name) ?? [];
+  if (Number(said) !== number || Number(of) !== count) {
+    const pad = (value: number) => String(value).padStart(5, "0");
+    throw new TernionError(
+      "GGUF_SPLIT",
+      `${name}: it is part ${number} of ${count}: expected a name that ends in -${pad(number)}-of-${pad(count)}.gguf, ` +
+        "by which to find the others; give all parts the names that they had",
+    );
+  }
+  return Array.from({ length: count }, (_, i) => partName(name, i + 1) as string);
+}
+
+/** Joins all parts of the model that `given` is one of. `read` gives the head of one file. */
+export async function readParts(given: GgufHead, read: (path: string) => Promise<GgufHead>): Promise<GgufHead> {
+  const split = splitOf(given) as Split;
+  const paths = partNames(given.path, split);
+  const missing: string[] = [];
+  const parts: GgufHead[] = [];
+  for (const path of paths) {
+    try {
+      parts.push(path === given.path ? given : await read(path));
+    } catch (error) {
+      if (!(error instanceof TernionError && error.code === "GGUF_NOT_FOUND")) throw error;
+      missing.push(path);
+    }
+  }
+  if (missing.length > 0) throw missingParts(given.path, split, missing);
+  parts.forEach((part, i) => {
+    checkPart(part, { ...split, number: i + 1 }, given.path);
+  });
+  return join(parts, split);
+}
+
+const MOST_NAMED = 8;
+
+function missingParts(path: string, { count }: Split, missing: readonly string[]): TernionError {
+  const names = missing.slice(0, MOST_NAMED).map((part) => basename(part));
+  const more = missing.length > names.length ? ` and ${missing.length - names.length} more` : "";
+  return new TernionError(
+    "GGUF_NOT_FOUND",
+    `${path}: expected all ${count} parts of the model in one folder, got no ${names.join(", ")}${more}. ` +
+      "Put them beside it, or give the URL of one part: all are downloaded then.",
+  );
+}
+
+function checkPart(part: GgufHead, expected: Split, given: string): void {
+  const found = splitOf(part);
+  const said = (split: Split | undefined) =>
+    split === undefined ? "no part" : `part ${split.number} of ${split.count} with ${split.tensors} tensors in all`;
+  if (said(found) === said(expected)) return;
+  throw new TernionError(
+    "GGUF_SPLIT",
+    `${part.path}: expected ${said(expected)}, as ${basename(given)} says, got ${said(found)}; ` +
+      "get all parts again, from one place",
+  );
+}
+
+function join(parts: readonly GgufHead[], { tensors: expected }: Split): GgufHead {
+  const [first] = parts;
+  const tensors = new Map<string, GgufTensor>();
+  for (const { path, tensors: own } of parts) {
+    for (const [name, tensor] of own) {
+      const twice = tensors.get(name);
+      if (twice !== undefined) throw inTwoParts(name, twice.path as string, path);
+      tensors.set(name, { ...tensor, path });
+    }
+  }
+  if (tensors.size !== expected) {
+    const message = `expected ${expected} tensors in all parts, got ${tensors.size}; get all parts again, from one place`;
+    throw new TernionError("GGUF_SPLIT", `${first.path}: ${message}`);
+  }
+  const whole = <T>(entries: ReadonlyMap<string, T>) =>
+    new Map([...entries].filter(([key]) => !key.startsWith("split.")));
+  return {
+    ...first,
+    parts: parts.map(({ path }) => path),
+    metadata: whole(first.metadata),
+    valueTypes: whole(first.valueTypes),
+    tensors,
+    byteLength: parts.reduce((sum, { byteLength }) => sum + byteLength, 0),
+  };
+}
+
+function inTwoParts(name: string, first: string, second: string): TernionError {
+  const shown = name.replace(/\p{C}/gu, "\ufffd").slice(0, 80);
+  return new TernionError(
+    "GGUF_DUPLICATE",
+    `${second}: the tensor "${shown}" is in ${basename(first)} too; get all parts again, from one place`,
+  );
+}
