@@ -4,7 +4,7 @@
  * were; what is missing is named, and parts that do not belong together are refused.
  */
 import { basename } from "node:path";
-import { TernionError } from "../errors.js";
+import { printable, quote, TernionError } from "../errors.js";
 import type { GgufHead, GgufTensor } from "./gguf.js";
 
 export interface Split {
@@ -28,7 +28,7 @@ export function splitOf({ path, metadata }: Pick<GgufHead, "path" | "metadata">)
   if (sound) return { number: no + 1, count, tensors };
   const got = [no, count, tensors].map((value) => (typeof value === "object" ? "an array" : value)).join(", ");
   const want = "expected split.no from 0 to split.count - 1, and split.tensors.count";
-  throw new TernionError("GGUF_SPLIT", `${path}: ${want}, got ${got.slice(0, 80)}; the file is damaged`);
+  throw new TernionError("GGUF_SPLIT", `${path}: ${want}, got ${printable(got)}; the file is damaged`);
 }
 
 function isInteger(value: unknown, min: number, max: number): value is number {
@@ -127,9 +127,8 @@ function join(parts: readonly GgufHead[], { tensors: expected }: Split): GgufHea
 }
 
 function inTwoParts(name: string, first: string, second: string): TernionError {
-  const shown = name.replace(/\p{C}/gu, "\ufffd").slice(0, 80);
   return new TernionError(
     "GGUF_DUPLICATE",
-    `${second}: the tensor "${shown}" is in ${basename(first)} too; get all parts again, from one place`,
+    `${second}: the tensor ${quote(name)} is in ${basename(first)} too; get all parts again, from one place`,
   );
 }
