@@ -14,6 +14,7 @@ import { type ModelConfig, readConfig } from "./model/config.js";
 import { forward } from "./model/forward.js";
 import { type Repair, repairMetadata } from "./model/repair.js";
 import { weightSources } from "./model/weights.js";
+import { boxModel } from "./package.js";
 import { type Placed, Scheduler } from "./scheduler.js";
 import { checkIds, Session } from "./session.js";
 import { createTokenizer, type Tokenizer } from "./text/tokenizer.js";
@@ -38,8 +39,11 @@ export class Engine implements AsyncDisposable {
   readonly #freeSlots: number[];
   #closing: Promise<void> | undefined;
 
-  /** Loads a model from a path, a file: URL, or an http(s) URL (downloaded once, then kept). */
-  static async load(pathOrUrl: string | URL, options: EngineOptions = {}): Promise<Engine> {
+  /**
+   * Loads a model from a path, a file: URL, or an http(s) URL (downloaded once, then kept); without one, or with undefined,
+   * the model in the box, which is too small for real work.
+   */
+  static async load(pathOrUrl: string | URL = boxModel(), options: EngineOptions = {}): Promise<Engine> {
     const { signal, onProgress } = guarded(options);
     signal.throwIfAborted();
     const path = await download(pathOrUrl, {

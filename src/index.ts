@@ -1,4 +1,5 @@
-/** The public API. */
+/// <reference lib="esnext.disposable" preserve="true" />
+/** The public API. Its types name nothing of Node.js or WebGPU; see test/package/installed.ts. */
 export type { OpTime, TernaryLayout } from "./backend/backend.js";
 export { type Diagnosis, type DoctorOptions, diagnose } from "./doctor/doctor.js";
 export type { SelfTest } from "./doctor/self-test.js";
@@ -14,6 +15,7 @@ export type { Machine } from "./machine.js";
 export type { ModelConfig } from "./model/config.js";
 export { type Repair, repairMetadata } from "./model/repair.js";
 export { type ModelSummary, modelSummary } from "./model/summary.js";
+export { boxModel } from "./package.js";
 export { type Perplexity, type PerplexityOptions, perplexity, type Scorer } from "./perplexity.js";
 export { type RepairedFile, type RepairOptions, repairFile } from "./repair.js";
 export { renderHtml } from "./report/html.js";
@@ -28,3 +30,9 @@ export type { Agreement, Fingerprint } from "./verify/agreement.js";
 export type { OpVerdict } from "./verify/judge.js";
 export { type Verdict, type VerifyOptions, verify } from "./verify/verify.js";
 export type { Fault } from "./verify/walk.js";
+
+declare global {
+  // both are in the types of Node.js and in TypeScript's library "DOM", and merge with them; a project may have neither
+  interface AbortSignal {}
+  interface URL {}
+}

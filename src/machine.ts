@@ -1,6 +1,7 @@
 /** What this machine and this process are, for reports: hardware and versions, nothing that was measured. */
 import { readFileSync } from "node:fs";
 import { availableParallelism, cpus, freemem, release, totalmem } from "node:os";
+import { packageVersion } from "./package.js";
 
 export interface Machine {
   /** model of the processor, as the system names it */
@@ -37,7 +38,7 @@ export function describeMachine(): Machine {
     system: `${process.platform} ${process.arch} ${release()}`,
     node: process.versions.node,
     v8: process.versions.v8,
-    ternion: version(),
+    ternion: packageVersion(),
     date: new Date().toISOString(),
   };
 }
@@ -49,9 +50,4 @@ function cpuFeatures(): string[] {
   } catch {
     return [];
   }
-}
-
-function version(): string {
-  // this file runs as dist/src/machine.js
-  return JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")).version;
 }

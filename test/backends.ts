@@ -1,7 +1,7 @@
 /** Every backend variant that the conformance and golden tests run over. */
 import type { Backend } from "../src/backend/backend.js";
 import { CpuBackend } from "../src/backend/cpu/cpu.js";
-import type { DotForm } from "../src/backend/cpu/kernels.js";
+import type { DotForm } from "../src/backend/cpu/forms.js";
 import { GpuBackend } from "../src/backend/gpu/gpu.js";
 import { ReferenceBackend } from "../src/backend/reference.js";
 import { NO_ADAPTER } from "./gpu/require.js";

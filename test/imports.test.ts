@@ -46,13 +46,14 @@ const IMPORTS = SOURCES.flatMap(importsOf);
 
 /** Layers from the top; a file imports from its own part or from parts named behind its own. */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
-  cli: ["index", "errors"],
+  cli: ["index", "package", "errors"],
   index: [
     "engine",
     "perplexity",
     "doctor",
     "report",
     "machine",
+    "package",
     "verify",
     "repair",
     "session",
@@ -65,9 +66,9 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "backend",
     "errors",
   ],
-  doctor: ["engine", "generate", "machine", "cpu", "gpu", "errors"],
-  report: ["engine", "generate", "perplexity", "verify", "machine", "model", "backend", "cpu", "errors"],
-  machine: [],
+  doctor: ["engine", "generate", "machine", "package", "cpu", "gpu", "errors"],
+  report: ["engine", "generate", "perplexity", "verify", "machine", "package", "model", "backend", "cpu", "errors"],
+  machine: ["package"],
   verify: ["engine", "download", "model", "gguf", "backend", "files", "errors"],
   repair: ["engine", "model", "gguf", "backend", "errors"],
   engine: [
@@ -76,6 +77,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "generate",
     "scheduler",
     "download",
+    "package",
     "model",
     "text",
     "sampler",
@@ -91,12 +93,13 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   scheduler: ["model", "backend", "errors"],
   generate: ["scheduler", "sampler", "text", "errors"],
   download: ["errors"],
+  package: ["errors"],
   model: ["gguf", "backend", "text", "errors"],
   text: ["gguf", "errors"],
   sampler: ["backend", "errors"],
   gguf: ["files", "errors"],
-  cpu: ["backend", "errors"],
-  gpu: ["backend", "errors"],
+  cpu: ["backend", "package", "errors"],
+  gpu: ["backend", "package", "errors"],
   reference: ["backend", "errors"],
   backend: ["files", "errors"],
   files: ["errors"],
@@ -172,4 +175,9 @@ test("the forward pass waits for nothing and names no device", () => {
   const text = textOf("model/forward.ts");
   assert.doesNotMatch(text, /\bawait\b|\basync\b|\bPromise\b/);
   assert.doesNotMatch(text, /cpu|gpu|wasm|thread/i);
+});
+
+test("files beside the code are found by package.ts, whose error says what to do in a bundle", () => {
+  const users = SOURCES.filter((path) => /\bimport\.meta\.(?:url|dirname|filename)|\b__dirname\b/.test(textOf(path)));
+  assert.deepEqual(users, ["package.ts"]);
 });

@@ -1,6 +1,7 @@
 /** Ternary matrices of the 2B-4T shape: one row of activations, and a tile of them by tables. */
 import { share } from "../../src/backend/cpu/commands.js";
-import { type DotForm, MASKS } from "../../src/backend/cpu/kernels.js";
+import type { DotForm } from "../../src/backend/cpu/forms.js";
+import { MASKS } from "../../src/backend/cpu/kernels.js";
 import { GROUP } from "../../src/backend/cpu/loader.js";
 import { TILE, TILE_GROUPS, tableScratchBytes } from "../../src/backend/cpu/ternary.js";
 import { Random } from "../../test/random.js";

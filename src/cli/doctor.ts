@@ -1,7 +1,6 @@
 /** `ternion doctor`: what this machine offers, what is missing and how to get it, and a self-test of the backends. */
 import type { Command } from "commander";
 import { type Diagnosis, diagnose, type SelfTest } from "../index.js";
-import { boxModel } from "./model.js";
 import { addCommonOptions, type CommonOptions } from "./options.js";
 import { print } from "./streams.js";
 
@@ -30,7 +29,7 @@ export function registerDoctor(program: Command): void {
 
 async function doctor(options: DoctorOptions): Promise<void> {
   const { threads, kernel, revectorize } = options;
-  const diagnosis = await diagnose({ model: boxModel(), threads, kernel, revectorize });
+  const diagnosis = await diagnose({ threads, kernel, revectorize });
   await print(options.json ? `${JSON.stringify(diagnosis, null, 2)}\n` : asText(diagnosis));
   const wrong = diagnosis.selfTests.filter(({ backend, outcome }) => {
     return outcome === "failed" || (outcome === "unavailable" && backend === "cpu");
@@ -63,7 +62,7 @@ function asText({ machine, cpu, gpu, selfTests }: Diagnosis): string {
       ...(gpu.adapters.length === 0 ? [["adapters", "none"]] : []),
       ...gpu.missing.flatMap(({ problem, fix }) => [
         ["missing", problem],
-        ["mend", fix],
+        ["fix", fix],
       ]),
     ]),
     section(

@@ -2,8 +2,8 @@
 /**
  * The program `ternion`: puts the commands together, and turns whatever goes wrong into one line and an exit code.
  */
-import { readFileSync } from "node:fs";
 import { Command } from "commander";
+import { packageVersion } from "../package.js";
 import { registerBench } from "./bench.js";
 import { registerChat } from "./chat.js";
 import { registerDoctor } from "./doctor.js";
@@ -41,11 +41,9 @@ Text goes to stdout, everything else to stderr.
 ${EXIT_CODES_HELP}`;
 
 function createProgram(): Command {
-  // this file runs as dist/src/cli/main.js
-  const manifest = JSON.parse(readFileSync(new URL("../../../package.json", import.meta.url), "utf8"));
   const program = new Command("ternion")
     .description("Runs ternary language models (BitNet b1.58) on this machine.")
-    .version(manifest.version, "-V, --version", "print the version")
+    .version(packageVersion(), "-V, --version", "print the version")
     .helpOption("-h, --help", "print this help")
     .exitOverride()
     .configureOutput({ outputError: () => {} }) // `main` prints errors

@@ -1,44 +1,28 @@
 /**
  * `--model` → a file, and a file → a loaded engine, with a progress bar where there is a terminal to show it on.
  */
-import { existsSync } from "node:fs";
-import { fileURLToPath } from "node:url";
 import cliProgress from "cli-progress";
-import { download, Engine, type EngineOptions, type GgufValue, type Repair, repairMetadata } from "../index.js";
-import { UsageError } from "./exit.js";
+import {
+  boxModel,
+  download,
+  Engine,
+  type EngineOptions,
+  type GgufValue,
+  type Repair,
+  repairMetadata,
+} from "../index.js";
 import { type CommonOptions, engineOptions } from "./options.js";
 import { note } from "./streams.js";
 
-// this file runs as dist/src/cli/model.js
-const packageFile = (path: string) => fileURLToPath(new URL(`../../../${path}`, import.meta.url));
-
-const IN_THE_BOX = packageFile("models/ternion-tiny.gguf");
-
-/** The path of the model to use; a URL is downloaded first. */
+/** The path of the model to use, by default of the one in the box; a URL is downloaded first. */
 export async function modelFile({ model }: CommonOptions, signal?: AbortSignal): Promise<string> {
-  if (model === undefined) return defaultModel();
+  if (model === undefined) return boxModel();
   const bar = new LoadingBar();
   try {
     return await download(model, { signal, onProgress: (loaded, total) => bar.show("download", loaded, total) });
   } finally {
     bar.stop();
   }
-}
-
-/** The model that comes with ternion, which means what it says. */
-export function boxModel(): string {
-  if (existsSync(IN_THE_BOX)) return IN_THE_BOX;
-  throw new Error(`the model in the box: expected ${IN_THE_BOX}, got no such file; install ternion again`);
-}
-
-function defaultModel(): string {
-  if (existsSync(IN_THE_BOX)) return IN_THE_BOX;
-  const golden = packageFile("test/golden/tiny/model.gguf");
-  if (existsSync(golden)) {
-    note("no --model: using a small test model, whose weights are random: its text means nothing");
-    return golden;
-  }
-  throw new UsageError("--model: expected FILE or URL, got none, and this installation comes without a model");
 }
 
 /** Loads `path`. Close the engine in the end: `await using` does. */

@@ -1,6 +1,6 @@
 /** What the CPU backend finds here: SIMD, shared memory, and the kernel that it will use, with the reason. */
 import { relaxedSimd, simd, threads } from "wasm-feature-detect";
-import type { DotForm, Trial } from "../backend/cpu/kernels.js";
+import type { DotForm, Trial } from "../backend/cpu/forms.js";
 
 export interface CpuFindings {
   /** 128-bit SIMD, which the backend needs */

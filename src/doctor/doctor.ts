@@ -3,13 +3,14 @@
  * model in the box against the reference backend.
  */
 import { describeMachine, type Machine } from "../machine.js";
+import { boxModel } from "../package.js";
 import { type CpuFindings, type CpuQuestion, examineCpu } from "./cpu.js";
 import { examineGpu, type GpuFindings } from "./gpu.js";
 import { referenceAnswer, type SelfTest, selfTest } from "./self-test.js";
 
 export interface DoctorOptions extends CpuQuestion {
-  /** path of the model in the box */
-  readonly model: string;
+  /** path of a model that knows the capital of France; default: the one in the box */
+  readonly model?: string | undefined;
   /** worker threads of the CPU backend; default: as many as the system can run in parallel */
   readonly threads?: number | undefined;
 }
@@ -23,7 +24,8 @@ export interface Diagnosis {
 }
 
 /** Takes about a second. What is wrong with the machine is in the result; rejects only where `model` cannot be read. */
-export async function diagnose({ model, threads, kernel, revectorize }: DoctorOptions): Promise<Diagnosis> {
+export async function diagnose(options: DoctorOptions = {}): Promise<Diagnosis> {
+  const { model = boxModel(), threads, kernel, revectorize } = options;
   const cpu = await examineCpu({ kernel, revectorize });
   const expected = await referenceAnswer(model);
   const selfTests = [await selfTest(model, { backend: "cpu", threads, kernel, revectorize }, expected)];

@@ -2,7 +2,8 @@
 import { execFile } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import type { AdapterInfo } from "../backend/gpu/adapter.js";
+import type { AdapterInfo } from "../backend/gpu/adapter-info.js";
+import { installCommand, packageFile } from "../package.js";
 import { type Finding, vulkanFindings } from "./vulkan.js";
 
 export interface GpuFindings {
@@ -11,21 +12,27 @@ export interface GpuFindings {
   readonly missing: readonly Finding[];
 }
 
-const LISTING = fileURLToPath(new URL("./list-adapters.js", import.meta.url));
+/** What list-adapters.js prints: adapters, or why the package that knows them cannot be loaded. */
+export type Listing = readonly AdapterInfo[] | Finding;
+
 const PATIENCE = 120_000; // milliseconds; a driver may compile before it answers
 
 export async function examineGpu(): Promise<GpuFindings> {
   try {
-    const { stdout } = await promisify(execFile)(process.execPath, [LISTING], { timeout: PATIENCE });
-    const adapters = JSON.parse(stdout) as AdapterInfo[];
-    const isHardware = adapters.some(({ kind }) => kind !== "software");
-    return { adapters, missing: isHardware || process.platform !== "linux" ? [] : vulkanFindings() };
+    const program = fileURLToPath(packageFile("dist/src/doctor/list-adapters.js"));
+    const { stdout } = await promisify(execFile)(process.execPath, [program], { timeout: PATIENCE });
+    const listing = JSON.parse(stdout) as Listing;
+    if ("problem" in listing) return { adapters: [], missing: [listing, ...driverFindings()] };
+    const isHardware = listing.some(({ kind }) => kind !== "software");
+    return { adapters: listing, missing: isHardware ? [] : driverFindings() };
   } catch (error) {
     const said = [...String((error as { stderr?: string }).stderr ?? error).matchAll(/^.*\S.*$/gm)].map(
       ([line]) => line,
     );
     const reason = said.find((line) => /Error/.test(line)) ?? said.at(-1) ?? "it ended without a word";
-    const finding = { problem: `adapters could not be listed: ${reason.trim()}`, fix: "npm install webgpu" };
-    return { adapters: [], missing: [finding, ...(process.platform === "linux" ? vulkanFindings() : [])] };
+    const finding = { problem: `adapters could not be listed: ${reason.trim()}`, fix: installCommand("webgpu") };
+    return { adapters: [], missing: [finding, ...driverFindings()] };
   }
 }
+
+const driverFindings = () => (process.platform === "linux" ? vulkanFindings() : []);

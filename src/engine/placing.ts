@@ -5,6 +5,7 @@ import { TernionError } from "../errors.js";
 import type { ModelConfig } from "../model/config.js";
 import { createActivations } from "../model/forward.js";
 import { loadWeights } from "../model/weights.js";
+import { packageFile } from "../package.js";
 import { MOST_CANDIDATES } from "../sampler.js";
 import type { Placed } from "../scheduler.js";
 import type { LoadClock } from "./load-report.js";
@@ -49,6 +50,7 @@ export async function createBackend(name: PlainBackend, options: EngineOptions, 
   const { threads, kernel, revectorize, profile, adapter } = options;
   switch (name) {
     case "cpu": {
+      packageFile("dist/src/backend/cpu/worker.js"); // in a bundle piscina's code fails first, with less clear words
       const { CpuBackend } = await import("../backend/cpu/cpu.js");
       return CpuBackend.create({ threads, maxRows, kernel, revectorize, profile });
     }

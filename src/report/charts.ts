@@ -1,17 +1,18 @@
 /** The charts of the report, rendered to SVG here, so that the page needs no script. */
 import type { EChartsOption } from "echarts";
-import { TernionError } from "../errors.js";
+import { isMissing } from "../package.js";
 import { SPEED_MARK } from "./document.js";
 import type { ReportData } from "./measure.js";
 
 export type ChartName = "load" | "promptSpeed" | "generationSpeed" | "ops" | "traffic";
 
-/** SVG of each chart that the data have figures for. Rejects with PACKAGE_MISSING without `echarts`. */
-export async function renderCharts(data: ReportData): Promise<Map<ChartName, string>> {
-  const { init } = await loadECharts();
+/** SVG of each chart that the data have figures for; undefined where the package `echarts` is not installed. */
+export async function renderCharts(data: ReportData): Promise<Map<ChartName, string> | undefined> {
+  const echarts = await loadECharts();
+  if (echarts === undefined) return undefined;
   const charts = new Map<ChartName, string>();
   for (const [name, { option, height }] of Object.entries(chartsOf(data)) as [ChartName, Chart][]) {
-    const chart = init(null, null, { renderer: "svg", ssr: true, width: 820, height });
+    const chart = echarts.init(null, null, { renderer: "svg", ssr: true, width: 820, height });
     chart.setOption({
       animation: false,
       grid: { left: 16, right: 90, top: 72, bottom: 40, containLabel: true },
@@ -26,9 +27,9 @@ export async function renderCharts(data: ReportData): Promise<Map<ChartName, str
 async function loadECharts() {
   try {
     return await import("echarts");
-  } catch (cause) {
-    const message = "The HTML report needs the package echarts, which is not installed. Run `npm install echarts@6`.";
-    throw new TernionError("PACKAGE_MISSING", message, { cause });
+  } catch (error) {
+    if (isMissing(error)) return undefined;
+    throw error;
   }
 }
 

@@ -1,4 +1,6 @@
 /** The report as one page without scripts and without anything from elsewhere. */
+
+import { installCommand } from "../package.js";
 import { type ChartName, renderCharts } from "./charts.js";
 import { type Block, sectionsOf } from "./document.js";
 import type { ReportData } from "./measure.js";
@@ -16,7 +18,7 @@ figure { margin: 1em 0; }
 svg { max-width: 100%; height: auto; }
 .alert { background: #fff1e0; border-left: 4px solid #d60; padding: .6em 1em; font-weight: 600; }`;
 
-/** Rejects with PACKAGE_MISSING where the chart package is not installed. */
+/** Without the chart package, which is optional, a page without charts that says so: its tables have every figure. */
 export async function renderHtml(data: ReportData): Promise<string> {
   const charts = await renderCharts(data);
   const title = `Report of ${escapeHtml(data.model.filename)}`;
@@ -35,13 +37,16 @@ export async function renderHtml(data: ReportData): Promise<string> {
 </head>
 <body>
 <h1>${title}</h1>
-${sections.join("\n")}
+${charts === undefined ? withoutCharts() : ""}${sections.join("\n")}
 </body>
 </html>
 `;
 }
 
-function blockHtml(block: Block, charts: ReadonlyMap<ChartName, string>): string {
+const withoutCharts = () =>
+  `<p>Charts are left out: the package echarts is not installed. Add it with <code>${installCommand("echarts")}</code>.</p>\n`;
+
+function blockHtml(block: Block, charts: ReadonlyMap<ChartName, string> | undefined): string {
   switch (block.kind) {
     case "text":
       return `<p>${escapeHtml(block.text)}</p>`;
@@ -52,7 +57,7 @@ function blockHtml(block: Block, charts: ReadonlyMap<ChartName, string>): string
     case "table":
       return `<table>\n${row("th", block.head)}\n${block.rows.map((cells) => row("td", cells)).join("\n")}\n</table>`;
     case "chart":
-      return `<figure id="${block.chart}">${charts.get(block.chart) ?? ""}</figure>`;
+      return charts === undefined ? "" : `<figure id="${block.chart}">${charts.get(block.chart) ?? ""}</figure>`;
     default:
       return block satisfies never;
   }

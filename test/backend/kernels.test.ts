@@ -4,8 +4,9 @@
  */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { DOT_FORMS } from "../../src/backend/cpu/forms.js";
 import { scanLimit } from "../../src/backend/cpu/head.js";
-import { chooseKernels, DOT_FORMS, HALF, instantiate, type Kernels, MASKS } from "../../src/backend/cpu/kernels.js";
+import { chooseKernels, HALF, instantiate, type Kernels, MASKS } from "../../src/backend/cpu/kernels.js";
 import { tableScratchBytes } from "../../src/backend/cpu/ternary.js";
 import { halfToFloat } from "../../src/backend/decode.js";
 import { roundHalfEven } from "../../src/backend/formulas.js";

@@ -1,11 +1,12 @@
 /** Loading: its report, its progress, what it refuses, and that nothing of a failed one stays behind. */
 import assert from "node:assert/strict";
-import { copyFile, mkdtemp, readFile, rm, truncate, writeFile } from "node:fs/promises";
+import { copyFile, mkdtemp, readFile, realpath, rm, truncate, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { type GgufContents, keyValues, writeGguf } from "../../src/gguf/write.js";
-import { Engine, type EngineOptions, type ProgressEvent, readGguf } from "../../src/index.js";
+import { boxModel, Engine, type EngineOptions, type ProgressEvent, readGguf } from "../../src/index.js";
+import { repositoryFile } from "../golden.js";
 import { freshIds, GREEDY, settledThreads, TINY } from "./engines.js";
 
 let folder: string;
@@ -70,6 +71,14 @@ describe("a load", () => {
   test("takes a path, a file: URL and a URL object", async () => {
     for (const where of [TINY, `file://${TINY}`, new URL(`file://${TINY}`)]) {
       await (await Engine.load(where, { backend: "reference" })).close();
+    }
+  });
+
+  test("without a path takes the model in the box", async () => {
+    assert.equal(await realpath(boxModel()), await realpath(repositoryFile("models/ternion-tiny.gguf")));
+    for (const load of [() => Engine.load(), () => Engine.load(undefined, { backend: "reference" })]) {
+      await using engine = await load();
+      assert.equal(engine.config.layers, 13);
     }
   });
 

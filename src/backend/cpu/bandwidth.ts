@@ -3,6 +3,7 @@
  * the kernels of a token do.
  */
 import { Piscina } from "piscina";
+import { packageFile } from "../../package.js";
 import type { ReadJob } from "./bandwidth-worker.js";
 import { chooseKernels } from "./kernels.js";
 
@@ -17,7 +18,7 @@ export async function readBandwidth(threads: number): Promise<number> {
   const memory = new WebAssembly.Memory({ initial: AREA / PAGE + 1, maximum: 65_536, shared: true });
   new Uint8Array(memory.buffer, PAGE).fill(1); // so that every page exists
   const pool = new Piscina({ minThreads: threads, maxThreads: threads, idleTimeout: Number.POSITIVE_INFINITY });
-  const filename = new URL("./bandwidth-worker.js", import.meta.url).href;
+  const filename = packageFile("dist/src/backend/cpu/bandwidth-worker.js").href;
   const bytes = Math.floor(AREA / threads / 64) * 64;
   try {
     const rounds = await Promise.all(

@@ -27,6 +27,7 @@ import { readScale } from "../read.js";
 import { Arena } from "./arena.js";
 import { elementBytes, partialFloats, scoreBytes, TILE_PARTIALS } from "./attention.js";
 import { CHUNK, CONTROL, CONTROL_BYTES, OPS, type OpName, RECORD_WORDS } from "./commands.js";
+import type { DotForm } from "./forms.js";
 import { Gang } from "./gang.js";
 import {
   addressOf,
@@ -40,7 +41,7 @@ import {
   layerOf,
 } from "./handles.js";
 import { HEAD_GROUP, HEAD_NUMBERS, headScratchBytes, joinResults, resultBytes } from "./head.js";
-import { chooseKernels, type DotForm, type KernelChoice } from "./kernels.js";
+import { chooseKernels, type KernelChoice } from "./kernels.js";
 import { packedBytes, piecesOf, STAGING } from "./loader.js";
 import { TILE, ternaryScratchBytes } from "./ternary.js";
 

@@ -5,6 +5,7 @@
  */
 import { Piscina } from "piscina";
 import { TernionError } from "../../errors.js";
+import { packageFile } from "../../package.js";
 import { CONTROL } from "./commands.js";
 import type { LoadJob } from "./loader.js";
 import type { JobResult, RunJob } from "./worker.js";
@@ -16,10 +17,9 @@ const SPINS = 200_000;
 
 export type GangSetup = Omit<RunJob, "kind" | "thread" | "threads" | "spins" | "ticket">;
 
-const WORKER = new URL("./worker.js", import.meta.url).href;
-
 export class Gang {
   readonly #pool: Piscina;
+  readonly #worker = packageFile("dist/src/backend/cpu/worker.js").href;
   #tasks: Promise<void> | undefined;
   readonly #posted = new Set<Promise<JobResult>>();
   /** bytes of memory that the threads' views reach */
@@ -132,7 +132,7 @@ export class Gang {
   }
 
   async #post(job: LoadJob | RunJob): Promise<void> {
-    const posted: Promise<JobResult> = this.#pool.run(job, { filename: WORKER });
+    const posted: Promise<JobResult> = this.#pool.run(job, { filename: this.#worker });
     this.#posted.add(posted);
     const result = await posted.finally(() => this.#posted.delete(posted));
     if (result.error !== undefined) throw new TernionError(result.error.code, result.error.message);

@@ -6,6 +6,8 @@ import { readFile } from "node:fs/promises";
 import v8 from "node:v8";
 import { relaxedSimd, simd, threads } from "wasm-feature-detect";
 import { TernionError } from "../../errors.js";
+import { packageFile } from "../../package.js";
+import type { DotForm, Trial } from "./forms.js";
 
 type Dot = (
   w: number,
@@ -120,9 +122,6 @@ export interface Kernels {
   barrier(count: number, generation: number, sleepers: number, failed: number, threads: number, spins: number): number;
 }
 
-export const DOT_FORMS = ["ternaryDot16", "ternaryDot32", "ternaryDotBaseline"] as const;
-export type DotForm = (typeof DOT_FORMS)[number];
-
 export interface KernelChoice {
   readonly module: WebAssembly.Module;
   readonly dot: DotForm;
@@ -192,7 +191,7 @@ async function enableRelaxedSimd(): Promise<boolean> {
 }
 
 async function compile(binary: "baseline" | "relaxed", revectorize: boolean): Promise<WebAssembly.Module> {
-  const bytes = await readFile(new URL(`../../../asm/kernels.${binary}.wasm`, import.meta.url));
+  const bytes = await readFile(packageFile(`dist/asm/kernels.${binary}.wasm`));
   // V8 would begin with its baseline compiler, which is slower for seconds and in Node.js 20 miscompiles relaxed dots.
   // The flags hold for this one synchronous call; compiling takes 12 ms.
   v8.setFlagsFromString("--no-liftoff");
@@ -209,14 +208,6 @@ async function compile(binary: "baseline" | "relaxed", revectorize: boolean): Pr
 
 export function instantiate(module: WebAssembly.Module, memory: WebAssembly.Memory): Kernels {
   return new WebAssembly.Instance(module, { env: { memory } }).exports as unknown as Kernels;
-}
-
-export interface Trial {
-  readonly dot: DotForm;
-  /** passed the self-test */
-  readonly exact: boolean;
-  /** of a fixed piece of work; 0 unless exact */
-  readonly ms: number;
 }
 
 const TRIAL_COLUMNS = 512; // two runs of int16 accumulation

@@ -4,7 +4,8 @@
  */
 import { TernionError } from "../../errors.js";
 import { CONTROL, OPS } from "./commands.js";
-import { type DotForm, instantiate } from "./kernels.js";
+import type { DotForm } from "./forms.js";
+import { instantiate } from "./kernels.js";
 import { type LoadJob, loadPieces } from "./loader.js";
 import { OpContext } from "./op-context.js";
 import { EXECUTE } from "./ops.js";

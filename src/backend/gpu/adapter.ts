@@ -1,5 +1,7 @@
 /** Adapters: which there are, and which one is taken. */
 import { TernionError } from "../../errors.js";
+import { installCommand, isMissing } from "../../package.js";
+import type { AdapterInfo, AdapterKind } from "./adapter-info.js";
 
 export interface AdapterChoice {
   /** part of the adapter's name, in any case; default: the best that is no software, else the software one */
@@ -11,21 +13,6 @@ export interface AdapterChoice {
 export interface OpenAdapter {
   readonly adapter: GPUAdapter;
   readonly software: boolean;
-}
-
-export type AdapterKind = "discrete" | "integrated" | "software" | "unknown";
-
-/** An adapter as people want to read it. */
-export interface AdapterInfo {
-  readonly name: string;
-  readonly vendor: string;
-  readonly architecture: string;
-  /** the driver's own words */
-  readonly driver: string;
-  readonly kind: AdapterKind;
-  readonly subgroupSizes: readonly [min: number, max: number];
-  readonly features: readonly string[];
-  readonly limits: Readonly<Record<string, number>>;
 }
 
 /**
@@ -49,11 +36,8 @@ async function createGpu(flags: readonly string[]): Promise<GPU> {
   try {
     webgpu = await import("webgpu");
   } catch (cause) {
-    const reason = (cause as Error).message;
-    throw unavailable(
-      `the package webgpu cannot be loaded: ${reason}. Install it again with npm install webgpu`,
-      cause,
-    );
+    const problem = isMissing(cause) ? "is not installed" : `cannot be loaded (${(cause as Error).message})`;
+    throw unavailable(`the package webgpu ${problem}: run ${installCommand("webgpu")}`, cause);
   }
   Object.assign(globalThis, webgpu.globals);
   const gpu = webgpu.create([...STANDING, ...flags]);

@@ -1,6 +1,7 @@
 /** The main thread's end of the device's thread: requests, their answers, and how the thread ends. */
 import { Worker } from "node:worker_threads";
 import { type ErrorCode, TernionError } from "../../errors.js";
+import { packageFile } from "../../package.js";
 import { ABORT, type Message, type Request, type RequestName, type Requests } from "./protocol.js";
 
 interface Waiting {
@@ -23,7 +24,7 @@ export class Channel {
   onProgress: ((loaded: number) => void) | undefined;
 
   constructor() {
-    this.#worker = new Worker(new URL("./worker.js", import.meta.url));
+    this.#worker = new Worker(packageFile("dist/src/backend/gpu/worker.js"));
     this.#worker.unref();
     this.#worker.on("message", (message: Message) => this.#receive(message));
     this.#worker.on("error", (error) => this.#fail(failed(`The device's thread ended with an error: ${error}.`)));

@@ -1,6 +1,7 @@
 /** One WebGPU device: its pipelines, buffers, copies, and what goes wrong with it. Lives in the device's thread. */
 import { readFile } from "node:fs/promises";
 import { TernionError } from "../../errors.js";
+import { packageFile } from "../../package.js";
 import { type AdapterChoice, describe, type OpenAdapter, openAdapter } from "./adapter.js";
 import type { Call, Kernel, Window } from "./kernel.js";
 import { matrixUnitsWork } from "./matrix-units.js";
@@ -76,7 +77,7 @@ export class Device {
     this.#name = describe(adapter.info);
     this.#features = new Set(features);
     this.#subgroup = subgroupSize(adapter) ?? 0;
-    this.shaders = shaders ?? new URL("../../../../wgsl/", import.meta.url);
+    this.shaders = shaders ?? packageFile("wgsl/");
     gpu.lost.then(({ reason, message }) => {
       if (this.#closed) return;
       this.#fail(

@@ -1,0 +1,11 @@
+/** The forms of the ternary dot, and how they did in their trial: plain data, part of the public types. */
+export const DOT_FORMS = ["ternaryDot16", "ternaryDot32", "ternaryDotBaseline"] as const;
+export type DotForm = (typeof DOT_FORMS)[number];
+
+export interface Trial {
+  readonly dot: DotForm;
+  /** passed the self-test */
+  readonly exact: boolean;
+  /** of a fixed piece of work; 0 unless exact */
+  readonly ms: number;
+}
