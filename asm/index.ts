@@ -8,5 +8,6 @@ export { decodeF32, decodeF16, decodeBF16, decodeQ8_0, decodeQ6_K, dotF32, logit
 export { rope, storeKey, storeValue, attendChunk, fold, finish } from "./attention";
 export { headPack, headQuantize, headScan, atLeast } from "./head";
 export { storeKey16, storeValue16, attendChunk16 } from "./attention16";
+export { firstNonFinite } from "./finite";
 export { read } from "./read";
 export { barrier } from "./sync";

@@ -4,10 +4,9 @@
  */
 import { TernionError } from "../errors.js";
 import { openRegular } from "../files.js";
-import type { Weight, WeightSource, WeightType } from "./backend.js";
+import type { Weight, WeightSource } from "./backend.js";
+import { checkFinite, type DenseType } from "./finite.js";
 import { toStandardLayout } from "./layout.js";
-
-type DenseType = Exclude<WeightType, "I2_S">;
 
 export interface Ternary {
   /** -1, 0 or +1, row-major */
@@ -35,6 +34,7 @@ export async function readWeight(source: WeightSource): Promise<DecodedWeight> {
   const weight = { name, rows, columns };
   if (type === "I2_S") toStandardLayout(source.layout ?? "block128", bytes.subarray(0, (rows * columns) / 4), columns);
   if (type === "I2_S") return { ...weight, ternary: decodeTernary(name, bytes, rows * columns) };
+  checkFinite(source, bytes);
   return { ...weight, dense: decodeDense(type, bytes, rows * columns) };
 }
 
@@ -130,10 +130,17 @@ export function invalidCode(name: string): TernionError {
   );
 }
 
+/**
+ * The scale is the mean of |W|. Beyond these bounds its products with activations overflow float32, or are so small that
+ * some devices flush them to 0 and others do not: the backends would no longer agree, and no model has such weights.
+ */
+const SCALES = { least: 2 ** -100, most: 2 ** 100 };
+
 export function checkScale(name: string, scale: number): void {
-  if (Number.isFinite(scale) && scale > 0) return;
+  if (scale >= SCALES.least && scale <= SCALES.most) return;
   throw new TernionError(
     "MODEL_CODES",
-    `${name}: expected a positive I2_S scale after the codes, got ${scale}. The file is damaged; download it again.`,
+    `${name}: expected a positive I2_S scale after the codes, from 8e-31 to 1.2e30, got ${scale}. ` +
+      "The file is damaged; download it again.",
   );
 }

@@ -118,6 +118,7 @@ export interface Kernels {
     groups: number,
   ): void;
   atLeast(values: number, n: number, threshold: number, found: number): number;
+  firstNonFinite(at: number, count: number, stride: number, exponent: number): number;
   read(from: number, bytes: number): number;
   barrier(count: number, generation: number, sleepers: number, failed: number, threads: number, spins: number): number;
 }

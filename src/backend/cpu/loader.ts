@@ -5,6 +5,7 @@
  */
 import type { WeightSource } from "../backend.js";
 import { invalidCode } from "../decode.js";
+import { type DenseType, FLOATS, notFinite } from "../finite.js";
 import { toStandardLayout } from "../layout.js";
 import { OpenFiles, readFully } from "../read.js";
 import { CONTROL } from "./commands.js";
@@ -49,8 +50,9 @@ export function piecesOf(source: WeightSource, index: number, address: number): 
   const { type, rows, columns, offset, byteLength } = source;
   const pieces: Piece[] = [];
   if (type !== "I2_S") {
-    for (let at = 0; at < byteLength; at += STAGING) {
-      const length = Math.min(STAGING, byteLength - at);
+    const most = STAGING - (STAGING % FLOATS[type].bytes); // whole blocks, so that each is checked in one piece
+    for (let at = 0; at < byteLength; at += most) {
+      const length = Math.min(most, byteLength - at);
       pieces.push({ source: index, offset: offset + at, byteLength: length, address: address + at, rows: 0 });
     }
     return pieces;
@@ -87,6 +89,7 @@ export function loadPieces(job: LoadJob, kernels: Kernels): void {
       if (piece.rows > 0 && kernels.ternaryPack(to, piece.address, source.columns, piece.rows) !== 0) {
         throw invalidCode(source.name);
       }
+      if (piece.rows === 0) checkPiece(kernels, source, piece, bytes);
       Atomics.add(words, word(CONTROL.loaded), piece.byteLength >> 10);
     }
   } catch (error) {
@@ -95,4 +98,14 @@ export function loadPieces(job: LoadJob, kernels: Kernels): void {
   } finally {
     files.close();
   }
+}
+
+/** Refuses a piece of a dense weight with a float that is not finite, while the piece is in the cache. */
+function checkPiece(kernels: Kernels, source: WeightSource, piece: Piece, arena: Uint8Array): void {
+  const { bytes, at, exponent } = FLOATS[source.type as DenseType];
+  const { address, byteLength, offset } = piece;
+  const found = kernels.firstNonFinite(address + at, byteLength / bytes, bytes, exponent);
+  if (found < 0) return;
+  const from = address + found * bytes;
+  throw notFinite(source, (offset - source.offset) / bytes + found, arena.subarray(from, from + bytes));
 }

@@ -4,6 +4,7 @@
  */
 import type { WeightSource } from "../backend.js";
 import { decodeDense, invalidCode } from "../decode.js";
+import { checkFinite } from "../finite.js";
 import { LAYOUT_ROWS, toStandardLayout } from "../layout.js";
 import { OpenFiles, readFully, readScale } from "../read.js";
 import type { Window } from "./kernel.js";
@@ -87,6 +88,7 @@ class Upload {
           source,
           { from: (first + row) * inFile, length: taken * inFile, step: inFile },
           (chunk, at) => {
+            checkFinite(source, chunk, (first + row) * inFile + at);
             const data = converted(source.type, chunk, columns, inFile);
             this.memory.device.write(window.buffer, row * onDevice + (at / inFile) * onDevice, data);
           },
