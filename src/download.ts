@@ -12,6 +12,7 @@ import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import type { ReadableStream } from "node:stream/web";
 import { fileURLToPath } from "node:url";
+import * as check from "./check.js";
 import { TernionError } from "./errors.js";
 
 export interface DownloadOptions {
@@ -23,8 +24,16 @@ export interface DownloadOptions {
   readonly cacheDirectory?: string | undefined;
 }
 
+const CHECKS: check.OptionChecks<DownloadOptions> = {
+  onProgress: check.callable,
+  signal: check.signal,
+  cacheDirectory: check.filled,
+};
+
 /** The path of the file: of a path itself, of a file: URL its path, of an http(s) URL a copy that is kept. */
-export async function download(pathOrUrl: string | URL, options: DownloadOptions = {}): Promise<string> {
+export async function download(pathOrUrl: string | URL, given: DownloadOptions = {}): Promise<string> {
+  const options = check.options(given, CHECKS);
+  check.pathOrUrl("model", pathOrUrl);
   if (typeof pathOrUrl === "string" && !/^[a-z][a-z\d+.-]*:\/\//i.test(pathOrUrl)) return pathOrUrl;
   if (!URL.canParse(String(pathOrUrl))) throw new TypeError(`model: expected a path or a URL, got "${pathOrUrl}"`);
   const url = new URL(pathOrUrl);

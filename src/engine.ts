@@ -2,12 +2,13 @@
  * An Engine: a loaded model on a backend. The one place where file, model, text and backend are put together.
  */
 import type { Backend, OpTime, TernaryLayout, WeightSource } from "./backend/backend.js";
+import * as check from "./check.js";
 import { download } from "./download.js";
 import { guessLayout, type LayoutGuess } from "./engine/layout.js";
 import { LoadClock, type LoadReport, type ProgressEvent } from "./engine/load-report.js";
-import { checkLimits, type EngineOptions, type Limits } from "./engine/options.js";
+import { ENGINE_CHECKS, type EngineOptions, type Limits, limitsOf } from "./engine/options.js";
 import { choicesOf, createBackend, mayGoOn, type PlainBackend, placeModel } from "./engine/placing.js";
-import { type SelfCheck, selfCheck } from "./engine/self-check.js";
+import { SELF_CHECK_CHECKS, type SelfCheck, type SelfCheckOptions, selfCheck } from "./engine/self-check.js";
 import { TernionError } from "./errors.js";
 import { type GgufValue, readGguf } from "./gguf/gguf.js";
 import { type ModelConfig, readConfig } from "./model/config.js";
@@ -16,7 +17,7 @@ import { type Repair, repairMetadata } from "./model/repair.js";
 import { weightSources } from "./model/weights.js";
 import { boxModel } from "./package.js";
 import { type Placed, Scheduler } from "./scheduler.js";
-import { checkIds, Session } from "./session.js";
+import { Session } from "./session.js";
 import { createTokenizer, type Tokenizer } from "./text/tokenizer.js";
 
 /** One traced intermediate: (rows, width) float32, row-major. */
@@ -25,6 +26,13 @@ export interface TracedTensor {
   readonly width: number;
   readonly data: Float32Array;
 }
+
+export interface TraceOptions {
+  /** ids that go through as a prompt, the others one by one, as in generation; default: all */
+  readonly promptLength?: number | undefined;
+}
+
+const TRACE_CHECKS: check.OptionChecks<TraceOptions> = { promptLength: check.integer(0) };
 
 export class Engine implements AsyncDisposable {
   readonly config: ModelConfig;
@@ -43,7 +51,8 @@ export class Engine implements AsyncDisposable {
    * Loads a model from a path, a file: URL, or an http(s) URL (downloaded once, then kept); without one, or with undefined,
    * the model in the box, which is too small for real work.
    */
-  static async load(pathOrUrl: string | URL = boxModel(), options: EngineOptions = {}): Promise<Engine> {
+  static async load(pathOrUrl: string | URL = boxModel(), given: EngineOptions = {}): Promise<Engine> {
+    const options = check.options(given, ENGINE_CHECKS);
     const { signal, onProgress } = guarded(options);
     signal.throwIfAborted();
     const path = await download(pathOrUrl, {
@@ -55,7 +64,7 @@ export class Engine implements AsyncDisposable {
     const { metadata, repairs } = repairMetadata(file.metadata);
     if (options.strict && repairs.length > 0) throw needsRepair(repairs);
     const config = readConfig(file, metadata);
-    const limits = checkLimits(options, "cpu", config);
+    const limits = limitsOf(options, "cpu", config);
     const sources = weightSources(file, config);
     clock.done("metadata", file.dataOffset);
     const { layouts, certain } = layoutsToTry(limits, sources, metadata);
@@ -98,7 +107,7 @@ export class Engine implements AsyncDisposable {
     layout: TernaryLayout,
     { options, config, metadata, repairs, clock, signal, onProgress }: Opening,
   ): Promise<Engine> {
-    const limits = checkLimits(options, name, config);
+    const limits = limitsOf(options, name, config);
     clock.mark();
     const backend = await createBackend(name, options, limits.maxRows);
     try {
@@ -193,21 +202,18 @@ export class Engine implements AsyncDisposable {
 
   /**
    * Every named intermediate of the forward pass over `ids`, in the order of computation. Takes the place of a session
-   * meanwhile; answers under way wait. `promptLength` ids go through as a prompt, the others one by one, as in generation;
-   * default: all are a prompt.
+   * meanwhile; answers under way wait.
    */
-  async trace(
-    ids: readonly number[],
-    { promptLength = ids.length }: { readonly promptLength?: number } = {},
-  ): Promise<Map<string, TracedTensor>> {
+  async trace(ids: check.TokenIds, options: TraceOptions = {}): Promise<Map<string, TracedTensor>> {
+    const own = check.ids(this.config.vocabularySize)("ids", ids);
+    const { promptLength = own.length } = check.options(options, TRACE_CHECKS);
     this.#throwIfClosed();
-    if (ids.length === 0 || ids.length > this.contextLength) {
-      throw new RangeError(`ids: expected 1 to ${this.contextLength} tokens, got ${ids.length}`);
+    if (own.length === 0 || own.length > this.contextLength) {
+      throw new RangeError(`ids: expected 1 to ${this.contextLength} tokens, got ${own.length}`);
     }
-    checkIds("ids", ids, this.config.vocabularySize);
     const slot = this.#takeSlot();
     try {
-      return await this.#scheduler.alone(() => this.#trace(ids, promptLength, slot));
+      return await this.#scheduler.alone(() => this.#trace(own, promptLength, slot));
     } finally {
       this.#freeSlots.unshift(slot);
     }
@@ -242,7 +248,8 @@ export class Engine implements AsyncDisposable {
    * size of its vocabulary. Takes the place of one session meanwhile, and about the time of a prompt of 45 tokens. A model
    * of random weights does not pass.
    */
-  selfCheck({ signal }: { signal?: AbortSignal } = {}): Promise<SelfCheck> {
+  async selfCheck(options: SelfCheckOptions = {}): Promise<SelfCheck> {
+    const { signal } = check.options(options, SELF_CHECK_CHECKS);
     return selfCheck(this, this.config.vocabularySize, signal);
   }
 

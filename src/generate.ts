@@ -2,9 +2,9 @@
  * The decode loop: take samples, stop where the answer ends, and stream text as it becomes certain. It knows ids and text;
  * how they are computed is the business of the source and the timeline.
  */
-
+import * as check from "./check.js";
 import { samples, type Timeline } from "./generate/source.js";
-import { createSampler, type Sample, type SamplingOptions, type TokenLogprob } from "./sampler.js";
+import { createSampler, SAMPLING_CHECKS, type Sample, type SamplingOptions, type TokenLogprob } from "./sampler.js";
 import { StopStrings, TextStream } from "./text/stream.js";
 import type { Tokenizer } from "./text/tokenizer.js";
 
@@ -20,13 +20,24 @@ export interface GenerateOptions extends SamplingOptions {
   /**
    * When the context is full: "stop" ends the answer with finish reason "context"; "shift" drops the older half of what
    * follows the first `keepTokens` tokens and goes on. A prompt that does not fit is an error with "stop", and cut the
-   * same way with "shift". Default "stop".
+   * same way with "shift", whatever turn of a chat the cut falls into. Default "stop".
    */
   readonly overflow?: "stop" | "shift" | undefined;
-  /** tokens at the beginning that a shift keeps; default 0 */
+  /** tokens at the beginning that a shift keeps; default: the one that begins a text, if the prompt begins with it */
   readonly keepTokens?: number | undefined;
   readonly signal?: AbortSignal | undefined;
 }
+
+export const GENERATE_CHECKS: check.OptionChecks<GenerateOptions> = {
+  ...SAMPLING_CHECKS,
+  maxTokens: check.limit(0),
+  stop: check.strings,
+  ignoreEnd: check.boolean,
+  parseSpecial: check.boolean,
+  overflow: check.choice(["stop", "shift"]),
+  keepTokens: check.integer(0),
+  signal: check.signal,
+};
 
 /** Why an answer ended: an end token or stop string, `maxTokens`, or a full context. */
 export type FinishReason = "stop" | "length" | "context";
@@ -78,7 +89,7 @@ export async function* generate(
   const { maxTokens = Number.POSITIVE_INFINITY, ignoreEnd = false, signal } = options;
   const sampler = createSampler(options);
   const stream = new TextStream();
-  const stops = new StopStrings(typeof options.stop === "string" ? [options.stop] : (options.stop ?? []));
+  const stops = new StopStrings(check.strings("stop", options.stop ?? []));
   const clock = new Clock();
   let cached = 0;
   const onPrompt = (count: number) => {
@@ -122,6 +133,7 @@ export async function* generate(
 
 /** Collects a whole answer. */
 export async function collect(pieces: AsyncIterable<Piece>): Promise<{ text: string; ids: number[]; finish: Finish }> {
+  if (!(Symbol.asyncIterator in Object(pieces))) throw check.wrongType("pieces", "what generate or chat gives", pieces);
   let text = "";
   const ids: number[] = [];
   for await (const piece of pieces) {

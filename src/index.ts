@@ -1,13 +1,14 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 /** The public API. Its types name nothing of Node.js or WebGPU; see test/package/installed.ts. */
 export type { OpTime, TernaryLayout } from "./backend/backend.js";
+export type { TokenIds } from "./check.js";
 export { type Diagnosis, type DoctorOptions, diagnose } from "./doctor/doctor.js";
 export type { SelfTest } from "./doctor/self-test.js";
 export { type DownloadOptions, download } from "./download.js";
 export type { LoadReport, LoadStep, ProgressEvent } from "./engine/load-report.js";
 export type { BackendName, EngineOptions } from "./engine/options.js";
-export type { SelfCheck } from "./engine/self-check.js";
-export { Engine, type TracedTensor } from "./engine.js";
+export type { SelfCheck, SelfCheckOptions } from "./engine/self-check.js";
+export { Engine, type TracedTensor, type TraceOptions } from "./engine.js";
 export { type ErrorCode, TernionError } from "./errors.js";
 export { collect, type Finish, type FinishReason, type GenerateOptions, type Piece } from "./generate.js";
 export { type GgufArray, type GgufFile, type GgufTensor, type GgufValue, readGguf } from "./gguf/gguf.js";
@@ -23,7 +24,7 @@ export { renderMarkdown } from "./report/markdown.js";
 export { measureReport, type ReportData, type ReportOptions } from "./report/measure.js";
 export type { ReportVerdict } from "./report/verdict.js";
 export type { SamplingOptions, TokenLogprob } from "./sampler.js";
-export type { Session } from "./session.js";
+export type { ScoreOptions, Session } from "./session.js";
 export { BITNET_CHAT_TEMPLATE, type ChatMessage, type ChatOptions, renderChat } from "./text/chat.js";
 export { createTokenizer, type EncodeOptions, type Tokenizer } from "./text/tokenizer.js";
 export type { Agreement, Fingerprint } from "./verify/agreement.js";

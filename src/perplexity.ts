@@ -5,6 +5,7 @@
  * the token that begins a text, so that all of its tokens are predicted. Where the vocabulary has no such token, the first
  * token of each piece is only given. A window is a piece with that token.
  */
+import * as check from "./check.js";
 import type { Session } from "./session.js";
 import type { Tokenizer } from "./text/tokenizer.js";
 
@@ -25,6 +26,12 @@ export interface PerplexityOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+const CHECKS = {
+  parseSpecial: check.boolean,
+  onProgress: check.callable,
+  signal: check.signal,
+};
+
 export interface Perplexity {
   /** tokens that were predicted */
   readonly tokens: number;
@@ -42,15 +49,15 @@ export interface Perplexity {
 /** Takes the place of one session meanwhile. `text`: text, or ids as `engine.tokenizer` gives them. */
 export async function perplexity(
   engine: Scorer,
-  text: string | readonly number[],
+  text: string | check.TokenIds,
   options: PerplexityOptions = {},
 ): Promise<Perplexity> {
+  if (typeof engine?.session !== "function") throw check.wrongType("engine", "an Engine", engine);
   const { tokenizer, contextLength } = engine;
-  const { window = contextLength, parseSpecial = false, onProgress, signal } = options;
-  if (!Number.isInteger(window) || window < 2 || window > contextLength) {
-    throw new RangeError(`window: expected an integer from 2 to ${contextLength}, got ${window}`);
-  }
-  const ids = typeof text === "string" ? tokenizer.encode(text, { addBos: false, parseSpecial }) : text;
+  const checks: check.OptionChecks<PerplexityOptions> = { ...CHECKS, window: check.integer(2, contextLength) };
+  const { window = contextLength, parseSpecial = false, onProgress, signal } = check.options(options, checks);
+  const given = check.textOrIds(tokenizer.size)("text", text);
+  const ids = typeof given === "string" ? tokenizer.encode(given, { addBos: false, parseSpecial }) : given;
   const start = tokenizer.addBos && tokenizer.bos !== undefined ? [tokenizer.bos] : [];
   const content = ids[0] === start[0] ? ids.slice(start.length) : ids;
   if (content.length + start.length < 2) throw new RangeError("text: expected a token that can be predicted, got none");

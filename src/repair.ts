@@ -6,8 +6,9 @@ import { lstat, stat } from "node:fs/promises";
 import type { TernaryLayout, WeightSource } from "./backend/backend.js";
 import { LAYOUT_ROWS, toStandardLayout } from "./backend/layout.js";
 import { OpenFiles, readFully } from "./backend/read.js";
+import * as check from "./check.js";
 import { guessLayout } from "./engine/layout.js";
-import { checkLimits } from "./engine/options.js";
+import { checkLayout } from "./engine/options.js";
 import { Engine } from "./engine.js";
 import { TernionError } from "./errors.js";
 import { type GgufTensor, type GgufValue, readGguf } from "./gguf/gguf.js";
@@ -25,6 +26,13 @@ export interface RepairOptions {
   readonly onProgress?: ((written: number, total: number) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
 }
+
+const CHECKS: check.OptionChecks<RepairOptions> = {
+  i2sLayout: checkLayout,
+  force: check.boolean,
+  onProgress: check.callable,
+  signal: check.signal,
+};
 
 export interface RepairedFile {
   /** what was mended of the metadata */
@@ -44,16 +52,16 @@ const CHUNK = 1 << 15;
  * written.
  */
 export async function repairFile(from: string, to: string, options: RepairOptions = {}): Promise<RepairedFile> {
-  const { force = false, onProgress, signal } = options;
+  const { force = false, i2sLayout: asked = "auto", onProgress, signal } = check.options(options, CHECKS);
+  check.filled("from", from);
+  check.filled("to", to);
   signal?.throwIfAborted();
   const original = await readGguf(from, { signal });
   await checkTarget(original.parts ?? [from], to, force);
   const { metadata, repairs } = repairMetadata(original.metadata);
   const config = readConfig(original, metadata);
-  const limits = checkLimits({ i2sLayout: options.i2sLayout }, "cpu", config);
   const sources = weightSources(original, config);
-  const i2sLayout =
-    limits.i2sLayout === "auto" ? await findLayout(from, { sources, metadata, signal }) : limits.i2sLayout;
+  const i2sLayout = asked === "auto" ? await findLayout(from, { sources, metadata, signal }) : asked;
 
   const ternary = new Map(sources.filter(({ type }) => type === "I2_S").map((source) => [source.name, source]));
   const files = new OpenFiles();

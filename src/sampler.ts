@@ -9,9 +9,10 @@
 import type { Best, Draw } from "./backend/backend.js";
 import { argmax, chooseIndex, chooseRanked, pick } from "./backend/draw.js";
 import { best, type Ranking } from "./backend/ranking.js";
-import { checkOptions, type SamplingOptions, type Settings } from "./sampler/options.js";
+import * as check from "./check.js";
+import { SAMPLING_CHECKS, type SamplingOptions, type Settings, settingsOf } from "./sampler/options.js";
 
-export type { SamplingOptions } from "./sampler/options.js";
+export { SAMPLING_CHECKS, type SamplingOptions } from "./sampler/options.js";
 
 export interface TokenLogprob {
   readonly id: number;
@@ -45,7 +46,7 @@ export interface Sampler {
 }
 
 export function createSampler(options: SamplingOptions = {}): Sampler {
-  return new LogitSampler(checkOptions(options));
+  return new LogitSampler(settingsOf(check.values(options, SAMPLING_CHECKS)));
 }
 
 class LogitSampler implements Sampler {

@@ -2,12 +2,19 @@
  * A Session: one timeline of tokens with its own part of the key-value cache. Each call gives a whole prompt; the longest
  * prefix that the cache already holds is not computed again. One answer at a time.
  */
+import * as check from "./check.js";
 import { TernionError } from "./errors.js";
 import { type Draws, shiftContext, type Timeline } from "./generate/source.js";
-import { type GenerateOptions, generate, type Piece } from "./generate.js";
+import { GENERATE_CHECKS, type GenerateOptions, generate, type Piece } from "./generate.js";
 import { type FeedRequest, Moved, type Scheduler, type Scores } from "./scheduler.js";
-import { type ChatMessage, encodeChat } from "./text/chat.js";
+import { type ChatMessage, checkMessages, encodeChat } from "./text/chat.js";
 import type { Tokenizer } from "./text/tokenizer.js";
+
+export interface ScoreOptions {
+  readonly signal?: AbortSignal | undefined;
+}
+
+const SCORE_CHECKS: check.OptionChecks<ScoreOptions> = { signal: check.signal };
 
 /** What a session needs of its engine. */
 export interface SessionSetup {
@@ -39,31 +46,36 @@ export class Session implements AsyncDisposable {
     return this.#timeline.tokens;
   }
 
-  /** Continues `prompt`: text, or ids as `engine.tokenizer` gives them. */
-  generate(prompt: string | readonly number[], options: GenerateOptions = {}): AsyncGenerator<Piece, void, undefined> {
-    return this.#answer(() => this.#encode(prompt, options), options);
+  /** Continues `prompt`, text or ids. A wrong argument or option throws at the call. */
+  generate(prompt: string | check.TokenIds, options: GenerateOptions = {}): AsyncGenerator<Piece, void, undefined> {
+    const own = this.#checked(options);
+    const given = check.textOrIds(this.#setup.vocabularySize)("prompt", prompt);
+    return this.#answer(() => this.#encode(given, own), own);
   }
 
-  /** Answers the last of `messages`, by the chat template of the model. */
+  /** Answers the last of `messages`, by the chat template of the model. A wrong argument or option throws at the call. */
   chat(messages: readonly ChatMessage[], options: GenerateOptions = {}): AsyncGenerator<Piece, void, undefined> {
+    const own = this.#checked(options);
+    checkMessages(messages);
     return this.#answer(() => {
       const { chatTemplate: template, tokenizer } = this.#setup;
       if (template !== undefined) return encodeChat(tokenizer, messages, { template });
       const message = "The model file has no chat template: expected metadata key tokenizer.chat_template. ";
       throw new TernionError("CHAT_TEMPLATE", `${message}Use generate() with a prompt of your own form.`);
-    }, options);
+    }, own);
   }
 
   /**
    * Natural-log probabilities of ids[1..] given the ids before them (teacher forcing): for perplexity and comparisons.
    */
-  async score(ids: readonly number[], options: { signal?: AbortSignal } = {}): Promise<Float64Array> {
+  async score(ids: check.TokenIds, options: ScoreOptions = {}): Promise<Float64Array> {
+    const { signal } = check.options(options, SCORE_CHECKS);
+    const own = check.ids(this.#setup.vocabularySize)("ids", ids);
     return this.#exclusive(async () => {
-      checkIds("ids", ids, this.#setup.vocabularySize);
-      if (ids.length === 0) return new Float64Array();
-      const logprobs = new Float64Array(ids.length - 1);
-      await this.#timeline.feedAll(ids, options.signal, (index, logits) => {
-        if (index + 1 < ids.length) logprobs[index] = logSoftmaxAt(logits, ids[index + 1]);
+      if (own.length === 0) return new Float64Array();
+      const logprobs = new Float64Array(own.length - 1);
+      await this.#timeline.feedAll(own, signal, (index, logits) => {
+        if (index + 1 < own.length) logprobs[index] = logSoftmaxAt(logits, own[index + 1]);
       });
       return logprobs;
     });
@@ -87,23 +99,41 @@ export class Session implements AsyncDisposable {
   }
 
   async *#answer(encode: () => readonly number[], options: GenerateOptions): AsyncGenerator<Piece, void, undefined> {
-    const { maxTokens, keepTokens } = options;
-    checkCount("maxTokens", maxTokens, 0);
-    checkCount("keepTokens", keepTokens, 0, this.#setup.contextLength - 2);
     this.#enter();
     try {
       options.signal?.throwIfAborted();
-      const ids = this.#fit(encode(), options);
-      yield* generate(this.#timeline, this.#setup.tokenizer, ids, options);
+      const ids = encode();
+      const keepTokens = options.keepTokens ?? this.#beginning(ids);
+      const fitting = this.#fit(ids, { ...options, keepTokens });
+      yield* generate(this.#timeline, this.#setup.tokenizer, fitting, { ...options, keepTokens });
     } finally {
       this.#busy = false;
     }
   }
 
+  #checked(options: GenerateOptions): GenerateOptions {
+    const own = check.options(options, GENERATE_CHECKS);
+    const { keepTokens } = own;
+    if (keepTokens !== undefined) check.integer(0, this.#mostKept)("keepTokens", keepTokens);
+    return own;
+  }
+
+  /** A shift must leave room for the last token and the one that follows it. */
+  get #mostKept(): number {
+    return Math.max(0, this.#setup.contextLength - 2);
+  }
+
   #encode(prompt: string | readonly number[], { parseSpecial = false }: GenerateOptions): readonly number[] {
-    if (typeof prompt === "string") return this.#setup.tokenizer.encode(prompt, { parseSpecial });
-    checkIds("prompt", prompt, this.#setup.vocabularySize);
-    return prompt;
+    return typeof prompt === "string" ? this.#setup.tokenizer.encode(prompt, { parseSpecial }) : prompt;
+  }
+
+  /**
+   * How many tokens at the beginning of `ids` a shift keeps by itself: the one that begins a text. Attention rests on it,
+   * and without it every later token is predicted worse.
+   */
+  #beginning(ids: readonly number[]): number {
+    const { bos } = this.#setup.tokenizer;
+    return bos !== undefined && ids[0] === bos ? Math.min(1, this.#mostKept) : 0;
   }
 
   /** The prompt as it fits into the context, with room for one token. */
@@ -136,14 +166,6 @@ export class Session implements AsyncDisposable {
     } finally {
       this.#busy = false;
     }
-  }
-}
-
-/** Ids of the caller's, before a backend takes them for rows of the embedding. */
-export function checkIds(name: string, ids: readonly number[], vocabularySize: number): void {
-  for (const [i, id] of ids.entries()) {
-    if (Number.isInteger(id) && id >= 0 && id < vocabularySize) continue;
-    throw new RangeError(`${name}[${i}]: expected an id from 0 to ${vocabularySize - 1}, got ${id}`);
   }
 }
 
@@ -289,10 +311,4 @@ export function logSoftmaxAt(logits: Float32Array, id: number): number {
   let sum = 0;
   for (const logit of logits) sum += Math.exp(logit - max);
   return logits[id] - max - Math.log(sum);
-}
-
-function checkCount(name: string, value: number | undefined, min: number, max = Number.MAX_SAFE_INTEGER): void {
-  if (value === undefined || (Number.isInteger(value) && value >= min && value <= max)) return;
-  if (value === Number.POSITIVE_INFINITY && name === "maxTokens") return;
-  throw new RangeError(`${name}: expected an integer from ${min} to ${max}, got ${value}`);
 }

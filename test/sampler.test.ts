@@ -258,11 +258,11 @@ describe("bad input", () => {
       [{ temperature: -1 }, "RangeError", /temperature: expected .* got -1/],
       [{ temperature: Number.NaN }, "RangeError", /temperature.*NaN/],
       [{ temperature: "1" as unknown as number }, "TypeError", /temperature: expected a number, got string/],
-      [{ topK: 1.5 }, "RangeError", /topK: expected an integer, got 1.5/],
-      [{ topK: -1 }, "RangeError", /topK: expected 0 or more, got -1/],
-      [{ topP: 1.1 }, "RangeError", /topP: expected 0 to 1, got 1.1/],
+      [{ topK: 1.5 }, "RangeError", /topK: expected an integer of 0 or more, got 1.5/],
+      [{ topK: -1 }, "RangeError", /topK: expected an integer of 0 or more, got -1/],
+      [{ topP: 1.1 }, "RangeError", /topP: expected a number from 0 to 1, got 1.1/],
       [{ minP: -0.1 }, "RangeError", /minP/],
-      [{ repetitionPenalty: 0 }, "RangeError", /repetitionPenalty: expected above 0/],
+      [{ repetitionPenalty: 0 }, "RangeError", /repetitionPenalty: expected a number above 0/],
       [{ repetitionWindow: -1 }, "RangeError", /repetitionWindow/],
       [{ presencePenalty: Infinity }, "RangeError", /presencePenalty/],
       [{ frequencyPenalty: true as unknown as number }, "TypeError", /frequencyPenalty/],
@@ -270,7 +270,7 @@ describe("bad input", () => {
       [{ logitBias: { 1: Infinity } }, "RangeError", /logitBias\[1\]/],
       [{ logitBias: 3 as unknown as Record<number, number> }, "TypeError", /logitBias/],
       [{ seed: -1 }, "RangeError", /seed/],
-      [{ logprobs: 101 }, "RangeError", /logprobs: expected 0 to 100, got 101/],
+      [{ logprobs: 101 }, "RangeError", /logprobs: expected an integer from 0 to 100, got 101/],
     ];
     for (const [options, name, message] of cases) assert.throws(() => createSampler(options), { name, message });
   });

@@ -2,6 +2,8 @@
  * What this machine offers the engine, what is missing, and whether each backend gives right answers here: measured on the
  * model in the box against the reference backend.
  */
+import * as check from "../check.js";
+import { checkKernel } from "../engine/options.js";
 import { describeMachine, type Machine } from "../machine.js";
 import { boxModel } from "../package.js";
 import { type CpuFindings, type CpuQuestion, examineCpu } from "./cpu.js";
@@ -15,6 +17,13 @@ export interface DoctorOptions extends CpuQuestion {
   readonly threads?: number | undefined;
 }
 
+const CHECKS: check.OptionChecks<DoctorOptions> = {
+  model: check.filled,
+  threads: check.threads,
+  kernel: checkKernel,
+  revectorize: check.boolean,
+};
+
 export interface Diagnosis {
   readonly machine: Machine;
   readonly cpu: CpuFindings;
@@ -25,7 +34,7 @@ export interface Diagnosis {
 
 /** Takes about a second. What is wrong with the machine is in the result; rejects only where `model` cannot be read. */
 export async function diagnose(options: DoctorOptions = {}): Promise<Diagnosis> {
-  const { model = boxModel(), threads, kernel, revectorize } = options;
+  const { model = boxModel(), threads, kernel, revectorize } = check.options(options, CHECKS);
   const cpu = await examineCpu({ kernel, revectorize });
   const expected = await referenceAnswer(model);
   const selfTests = [await selfTest(model, { backend: "cpu", threads, kernel, revectorize }, expected)];

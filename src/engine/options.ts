@@ -1,6 +1,7 @@
 /** What a caller may ask of an engine, checked against the model; defaults are filled in. */
 import type { CacheType, HeadKind, TernaryLayout } from "../backend/backend.js";
 import type { DotForm } from "../backend/cpu/forms.js";
+import * as check from "../check.js";
 import type { ModelConfig } from "../model/config.js";
 import type { ProgressEvent } from "./load-report.js";
 
@@ -49,6 +50,36 @@ export interface EngineOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+const CHOICES = {
+  backend: ["auto", "cpu", "gpu", "reference"] satisfies BackendName[],
+  kv: ["f32", "i16"] satisfies CacheType[],
+  head: ["exact", "f16", "int8"] satisfies EngineOptions["head"][],
+  kernel: ["ternaryDot16", "ternaryDot32", "ternaryDotBaseline"] satisfies DotForm[],
+} as const;
+
+/** Of the option wherever it is one. */
+export const checkLayout = check.choice<"auto" | TernaryLayout>(["auto", "block128", "block64", "rows4"]);
+export const checkKernel = check.choice<DotForm>(CHOICES.kernel);
+
+export const ENGINE_CHECKS: check.OptionChecks<EngineOptions> = {
+  backend: check.choice(CHOICES.backend),
+  threads: check.threads,
+  contextLength: check.integer(1),
+  maxSessions: check.integer(1, 1024),
+  batchSize: check.integer(1, 4096),
+  strict: check.boolean,
+  kv: check.choice(CHOICES.kv),
+  head: check.choice(CHOICES.head),
+  i2sLayout: checkLayout,
+  kernel: checkKernel,
+  adapter: check.filled,
+  revectorize: check.boolean,
+  profile: check.boolean,
+  onProgress: check.callable,
+  onFallback: check.callable,
+  signal: check.signal,
+};
+
 const DEFAULT_CONTEXT = 2048;
 const DEFAULT_BATCH = { cpu: 64, reference: 64, gpu: 512 } as const;
 const DEFAULT_SESSIONS = 4;
@@ -64,34 +95,23 @@ export interface Limits {
   readonly i2sLayout: "auto" | TernaryLayout;
 }
 
-/** Throws a RangeError that names the option, what was expected and what came. */
-export function checkLimits(
+/** What checked `options` come to for a model. Throws a RangeError if its context is shorter than the one asked for. */
+export function limitsOf(
   options: EngineOptions,
   backend: keyof typeof DEFAULT_BATCH,
   { contextLength: trained, layers, kvHeads, headDim }: ModelConfig,
 ): Limits {
-  const integer = (name: keyof EngineOptions, value: number, max: number) => {
-    if (Number.isInteger(value) && value >= 1 && value <= max) return value;
-    throw new RangeError(`${name}: expected an integer from 1 to ${max}, got ${value}`);
-  };
+  const { kv = "i16", head = "exact", i2sLayout = "auto" } = options;
   const wanted = options.contextLength ?? Math.min(trained, DEFAULT_CONTEXT);
-  const contextLength = integer("contextLength", wanted, trained);
-  const kv = oneOf("kv", options.kv ?? "i16", ["f32", "i16"]);
-  const head = oneOf("head", options.head ?? "exact", ["exact", "f16", "int8"]);
-  const i2sLayout = oneOf("i2sLayout", options.i2sLayout ?? "auto", ["auto", "block128", "block64", "rows4"]);
+  const contextLength = check.integer(1, trained)("contextLength", wanted);
   const cacheBytes = 2 * (kv === "f32" ? 4 : 2) * layers * kvHeads * headDim * contextLength;
   const affordable = Math.max(1, Math.min(DEFAULT_SESSIONS, Math.floor(DEFAULT_CACHE_BYTES / cacheBytes)));
   return {
     contextLength,
-    maxSessions: integer("maxSessions", options.maxSessions ?? affordable, 1024),
-    maxRows: integer("batchSize", options.batchSize ?? DEFAULT_BATCH[backend], 4096),
+    maxSessions: options.maxSessions ?? affordable,
+    maxRows: options.batchSize ?? DEFAULT_BATCH[backend],
     kv,
     head: head === "f16" ? "full" : head,
     i2sLayout,
   };
-}
-
-function oneOf<T extends string>(name: string, value: T, choices: readonly T[]): T {
-  if (choices.includes(value)) return value;
-  throw new RangeError(`${name}: expected ${choices.join(" or ")}, got ${JSON.stringify(value)}`);
 }

@@ -1,4 +1,5 @@
 /** The coherence gate: does a loaded model find plain English plainer than chance does? */
+import * as check from "../check.js";
 import { perplexity, type Scorer } from "../perplexity.js";
 
 const PROBE =
@@ -11,6 +12,12 @@ const PROBE =
  * parameters: 4.8 of 7.6 nats; 10.1 and 10.6 in the wrong layouts).
  */
 const LIMIT_EXPONENT = 0.75;
+
+export interface SelfCheckOptions {
+  readonly signal?: AbortSignal | undefined;
+}
+
+export const SELF_CHECK_CHECKS: check.OptionChecks<SelfCheckOptions> = { signal: check.signal };
 
 export interface SelfCheck {
   /** whether `perplexity` is below `limit` */

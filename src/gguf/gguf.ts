@@ -3,6 +3,7 @@
  * that a file states before it is used, and reports each kind of damage as a TernionError with a code of its own.
  */
 import type { FileHandle } from "node:fs/promises";
+import * as check from "../check.js";
 import { TernionError } from "../errors.js";
 import { openRegular } from "../files.js";
 import { HeadTooShort } from "./cursor.js";
@@ -71,10 +72,14 @@ export interface ReadOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+const READ_CHECKS: check.OptionChecks<ReadOptions> = { signal: check.signal };
+
 /** Reads the head of a model: metadata and tensor table, none of the weights. Of a split one, any part may be given. */
 export async function readGguf(path: string, options: ReadOptions = {}): Promise<GgufHead> {
-  const head = await readGgufFile(path, options);
-  return splitOf(head) === undefined ? head : readParts(head, (part) => readGgufFile(part, options));
+  check.filled("path", path);
+  const { signal } = check.options(options, READ_CHECKS);
+  const head = await readGgufFile(path, { signal });
+  return splitOf(head) === undefined ? head : readParts(head, (part) => readGgufFile(part, { signal }));
 }
 
 /** Reads the head of this one file, be it a part or all of a model. */

@@ -2,6 +2,7 @@
  * Known defects of official model files, each mended in a copy of the metadata and told. Nothing is mended silently, and
  * nothing that is merely unusual is touched; a sound file comes back with no repairs. Mending twice mends nothing more.
  */
+import * as check from "../check.js";
 import type { GgufValue } from "../gguf/gguf.js";
 import { BITNET_CHAT_TEMPLATE } from "../text/chat.js";
 
@@ -24,6 +25,7 @@ const END_OF_TURN = "<|eot_id|>";
 const FIXES = [fixPreTokenizer, fixChatTemplate, fixEndOfTurn];
 
 export function repairMetadata(metadata: Metadata): { metadata: Map<string, GgufValue>; repairs: Repair[] } {
+  if (typeof metadata?.get !== "function") throw check.wrongType("metadata", "a Map as readGguf gives it", metadata);
   const mended = new Map(metadata);
   const repairs: Repair[] = [];
   for (const fix of FIXES) {

@@ -1,5 +1,6 @@
 /** What a model file comes to: its size, its weights, and what of it a token needs. */
 import { basename } from "node:path";
+import * as check from "../check.js";
 import { readGguf } from "../gguf/gguf.js";
 import type { ModelConfig } from "./config.js";
 
@@ -15,7 +16,8 @@ export interface ModelSummary {
 }
 
 /** Reads the head of the file at `path`. */
-export async function modelSummary(path: string, { arch }: Pick<ModelConfig, "arch">): Promise<ModelSummary> {
+export async function modelSummary(path: string, config: Pick<ModelConfig, "arch">): Promise<ModelSummary> {
+  const { arch } = check.object("the config of an engine")("config", config) as typeof config;
   const { tensors } = await readGguf(path);
   const weightsByType = new Map<string, number>();
   let [bytes, weights] = [0, 0];

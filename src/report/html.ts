@@ -1,5 +1,5 @@
 /** The report as one page without scripts and without anything from elsewhere. */
-
+import * as check from "../check.js";
 import { installCommand } from "../package.js";
 import { type ChartName, renderCharts } from "./charts.js";
 import { type Block, sectionsOf } from "./document.js";
@@ -20,6 +20,7 @@ svg { max-width: 100%; height: auto; }
 
 /** Without the chart package, which is optional, a page without charts that says so: its tables have every figure. */
 export async function renderHtml(data: ReportData): Promise<string> {
+  check.object("what measureReport gives")("data", data);
   const charts = await renderCharts(data);
   const title = `Report of ${escapeHtml(data.model.filename)}`;
   const sections = sectionsOf(data).map(({ title: heading, blocks }) => {

@@ -1,8 +1,10 @@
 /** The report as Markdown. */
+import * as check from "../check.js";
 import { type Block, sectionsOf } from "./document.js";
 import type { ReportData } from "./measure.js";
 
 export function renderMarkdown(data: ReportData): string {
+  check.object("what measureReport gives")("data", data);
   const sections = sectionsOf(data).map(({ title, blocks }) => {
     const parts = blocks.filter(({ kind }) => kind !== "chart").map(blockText);
     return `## ${title}\n\n${parts.join("\n\n")}\n`;

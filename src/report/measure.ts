@@ -2,8 +2,9 @@
  * What the report measures of a model on a backend, within a time limit: what there is no time for is left out and named.
  */
 import type { OpTime } from "../backend/backend.js";
+import * as check from "../check.js";
 import type { LoadReport } from "../engine/load-report.js";
-import type { EngineOptions } from "../engine/options.js";
+import { ENGINE_CHECKS, type EngineOptions } from "../engine/options.js";
 import type { SelfCheck } from "../engine/self-check.js";
 import { Engine } from "../engine.js";
 import { describeMachine, type Machine } from "../machine.js";
@@ -24,6 +25,19 @@ export interface ReportOptions extends EngineOptions {
   readonly maxTokens?: number | undefined;
   /** whether to judge the answers first, see `verify`; default true */
   readonly verify?: boolean | undefined;
+}
+
+const CHECKS: check.OptionChecks<ReportOptions> = {
+  ...ENGINE_CHECKS,
+  contexts: checkContexts,
+  seconds: check.number(Number.MIN_VALUE, 1e6),
+  maxTokens: check.integer(1),
+  verify: check.boolean,
+};
+
+function checkContexts(name: string, value: unknown): void {
+  if (!Array.isArray(value)) throw check.wrongType(name, "an array of context lengths", value);
+  for (const [i, length] of value.entries()) check.integer(1)(`${name}[${i}]`, length);
 }
 
 export interface ReportData {
@@ -50,9 +64,12 @@ export const PROFILED_TOKENS = 16;
 const CONTEXTS = [16, 128, 512];
 
 /** Loads the model twice: once for speed, once with the measurement of ops, which costs time itself. */
-export async function measureReport(path: string, options: ReportOptions = {}): Promise<ReportData> {
+export async function measureReport(path: string, given: ReportOptions = {}): Promise<ReportData> {
+  check.filled("path", path);
+  const options = check.options(given, CHECKS);
   const { contexts = CONTEXTS, seconds = 60, maxTokens = 100, verify = true, ...engineOptions } = options;
-  const verdict = verify ? await askVerify(path, engineOptions) : NOT_RUN;
+  const { contextLength: _length, maxSessions: _sessions, ...verifyOptions } = engineOptions;
+  const verdict = verify ? await askVerify(path, verifyOptions) : NOT_RUN;
   const share = (part: number) => 1000 * seconds * part;
   const { config, ...figures } = await measurePlain(path, engineOptions, async (engine) => {
     const prompts = await runPrompts(engine, { maxTokens, ms: share(0.35), signal: options.signal });

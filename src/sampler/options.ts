@@ -1,7 +1,7 @@
-/**
- * What a caller may ask of the sampler, checked: a wrong type is a TypeError, a wrong value a RangeError, and both name
- * the option, what was expected and what came.
- */
+/** What a caller may ask of the sampler, the checks of it, and the defaults. */
+
+import type { OptionChecks } from "../check.js";
+import * as check from "../check.js";
 
 export interface SamplingOptions {
   /** divides the logits; 0 takes the best token always, the lower id of equals; default 0.8 */
@@ -46,57 +46,51 @@ export interface Settings {
 /** bound of logits' changes, so that none becomes infinite */
 const LARGEST = 1e6;
 
-/** Fills in the defaults, which are llama.cpp's. */
-export function checkOptions(options: SamplingOptions): Settings {
-  const { logprobs } = options;
+export const SAMPLING_CHECKS: OptionChecks<SamplingOptions> = {
+  temperature: check.number(0, LARGEST),
+  topK: check.integer(0),
+  topP: check.number(0, 1),
+  minP: check.number(0, 1),
+  repetitionPenalty: check.number(Number.MIN_VALUE, LARGEST),
+  repetitionWindow: check.limit(0),
+  presencePenalty: check.number(-LARGEST, LARGEST),
+  frequencyPenalty: check.number(-LARGEST, LARGEST),
+  logitBias: checkBias,
+  seed: check.integer(0),
+  logprobs: check.integer(0, 100),
+};
+
+/** Fills in the defaults, which are llama.cpp's; `options` are checked. */
+export function settingsOf(options: SamplingOptions): Settings {
   return {
-    temperature: number(options.temperature ?? 0.8, "temperature", 0, LARGEST),
-    topK: integer(options.topK ?? 40, "topK", 0, Number.MAX_SAFE_INTEGER),
-    topP: number(options.topP ?? 0.95, "topP", 0, 1),
-    minP: number(options.minP ?? 0.05, "minP", 0, 1),
-    repetitionPenalty: number(options.repetitionPenalty ?? 1, "repetitionPenalty", Number.MIN_VALUE, LARGEST),
-    repetitionWindow:
-      options.repetitionWindow === Infinity
-        ? Infinity
-        : integer(options.repetitionWindow ?? 64, "repetitionWindow", 0, Number.MAX_SAFE_INTEGER),
-    presencePenalty: number(options.presencePenalty ?? 0, "presencePenalty", -LARGEST, LARGEST),
-    frequencyPenalty: number(options.frequencyPenalty ?? 0, "frequencyPenalty", -LARGEST, LARGEST),
-    logitBias: checkBias(options.logitBias ?? {}),
-    seed: integer(options.seed ?? randomSeed(), "seed", 0, Number.MAX_SAFE_INTEGER),
-    logprobs: logprobs === undefined ? undefined : integer(logprobs, "logprobs", 0, 100),
+    temperature: options.temperature ?? 0.8,
+    topK: options.topK ?? 40,
+    topP: options.topP ?? 0.95,
+    minP: options.minP ?? 0.05,
+    repetitionPenalty: options.repetitionPenalty ?? 1,
+    repetitionWindow: options.repetitionWindow ?? 64,
+    presencePenalty: options.presencePenalty ?? 0,
+    frequencyPenalty: options.frequencyPenalty ?? 0,
+    logitBias: checkBias("logitBias", options.logitBias ?? {}),
+    seed: options.seed ?? randomSeed(),
+    logprobs: options.logprobs,
   };
 }
 
-function checkBias(bias: NonNullable<SamplingOptions["logitBias"]>): Map<number, number> {
-  if (typeof bias !== "object" || bias === null)
-    throw new TypeError(`logitBias: expected a Map or object, got ${bias}`);
-  const entries =
-    bias instanceof Map ? [...bias] : Object.entries(bias).map(([id, value]) => [Number(id), value] as const);
+/** A copy as a Map. */
+function checkBias(name: string, value: unknown): Map<number, number> {
+  const bias = check.object("a Map or an object of biases by id")(name, value);
+  const entries = bias instanceof Map ? [...bias] : Object.entries(bias).map(([id, each]) => [Number(id), each]);
+  const id = check.integer(0, 0x7fffffff);
+  const finite = check.number(-LARGEST, LARGEST);
   return new Map(
-    entries.map(([id, value]) => [
-      integer(id, "logitBias id", 0, 0x7fffffff),
-      value === -Infinity ? value : number(value, `logitBias[${id}]`, -LARGEST, LARGEST),
+    entries.map(([key, each]) => [
+      id(`${name} id`, key),
+      each === Number.NEGATIVE_INFINITY ? each : finite(`${name}[${key}]`, each),
     ]),
   );
 }
 
 function randomSeed(): number {
   return crypto.getRandomValues(new Uint32Array(1))[0] as number;
-}
-
-function number(value: unknown, name: string, least: number, most: number): number {
-  if (typeof value !== "number") throw new TypeError(`${name}: expected a number, got ${typeof value}`);
-  if (value >= least && value <= most) return value;
-  throw new RangeError(`${name}: expected ${range(least, most)}, got ${value}`);
-}
-
-function integer(value: unknown, name: string, least: number, most: number): number {
-  const checked = number(value, name, least, most);
-  if (Number.isInteger(checked)) return checked;
-  throw new RangeError(`${name}: expected an integer, got ${checked}`);
-}
-
-function range(least: number, most: number): string {
-  if (least === Number.MIN_VALUE) return `above 0, at most ${most}`;
-  return most >= Number.MAX_SAFE_INTEGER ? `${least} or more` : `${least} to ${most}`;
 }

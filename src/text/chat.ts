@@ -3,6 +3,7 @@
  * may not: in `encodeChat` no special token begins inside a role or a content, whatever its text.
  */
 import { Template } from "@huggingface/jinja";
+import * as check from "../check.js";
 import { TernionError } from "../errors.js";
 import type { Tokenizer } from "./tokenizer.js";
 
@@ -34,10 +35,18 @@ export const BITNET_CHAT_TEMPLATE =
   "{{ content }}{% endfor %}" +
   "{% if add_generation_prompt %}{{ 'Assistant: ' }}{% endif %}";
 
+const CHAT_CHECKS: check.OptionChecks<ChatOptions> = {
+  template: check.string,
+  bosToken: check.string,
+  eosToken: check.string,
+  addGenerationPrompt: check.boolean,
+};
+
 /** The prompt as text. To feed a model use `encodeChat`: this text no longer tells the template's words from the users'. */
 export function renderChat(messages: readonly ChatMessage[], options: ChatOptions): string {
+  const { template: source } = check.options(options, CHAT_CHECKS);
   checkMessages(messages);
-  const template = compile(options.template);
+  const template = compile(check.string("template", source));
   try {
     return template.render({
       messages: messages.map(({ role, content }) => ({ role, content })),
@@ -118,13 +127,11 @@ function compile(source: string): Template {
   }
 }
 
-function checkMessages(messages: readonly ChatMessage[]): void {
-  if (!Array.isArray(messages)) throw new TypeError(`messages: expected an array, got ${typeof messages}`);
+export function checkMessages(messages: readonly ChatMessage[]): void {
+  if (!Array.isArray(messages)) throw check.wrongType("messages", "an array", messages);
   for (const [i, message] of messages.entries()) {
     for (const field of ["role", "content"] as const) {
-      const value: unknown = message?.[field];
-      if (typeof value === "string") continue;
-      throw new TypeError(`messages[${i}].${field}: expected a string, got ${value === null ? "null" : typeof value}`);
+      check.string(`messages[${i}].${field}`, message?.[field]);
     }
   }
 }

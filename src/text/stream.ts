@@ -2,6 +2,7 @@
  * Token bytes → text as it arrives. `TextStream` never gives out part of a character; `StopStrings` never gives out part
  * of a stop string. How the input was cut into pieces makes no difference to the output as a whole.
  */
+import { strings } from "../check.js";
 
 /** Bytes in, whole characters out. A stream has one owner and ends with `flush`. */
 export class TextStream {
@@ -34,11 +35,7 @@ export class StopStrings {
   #stop: string | undefined;
 
   constructor(stops: readonly string[]) {
-    for (const [i, stop] of stops.entries()) {
-      if (typeof stop !== "string") throw new TypeError(`stop[${i}]: expected a string, got ${typeof stop}`);
-      if (stop === "") throw new RangeError(`stop[${i}]: expected at least one character, got ""`);
-    }
-    this.#stops = [...stops];
+    this.#stops = strings("stop", stops);
   }
 
   push(text: string): Stopped {

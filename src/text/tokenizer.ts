@@ -4,6 +4,7 @@
  * `decode(encode(text))` is `text` for every well-formed string.
  */
 import { Tokenizer as HuggingFaceTokenizer } from "@huggingface/tokenizers";
+import * as check from "../check.js";
 import { TernionError } from "../errors.js";
 import type { GgufValue } from "../gguf/gguf.js";
 import { bytesOfPiece } from "./byte-alphabet.js";
@@ -47,8 +48,17 @@ export interface Tokenizer {
   readonly specialPieces: readonly string[];
 }
 
+const ENCODE_CHECKS: check.OptionChecks<EncodeOptions> = {
+  addBos: check.boolean,
+  parseSpecial: check.boolean,
+  literalMark: check.string,
+};
+
+const DECODE_CHECKS: check.OptionChecks<DecodeOptions> = { skipSpecial: check.boolean };
+
 /** Takes 0.6 s for the 128,256 tokens and 280,147 merges of Llama 3. */
 export function createTokenizer(metadata: ReadonlyMap<string, GgufValue>): Tokenizer {
+  if (typeof metadata?.get !== "function") throw check.wrongType("metadata", "a Map as readGguf gives it", metadata);
   return new BytePairTokenizer(readVocabulary(metadata));
 }
 
@@ -85,7 +95,9 @@ class BytePairTokenizer implements Tokenizer {
     this.#model = buildModel(vocabulary);
   }
 
-  encode(text: string, { addBos = this.addBos, parseSpecial = false, literalMark }: EncodeOptions = {}): number[] {
+  encode(text: string, options: EncodeOptions = {}): number[] {
+    check.string("text", text);
+    const { addBos = this.addBos, parseSpecial = false, literalMark } = check.options(options, ENCODE_CHECKS);
     const ids: number[] = [];
     const pattern = parseSpecial ? this.#allPattern : this.#addedPattern;
     let start = 0;
@@ -98,8 +110,11 @@ class BytePairTokenizer implements Tokenizer {
     return addBos ? this.#withBos(ids) : ids;
   }
 
-  decode(ids: readonly number[], { skipSpecial = false }: DecodeOptions = {}): string {
-    const kept = skipSpecial ? ids.filter((id) => !this.isSpecial(id)) : ids;
+  decode(ids: readonly number[], options: DecodeOptions = {}): string {
+    const { skipSpecial = false } = check.options(options, DECODE_CHECKS);
+    if (!(Symbol.iterator in Object(ids)) || typeof ids === "string")
+      throw check.wrongType("ids", "an array of token ids", ids);
+    const kept = Array.from(ids).filter((id) => !(skipSpecial && this.isSpecial(id)));
     // one decoder a call: characters may straddle tokens, and a leading U+FEFF is text
     const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
     return decoder.decode(Buffer.concat(kept.map((id) => this.bytes(id))));

@@ -2,8 +2,9 @@
  * `verify`: does this machine, with this file and this backend, give right answers, and if not, which operation first
  * goes wrong? Runs tokens on the backend and walks over all that it computed, see walk.ts.
  */
+import * as check from "../check.js";
 import { download } from "../download.js";
-import type { EngineOptions } from "../engine/options.js";
+import { ENGINE_CHECKS, type EngineOptions } from "../engine/options.js";
 import { Engine, type TracedTensor } from "../engine.js";
 import { TernionError } from "../errors.js";
 import { readGguf } from "../gguf/gguf.js";
@@ -18,7 +19,7 @@ import { type Fault, type ModelFile, type Subject, type Walked, type WalkOptions
 
 export interface VerifyOptions extends Omit<EngineOptions, "contextLength" | "maxSessions"> {
   /** at least 2 ids; default: those of `against`, else the first 16 of a built-in text */
-  readonly tokens?: readonly number[] | undefined;
+  readonly tokens?: check.TokenIds | undefined;
   /** path of a safetensors file with another engine's intermediates: judged too, and compared with */
   readonly against?: string | undefined;
   /** whether to compare with a whole float64 forward pass; default: for files of less than 200 MB */
@@ -26,6 +27,15 @@ export interface VerifyOptions extends Omit<EngineOptions, "contextLength" | "ma
   /** called with the layers judged so far of all */
   readonly onLayer?: WalkOptions["onLayer"];
 }
+
+const { contextLength: _length, maxSessions: _sessions, ...LOAD_CHECKS } = ENGINE_CHECKS;
+const CHECKS: check.OptionChecks<VerifyOptions> = {
+  ...LOAD_CHECKS,
+  tokens: check.ids(Number.MAX_SAFE_INTEGER),
+  against: check.filled,
+  endToEnd: check.boolean,
+  onLayer: check.callable,
+};
 
 export interface Verdict {
   /** no op of the backend is outside its tolerance, and none of the dump */
@@ -61,13 +71,14 @@ const ROUNDED_CACHE_TOLERANCE = 5e-3;
 const DUMP_TOLERANCE = { F32: TOLERANCE, F16: 5e-3, BF16: 4e-2 } as const;
 
 /** Judges a model file on a backend, op by op; rejects as `Engine.load` does where it cannot be loaded. */
-export async function verify(pathOrUrl: string | URL, options: VerifyOptions = {}): Promise<Verdict> {
-  const { signal, against, onLayer, endToEnd: wanted, tokens: given, ...engineOptions } = options;
+export async function verify(pathOrUrl: string | URL, given: VerifyOptions = {}): Promise<Verdict> {
+  const options = check.options(given, CHECKS);
+  const { signal, against, onLayer, endToEnd: wanted, tokens: asked, ...engineOptions } = options;
   const dump = against === undefined ? undefined : await readDump(against);
   const path = await download(pathOrUrl, { signal });
   const model = await readModel(path, options);
   const kv = options.kv ?? "f32";
-  const tokens = chooseTokens(given, dump, against);
+  const tokens = chooseTokens(asked && Array.from(asked), dump, against);
   const limits = { contextLength: Math.max(DEFAULT_TOKENS, tokens?.length ?? 0), maxSessions: 1 };
   await using engine = await Engine.load(path, { ...engineOptions, signal, kv, ...limits });
   const ids = tokens ?? engine.tokenizer.encode(TEXT).slice(0, DEFAULT_TOKENS);

@@ -2,7 +2,9 @@
  * The CPU backend: the contract over one shared memory and a gang of worker threads. Handles are addresses in the arena;
  * an op writes one command into the record, `run` hands the record to the gang. Kernels are in asm/.
  */
+
 import { availableParallelism } from "node:os";
+import * as check from "../../check.js";
 import { TernionError } from "../../errors.js";
 import type {
   Activation,
@@ -98,9 +100,7 @@ export class CpuBackend implements Backend {
     readonly options: CpuOptions,
   ) {
     const { threads = availableParallelism(), maxRows } = options;
-    if (!Number.isInteger(threads) || threads < 1 || threads > 256) {
-      throw new RangeError(`threads: expected an integer from 1 to 256, got ${threads}`);
-    }
+    check.threads("threads", threads);
     const rows = () => this.#arena.allocate(4 * maxRows, "batch");
     this.#control = this.#arena.allocate(CONTROL_BYTES, "control block");
     this.#record = this.#arena.allocate(4 * RECORD_WORDS, "command record");
