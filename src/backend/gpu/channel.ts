@@ -24,7 +24,9 @@ export class Channel {
   onProgress: ((loaded: number) => void) | undefined;
 
   constructor() {
-    this.#worker = new Worker(packageFile("dist/src/backend/gpu/worker.js"));
+    this.#worker = new Worker(packageFile("dist/src/backend/gpu/worker.js"), {
+      execArgv: [], // it needs none of the host's, and a file refuses --input-type
+    });
     this.#worker.unref();
     this.#worker.on("message", (message: Message) => this.#receive(message));
     this.#worker.on("error", (error) => this.#fail(failed(`The device's thread ended with an error: ${error}.`)));
