@@ -34,6 +34,10 @@ export type { Fault } from "./verify/walk.js";
 
 declare global {
   // both are in the types of Node.js and in TypeScript's library "DOM", and merge with them; a project may have neither
-  interface AbortSignal {}
-  interface URL {}
+  interface AbortSignal {
+    readonly aborted: boolean;
+  }
+  interface URL {
+    href: string;
+  }
 }

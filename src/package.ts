@@ -7,11 +7,14 @@ import { fileURLToPath } from "node:url";
 import { TernionError } from "./errors.js";
 
 const OWN_PLACE = "/dist/src/package.js";
+/** in a bundle of webpack, which leaves this file's old place in import.meta.url */
+declare const __webpack_require__: unknown;
 
 /** The address of a file by its path from the package's root. Throws PACKAGE_MISSING where there is none. */
 export function packageFile(path: string): URL {
   const own = String(import.meta.url); // undefined where a bundler made CommonJS of this
-  const file = own.endsWith(OWN_PLACE) ? new URL(`../../${path}`, own) : undefined;
+  const bundled = !own.endsWith(OWN_PLACE) || typeof __webpack_require__ !== "undefined";
+  const file = bundled ? undefined : new URL(`../../${path}`, own);
   if (file !== undefined && existsSync(file)) return file;
   throw new TernionError(
     "PACKAGE_MISSING",
