@@ -3,7 +3,6 @@
  */
 import type { Backend, OpTime, TernaryLayout, WeightSource } from "./backend/backend.js";
 import * as check from "./check.js";
-import { download } from "./download.js";
 import { guessLayout, type LayoutGuess } from "./engine/layout.js";
 import { LoadClock, type LoadReport, type ProgressEvent } from "./engine/load-report.js";
 import { ENGINE_CHECKS, type EngineOptions, type Limits, limitsOf } from "./engine/options.js";
@@ -11,6 +10,7 @@ import { choicesOf, createBackend, mayGoOn, type PlainBackend, placeModel } from
 import { SELF_CHECK_CHECKS, type SelfCheck, type SelfCheckOptions, selfCheck } from "./engine/self-check.js";
 import { TernionError } from "./errors.js";
 import { type GgufValue, readGguf } from "./gguf/gguf.js";
+import { download } from "./hub/pull.js";
 import { type ModelConfig, readConfig } from "./model/config.js";
 import { forward } from "./model/forward.js";
 import { type Repair, repairMetadata } from "./model/repair.js";

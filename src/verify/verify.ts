@@ -3,11 +3,11 @@
  * goes wrong? Runs tokens on the backend and walks over all that it computed, see walk.ts.
  */
 import * as check from "../check.js";
-import { download } from "../download.js";
 import { ENGINE_CHECKS, type EngineOptions } from "../engine/options.js";
 import { Engine, type TracedTensor } from "../engine.js";
 import { TernionError } from "../errors.js";
 import { readGguf } from "../gguf/gguf.js";
+import { download } from "../hub/pull.js";
 import { readConfig } from "../model/config.js";
 import { repairMetadata } from "../model/repair.js";
 import { weightSources } from "../model/weights.js";

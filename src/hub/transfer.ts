@@ -1,0 +1,333 @@
+/**
+ * One file from its server to its name. It arrives as NAME.part, after an interruption goes on from there if the server
+ * still has the same version, and gets its name when its length, its checksum (where the server gives one) and its head
+ * are those of a GGUF file. What cannot become that is deleted; what may is kept.
+ */
+import { createHash, type Hash } from "node:crypto";
+import { createReadStream } from "node:fs";
+import { type FileHandle, open, readFile, rename, rm, stat, statfs, writeFile } from "node:fs/promises";
+import { dirname } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { printable, type TernionError } from "../errors.js";
+import { checkBeginning, readGgufFile } from "../gguf/gguf.js";
+import { type Address, failure } from "./address.js";
+import { type Headers, Interrupted, type Reply, request } from "./http.js";
+import type { Held } from "./lock.js";
+import { refusal, retryAfter, waitTooLong } from "./refusal.js";
+
+export interface TransferOptions {
+  /** bytes of the file that are here, and of the whole file; 0 where the server does not tell */
+  readonly onProgress: (loaded: number, total: number) => void;
+  readonly signal: AbortSignal | undefined;
+  readonly idleTimeout: number;
+  readonly retries: number;
+  readonly held: Held;
+}
+
+/** What is known of NAME.part, kept beside it. */
+interface PartState {
+  /** entity tag or date of the version that it is a part of */
+  readonly version: string;
+  /** bytes of the whole file; 0 if unknown */
+  readonly total: number;
+  /** SHA-256 of the whole file */
+  readonly sha256?: string | undefined;
+}
+
+interface Part extends PartState {
+  /** bytes that are here */
+  readonly size: number;
+}
+
+/** Milliseconds before the first retry without a word of the server; twice as many before each other one. */
+const FIRST_WAIT = 500;
+const LONGEST_WAIT = 30_000;
+/** Bytes of an attempt that make it worth going on for ever: the count of failures begins anew. */
+const ENOUGH = 1 << 20;
+
+/** Downloads to `path`. The caller holds the lock of that path. */
+export async function transfer(address: Address, path: string, options: TransferOptions): Promise<void> {
+  const { signal, retries } = options;
+  for (let failures = 0; ; ) {
+    const before = await sizeOf(partOf(path));
+    try {
+      return await attempt(address, path, options);
+    } catch (error) {
+      if ((await readPart(path)) === undefined) await discard(path); // nobody can go on from there
+      signal?.throwIfAborted(); // whatever broke off broke off because of it
+      if (!(error instanceof Interrupted)) throw explained(error, address, path);
+      const here = await sizeOf(partOf(path));
+      failures = here - before >= ENOUGH ? 1 : failures + 1;
+      const hopeless = error.early && here === 0;
+      if (hopeless || failures > retries) throw gaveUp(address, error, failures);
+      await pause(error.wait ?? backoff(failures), signal);
+    }
+  }
+}
+
+const partOf = (path: string) => `${path}.part`;
+const stateOf = (path: string) => `${path}.part.json`;
+
+/** What is here and should become, for others that wait for it. */
+export async function progressOf(path: string): Promise<{ loaded: number; total: number }> {
+  const part = await readPart(path);
+  return { loaded: part?.size ?? 0, total: part?.total ?? 0 };
+}
+
+async function attempt(address: Address, path: string, options: TransferOptions): Promise<void> {
+  const part = await readPart(path);
+  const whole = part !== undefined && part.size === part.total;
+  const { total, sha256, hash, type } = whole
+    ? { ...part, type: undefined, hash: await hashOf(path, part.sha256) }
+    : await receive(address, path, part, options);
+  try {
+    await checkContent(address, partOf(path), { total, sha256, hash, type });
+  } catch (error) {
+    if (!(error instanceof Interrupted)) await discard(path);
+    throw error;
+  }
+  await options.held.check(true);
+  await rename(partOf(path), path);
+  await rm(stateOf(path), { force: true });
+}
+
+interface Received {
+  readonly total: number;
+  readonly sha256: string | undefined;
+  readonly hash: Hash | undefined;
+  /** content type, as the server called it */
+  readonly type: string | undefined;
+}
+
+async function receive(
+  address: Address,
+  path: string,
+  part: Part | undefined,
+  { onProgress, signal, idleTimeout, held }: TransferOptions,
+): Promise<Received> {
+  const answer = await ask(address, part, { signal, idleTimeout });
+  const { reply, version, start, total, sha256 } = answer;
+  const type = reply.headers["content-type"];
+  try {
+    await checkSpace(address, path, total - start);
+    await held.check();
+    if (version === undefined) await rm(stateOf(path), { force: true });
+    else await writeFile(stateOf(path), JSON.stringify({ version, total, sha256 } satisfies PartState));
+    const hash = await hashOf(path, sha256, start);
+    onProgress(start, total);
+    const file = await open(partOf(path), start > 0 ? "r+" : "w");
+    try {
+      let loaded = start;
+      for await (const chunk of reply.chunks()) {
+        if (loaded === 0) await checkStart(address, path, chunk, { total, type });
+        await held.check();
+        await writeFully(file, chunk, loaded);
+        hash?.update(chunk);
+        loaded += chunk.byteLength;
+        onProgress(loaded, total);
+      }
+      await file.datasync(); // a name must not outlive its bytes when the power fails
+      if (total > 0 && loaded < total) throw new Interrupted(`expected ${total} bytes, got ${loaded}`);
+      if (total > 0 && loaded > total) throw await wrong(address, path, `expected ${total} bytes, got ${loaded}`);
+      return { total, sha256, hash, type };
+    } finally {
+      await file.close();
+    }
+  } finally {
+    reply.end();
+  }
+}
+
+/** The part of an earlier attempt, if it says of which version it is. */
+async function readPart(path: string): Promise<Part | undefined> {
+  try {
+    const { version, total, sha256 } = JSON.parse(await readFile(stateOf(path), "utf8")) as Partial<PartState>;
+    const size = await sizeOf(partOf(path));
+    const sound = sha256 === undefined || typeof sha256 === "string";
+    if (typeof version === "string" && typeof total === "number" && sound && size > 0) {
+      return { version, total, sha256, size };
+    }
+  } catch {
+    // absent or unreadable: begin anew
+  }
+  return undefined;
+}
+
+interface Answer {
+  readonly reply: Reply;
+  readonly version: string | undefined;
+  /** where in the file the body begins */
+  readonly start: number;
+  readonly total: number;
+  readonly sha256: string | undefined;
+}
+
+type Limits = Pick<TransferOptions, "signal" | "idleTimeout">;
+
+/** Asks for what `part` lacks; takes the whole file where the server gives that, or has another version. */
+async function ask(address: Address, part: Part | undefined, limits: Limits): Promise<Answer> {
+  // a compressed body would make lengths and ranges those of something else
+  const headers: Record<string, string> = { "accept-encoding": "identity" };
+  if (part !== undefined) Object.assign(headers, { range: `bytes=${part.size}-`, "if-range": part.version });
+  const reply = await request(address, { headers, ...limits });
+  const version = versionOf(reply.headers);
+
+  if (part !== undefined && (reply.status === 206 || reply.status === 416)) {
+    const total = continues(reply, part, version);
+    if (total !== undefined) return { reply, version, start: part.size, total, sha256: reply.sha256 ?? part.sha256 };
+    reply.end();
+    return ask(address, undefined, limits);
+  }
+  if (reply.status !== 200) {
+    reply.end();
+    throw refused(address, reply);
+  }
+  const encoding = reply.headers["content-encoding"] ?? "identity";
+  if (encoding !== "identity") {
+    reply.end();
+    throw failure(
+      address,
+      `expected the file as it is, got it encoded (${printable(encoding)})`,
+      "Download it by hand",
+    );
+  }
+  const total = Number(reply.headers["content-length"] ?? reply.size);
+  return { reply, version, start: 0, total, sha256: reply.sha256 };
+}
+
+/** The size of the whole file, if the reply is exactly the rest of it: same version, from where the part ends to its end. */
+function continues({ status, headers }: Reply, part: Part, version: string | undefined): number | undefined {
+  const range = /^bytes (\d+)-(\d+)\/(\d+)$/.exec(headers["content-range"] ?? "");
+  if (status !== 206 || range === null || version !== part.version) return undefined;
+  const [first, last, total] = range.slice(1).map(Number);
+  const length = Number(headers["content-length"] ?? total - first);
+  const fits = first === part.size && last === total - 1 && length === total - first;
+  return fits && (part.total === 0 || total === part.total) ? total : undefined;
+}
+
+/** What If-Range may carry: a weak entity tag does not promise the same bytes. */
+function versionOf(headers: Headers): string | undefined {
+  const { etag } = headers;
+  return etag?.startsWith('"') ? etag : headers["last-modified"];
+}
+
+function refused(address: Address, reply: Reply): Error {
+  const { status, statusText, headers } = reply;
+  const busy = status === 408 || status === 429 || status >= 500;
+  const wait = retryAfter(headers["retry-after"]);
+  if (busy && wait !== undefined && wait > waitTooLong) return refusal(address, reply, wait);
+  if (busy) return new Interrupted(`expected status 200, got ${status} ${printable(statusText)}`.trimEnd(), { wait });
+  return refusal(address, reply);
+}
+
+/** The hash of the first `length` bytes of the part, to go on with; undefined where there is nothing to compare with. */
+async function hashOf(path: string, sha256: string | undefined, length = Number.POSITIVE_INFINITY) {
+  if (sha256 === undefined) return undefined;
+  const hash = createHash("sha256");
+  if (length === 0) return hash;
+  for await (const chunk of createReadStream(partOf(path), { end: length - 1 })) hash.update(chunk as Buffer);
+  return hash;
+}
+
+async function writeFully(file: FileHandle, bytes: Uint8Array, position: number): Promise<void> {
+  for (let done = 0; done < bytes.byteLength; ) {
+    done += (await file.write(bytes, done, bytes.byteLength - done, position + done)).bytesWritten;
+  }
+}
+
+/** Refuses what is no GGUF file by its first bytes, not only after an hour. */
+async function checkStart(
+  address: Address,
+  path: string,
+  chunk: Uint8Array,
+  { total, type }: Pick<Received, "total" | "type">,
+): Promise<void> {
+  try {
+    checkBeginning(chunk, total || Number.MAX_SAFE_INTEGER, "");
+  } catch (error) {
+    throw await wrong(address, path, noModel(error, "", type), error);
+  }
+}
+
+/** Whether the part, which has its full length if that is known, is what it should be. */
+async function checkContent(address: Address, part: string, { total, sha256, hash, type }: Received): Promise<void> {
+  if ((await sizeOf(part)) === 0) throw failure(address, "expected a GGUF model, got an empty body", CHECK_SOURCE);
+  const digest = hash?.digest("hex");
+  if (digest !== sha256) {
+    const problem = `expected the SHA-256 ${sha256} that the server says, got ${digest}`;
+    throw failure(address, problem, "The bytes were changed on their way, and are deleted. Try again");
+  }
+  try {
+    await readGgufFile(part);
+  } catch (error) {
+    const { code } = error as TernionError;
+    const cut = code === "GGUF_TRUNCATED" || code === "GGUF_COUNT";
+    if (total === 0 && cut) throw new Interrupted(`the body was cut: ${said(error, part)}`, { cause: error });
+    throw failure(address, noModel(error, part, type), CHECK_SOURCE, error);
+  }
+}
+
+const CHECK_SOURCE =
+  "Give the address of the file itself: a page about it, or one that asks to log in, is none (on Hugging Face, " +
+  "/resolve/ and not /blob/)";
+
+function noModel(error: unknown, path: string, type: string | undefined): string {
+  const got = type === undefined ? "" : ` of type ${printable(type)}`;
+  return `expected a GGUF model, got a body${got} that is none (${said(error, path)})`;
+}
+
+/** The message without the path that it begins with. */
+function said(error: unknown, path: string): string {
+  const { message } = error as Error;
+  return message.startsWith(`${path}: `) ? message.slice(path.length + 2) : message;
+}
+
+async function wrong(address: Address, path: string, problem: string, cause?: unknown): Promise<TernionError> {
+  await discard(path);
+  return failure(address, problem, CHECK_SOURCE, cause);
+}
+
+async function discard(path: string): Promise<void> {
+  await Promise.all([rm(partOf(path), { force: true }), rm(stateOf(path), { force: true })]);
+}
+
+/** Better before a download of an hour than at its end. */
+async function checkSpace(address: Address, path: string, needed: number): Promise<void> {
+  const disk = await statfs(dirname(path)).catch(() => undefined); // not known everywhere
+  const free = disk === undefined ? Number.POSITIVE_INFINITY : disk.bavail * disk.bsize;
+  if (needed > free) throw full(address, path, `needs ${needed} bytes more, ${free} are free`);
+}
+
+function full(address: Address, path: string, problem: string, cause?: unknown): TernionError {
+  const advice = `Free some there, or set TERNION_CACHE to a folder on another disk; what arrived is kept as ${partOf(path)}`;
+  return failure(address, `no space in ${dirname(path)}: ${problem}`, advice, cause);
+}
+
+/** Errors of the disk as ours; all others, such as those of a callback, as they are. */
+function explained(error: unknown, address: Address, path: string): unknown {
+  const { code, syscall, message } = error as NodeJS.ErrnoException;
+  if (syscall === undefined) return error;
+  if (code === "ENOSPC" || code === "EDQUOT") return full(address, path, message, error);
+  return failure(address, message, "Check the disk, then try again: it goes on from there", error);
+}
+
+function gaveUp(address: Address, error: Interrupted, failures: number): TernionError {
+  const tries = failures > 1 ? `${error.message}, in ${failures} tries` : error.message;
+  return failure(address, tries, "Check the connection and the disk, then try again: it goes on from there", error);
+}
+
+/** With chance, so that those whom one failure stopped do not all come back at once. */
+function backoff(failures: number): number {
+  return Math.min(LONGEST_WAIT, FIRST_WAIT * 2 ** (failures - 1)) * (0.5 + Math.random() / 2);
+}
+
+async function pause(milliseconds: number, signal: AbortSignal | undefined): Promise<void> {
+  await sleep(milliseconds, undefined, { signal }).catch(() => signal?.throwIfAborted());
+}
+
+function sizeOf(path: string): Promise<number> {
+  return stat(path).then(
+    ({ size }) => size,
+    () => 0,
+  );
+}
