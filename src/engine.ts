@@ -18,6 +18,7 @@ import { weightSources } from "./model/weights.js";
 import { boxModel } from "./package.js";
 import { type Placed, Scheduler } from "./scheduler.js";
 import { Session } from "./session.js";
+import { ChatTemplate } from "./text/chat.js";
 import { createTokenizer, type Tokenizer } from "./text/tokenizer.js";
 
 /** One traced intermediate: (rows, width) float32, row-major. */
@@ -43,7 +44,7 @@ export class Engine implements AsyncDisposable {
   readonly batchSize: number;
   readonly loadReport: LoadReport;
   readonly #scheduler: Scheduler;
-  readonly #metadata: ReadonlyMap<string, GgufValue>;
+  readonly #chatTemplate: ChatTemplate | undefined;
   readonly #freeSlots: number[];
   #closing: Promise<void> | undefined;
 
@@ -164,7 +165,8 @@ export class Engine implements AsyncDisposable {
     this.batchSize = limits.maxRows;
     this.loadReport = parts.loadReport;
     this.#scheduler = scheduler;
-    this.#metadata = parts.metadata;
+    const template = parts.metadata.get("tokenizer.chat_template");
+    this.#chatTemplate = typeof template === "string" ? new ChatTemplate(parts.tokenizer, template) : undefined;
     this.#freeSlots = Array.from({ length: limits.maxSessions }, (_, slot) => slot);
   }
 
@@ -186,11 +188,10 @@ export class Engine implements AsyncDisposable {
   session(): Session {
     this.#throwIfClosed();
     const slot = this.#takeSlot();
-    const template = this.#metadata.get("tokenizer.chat_template");
     return new Session({
       scheduler: this.#scheduler,
       tokenizer: this.tokenizer,
-      chatTemplate: typeof template === "string" ? template : undefined,
+      chatTemplate: this.#chatTemplate,
       vocabularySize: this.config.vocabularySize,
       contextLength: this.contextLength,
       slot,
@@ -261,6 +262,7 @@ export class Engine implements AsyncDisposable {
   /** Ends answers under way (they reject with CLOSED), threads and memory; safe to call twice. */
   close(): Promise<void> {
     this.#scheduler.stop(closed());
+    this.#chatTemplate?.close();
     this.#closing ??= this.#backend.close();
     return this.#closing;
   }

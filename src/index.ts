@@ -24,9 +24,21 @@ export { renderMarkdown } from "./report/markdown.js";
 export { measureReport, type ReportData, type ReportOptions } from "./report/measure.js";
 export type { ReportVerdict } from "./report/verdict.js";
 export type { SamplingOptions, TokenLogprob } from "./sampler.js";
-export type { ScoreOptions, Session } from "./session.js";
-export { BITNET_CHAT_TEMPLATE, type ChatMessage, type ChatOptions, renderChat } from "./text/chat.js";
-export { createTokenizer, type EncodeOptions, type Tokenizer } from "./text/tokenizer.js";
+export type { ScoreOptions, Session, SessionChatOptions } from "./session.js";
+export {
+  BITNET_CHAT_TEMPLATE,
+  type ChatMessage,
+  type ChatOptions,
+  renderChat,
+  type TemplateOptions,
+} from "./text/chat.js";
+export {
+  createTokenizer,
+  type EncodeAsyncOptions,
+  type EncodeOptions,
+  type PromptPart,
+  type Tokenizer,
+} from "./text/tokenizer.js";
 export type { Agreement, Fingerprint } from "./verify/agreement.js";
 export type { OpVerdict } from "./verify/judge.js";
 export { type Verdict, type VerifyOptions, verify } from "./verify/verify.js";

@@ -7,7 +7,13 @@ import { TernionError } from "./errors.js";
 import { type Draws, shiftContext, type Timeline } from "./generate/source.js";
 import { GENERATE_CHECKS, type GenerateOptions, generate, type Piece } from "./generate.js";
 import { type FeedRequest, Moved, type Scheduler, type Scores } from "./scheduler.js";
-import { type ChatMessage, checkMessages, encodeChat } from "./text/chat.js";
+import {
+  type ChatMessage,
+  type ChatTemplate,
+  checkMessages,
+  TEMPLATE_CHECKS,
+  type TemplateOptions,
+} from "./text/chat.js";
 import type { Tokenizer } from "./text/tokenizer.js";
 
 export interface ScoreOptions {
@@ -20,7 +26,7 @@ const SCORE_CHECKS: check.OptionChecks<ScoreOptions> = { signal: check.signal };
 export interface SessionSetup {
   readonly scheduler: Scheduler;
   readonly tokenizer: Tokenizer;
-  readonly chatTemplate: string | undefined;
+  readonly chatTemplate: ChatTemplate | undefined;
   readonly vocabularySize: number;
   /** positions of this session */
   readonly contextLength: number;
@@ -28,6 +34,10 @@ export interface SessionSetup {
   /** gives the slot back */
   onClose(): void;
 }
+
+export interface SessionChatOptions extends GenerateOptions, TemplateOptions {}
+
+const CHAT_CHECKS: check.OptionChecks<SessionChatOptions> = { ...GENERATE_CHECKS, ...TEMPLATE_CHECKS };
 
 export class Session implements AsyncDisposable {
   readonly #setup: SessionSetup;
@@ -48,18 +58,18 @@ export class Session implements AsyncDisposable {
 
   /** Continues `prompt`, text or ids. A wrong argument or option throws at the call. */
   generate(prompt: string | check.TokenIds, options: GenerateOptions = {}): AsyncGenerator<Piece, void, undefined> {
-    const own = this.#checked(options);
+    const own = this.#checked(options, GENERATE_CHECKS);
     const given = check.textOrIds(this.#setup.vocabularySize)("prompt", prompt);
     return this.#answer(() => this.#encode(given, own), own);
   }
 
   /** Answers the last of `messages`, by the chat template of the model. A wrong argument or option throws at the call. */
-  chat(messages: readonly ChatMessage[], options: GenerateOptions = {}): AsyncGenerator<Piece, void, undefined> {
-    const own = this.#checked(options);
-    checkMessages(messages);
-    return this.#answer(() => {
-      const { chatTemplate: template, tokenizer } = this.#setup;
-      if (template !== undefined) return encodeChat(tokenizer, messages, { template });
+  chat(messages: readonly ChatMessage[], options: SessionChatOptions = {}): AsyncGenerator<Piece, void, undefined> {
+    const own = this.#checked(options, CHAT_CHECKS);
+    const given = checkMessages(messages);
+    return this.#answer(async () => {
+      const { chatTemplate } = this.#setup;
+      if (chatTemplate !== undefined) return chatTemplate.encode(given, check.values(own, TEMPLATE_CHECKS));
       const message = "The model file has no chat template: expected metadata key tokenizer.chat_template. ";
       throw new TernionError("CHAT_TEMPLATE", `${message}Use generate() with a prompt of your own form.`);
     }, own);
@@ -98,11 +108,14 @@ export class Session implements AsyncDisposable {
     return this.close();
   }
 
-  async *#answer(encode: () => readonly number[], options: GenerateOptions): AsyncGenerator<Piece, void, undefined> {
+  async *#answer(
+    encode: () => Promise<readonly number[]>,
+    options: GenerateOptions,
+  ): AsyncGenerator<Piece, void, undefined> {
     this.#enter();
     try {
       options.signal?.throwIfAborted();
-      const ids = encode();
+      const ids = await encode();
       const keepTokens = options.keepTokens ?? this.#beginning(ids);
       const fitting = this.#fit(ids, { ...options, keepTokens });
       yield* generate(this.#timeline, this.#setup.tokenizer, fitting, { ...options, keepTokens });
@@ -111,8 +124,8 @@ export class Session implements AsyncDisposable {
     }
   }
 
-  #checked(options: GenerateOptions): GenerateOptions {
-    const own = check.options(options, GENERATE_CHECKS);
+  #checked<T extends GenerateOptions>(options: T, checks: check.OptionChecks<T>): T {
+    const own = check.options(options, checks);
     const { keepTokens } = own;
     if (keepTokens !== undefined) check.integer(0, this.#mostKept)("keepTokens", keepTokens);
     return own;
@@ -123,8 +136,11 @@ export class Session implements AsyncDisposable {
     return Math.max(0, this.#setup.contextLength - 2);
   }
 
-  #encode(prompt: string | readonly number[], { parseSpecial = false }: GenerateOptions): readonly number[] {
-    return typeof prompt === "string" ? this.#setup.tokenizer.encode(prompt, { parseSpecial }) : prompt;
+  async #encode(
+    prompt: string | readonly number[],
+    { parseSpecial = false, signal }: GenerateOptions,
+  ): Promise<readonly number[]> {
+    return typeof prompt === "string" ? this.#setup.tokenizer.encodeAsync(prompt, { parseSpecial, signal }) : prompt;
   }
 
   /**

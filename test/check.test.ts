@@ -99,7 +99,11 @@ const MISTAKES: readonly Mistake[] = [
   ],
   ["ignoreEnd", () => generate({ ignoreEnd: 1 }), "TypeError: ignoreEnd: expected true or false, got number 1"],
   ["no messages", () => chat({}, null), "TypeError: messages: expected an array, got null"],
-  ["message", () => chat({}, [{ role: "user" }]), "TypeError: messages[0].content: expected a string, got undefined"],
+  [
+    "message",
+    () => chat({}, [{ role: "user" }]),
+    "TypeError: messages[0].content: expected a string, an array of parts or null, got undefined",
+  ],
   ["chat null", () => chat(null), "TypeError: options: expected an object, got null"],
   ["score", () => session.score(5 as Anything), `TypeError: ids: ${IDS} number 5`],
   ["score null", () => session.score([1], null as Anything), "TypeError: options: expected an object, got null"],
@@ -239,8 +243,8 @@ describe("names of options", () => {
       () => engine.tokenizer.encode("x", { add_special_tokens: true } as Anything),
       /did you mean addBos\?/,
     );
-    assert.throws(
-      () => render({ template: BITNET_CHAT_TEMPLATE, bos: "x" }),
+    await assert.rejects(
+      render({ template: BITNET_CHAT_TEMPLATE, bos: "x" }),
       /did you mean bosToken\?|expected one of/,
     );
   });

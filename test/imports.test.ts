@@ -109,7 +109,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   hub: ["gguf", "check", "errors"],
   package: ["check", "errors"],
   model: ["gguf", "backend", "text", "check", "errors"],
-  text: ["gguf", "check", "errors"],
+  text: ["gguf", "package", "check", "errors"],
   sampler: ["backend", "check", "errors"],
   gguf: ["files", "check", "errors"],
   cpu: ["backend", "package", "check", "errors"],

@@ -1,141 +1,183 @@
 /**
- * Messages → a prompt, by the Jinja template of the model file. A template may write special tokens; what people wrote
- * may not: in `encodeChat` no special token begins inside a role or a content, whatever its text.
+ * Messages → a prompt, by the Jinja template of the model file. The template runs in a process of its own, with bounds of
+ * time and memory. It may write special tokens; what people wrote may not: in `ChatTemplate.encode` no special token comes
+ * of the text of a message, whatever the template does with it.
  */
-import { Template } from "@huggingface/jinja";
 import * as check from "../check.js";
-import { TernionError } from "../errors.js";
+import { printable, quote, TernionError } from "../errors.js";
+import { builtInOf } from "./built-in.js";
+import { type ChatMessage, checkMessages, checkVariables, type DataObject } from "./messages.js";
+import { Provenance } from "./provenance.js";
+import { type TemplateAnswer, type TemplateFailure, type TemplateJob, TemplateProcess } from "./template-process.js";
 import type { Tokenizer } from "./tokenizer.js";
 
-export interface ChatMessage {
-  /** "system", "user", "assistant", or what else the template knows */
-  readonly role: string;
-  readonly content: string;
+export { BITNET_CHAT_TEMPLATE } from "./built-in.js";
+export { type ChatMessage, checkMessages } from "./messages.js";
+
+export interface TemplateOptions {
+  /** what the template gets beside the messages: tools, documents, enable_thinking, ... */
+  readonly templateVariables?: Readonly<Record<string, unknown>> | undefined;
+  /** most time for rendering; default 5000 */
+  readonly templateTimeoutMs?: number | undefined;
+  /** end with the opening of the assistant's turn; default true */
+  readonly addGenerationPrompt?: boolean | undefined;
+  readonly signal?: AbortSignal | undefined;
 }
 
-export interface ChatOptions {
+export interface ChatOptions extends TemplateOptions {
   /** Jinja source */
   readonly template: string;
   /** text of `bos_token` in the template; default "" */
   readonly bosToken?: string | undefined;
   /** text of `eos_token` in the template; default "" */
   readonly eosToken?: string | undefined;
-  /** end with the opening of the assistant's turn; default true */
-  readonly addGenerationPrompt?: boolean | undefined;
 }
 
-/**
- * The template that bitnet-b1.58-2B-4T was trained with, as its model card has it: BOS, `Role: content<|eot_id|>` for
- * every turn, then `Assistant: `.
- */
-export const BITNET_CHAT_TEMPLATE =
-  "{% for message in messages %}" +
-  "{% set content = message['role'] | capitalize + ': ' + message['content'] | trim + '<|eot_id|>' %}" +
-  "{% if loop.index0 == 0 %}{% set content = bos_token + content %}{% endif %}" +
-  "{{ content }}{% endfor %}" +
-  "{% if add_generation_prompt %}{{ 'Assistant: ' }}{% endif %}";
-
-const CHAT_CHECKS: check.OptionChecks<ChatOptions> = {
+export const TEMPLATE_CHECKS: check.OptionChecks<TemplateOptions> = {
+  templateVariables: checkVariables,
+  templateTimeoutMs: check.number(1, 2 ** 31 - 1),
+  addGenerationPrompt: check.boolean,
+  signal: check.signal,
+};
+const RENDER_CHECKS: check.OptionChecks<ChatOptions> = {
+  ...TEMPLATE_CHECKS,
   template: check.string,
   bosToken: check.string,
   eosToken: check.string,
-  addGenerationPrompt: check.boolean,
 };
 
-/** The prompt as text. To feed a model use `encodeChat`: this text no longer tells the template's words from the users'. */
-export function renderChat(messages: readonly ChatMessage[], options: ChatOptions): string {
-  const { template: source } = check.options(options, CHAT_CHECKS);
-  checkMessages(messages);
-  const template = compile(check.string("template", source));
-  try {
-    return template.render({
-      messages: messages.map(({ role, content }) => ({ role, content })),
-      bos_token: options.bosToken ?? "",
-      eos_token: options.eosToken ?? "",
-      add_generation_prompt: options.addGenerationPrompt ?? true,
-    });
-  } catch (cause) {
-    // raise_exception() of the template ends here too: it names roles or an order that the model does not know
-    const message = `chat template: expected it to accept ${messages.length} messages, got "${reason(cause)}". `;
-    const roles = `Check the order of the roles (${messages.map(({ role }) => role).join(", ")}).`;
-    throw new TernionError("CHAT_TEMPLATE", message + roles, { cause });
+const TIMEOUT_MS = 5000;
+const MOST_TEMPLATE_CHARACTERS = 1 << 20;
+
+/** of `renderChat` */
+const shared = new TemplateProcess();
+
+/** The prompt as text, which no longer tells the template's words from the users': to look at, not to feed a model. */
+export async function renderChat(messages: readonly ChatMessage[], options: ChatOptions): Promise<string> {
+  const { bosToken = "", eosToken = "" } = check.options(options, RENDER_CHECKS);
+  const template = check.string("template", options.template);
+  const data = dataOf(messages, options);
+  const renderer = new Renderer(shared, template, options);
+  return renderer.render({ ...data, bos_token: bosToken, eos_token: eosToken }, await renderer.literals());
+}
+
+/** The chat template of a model and its tokenizer. */
+export class ChatTemplate {
+  readonly #tokenizer: Tokenizer;
+  readonly #source: string;
+  readonly #provenance: Provenance;
+  readonly #process: TemplateProcess;
+  /** the template's; told by the process once */
+  #literals: readonly string[] | undefined;
+
+  /** `process` ends with this. */
+  constructor(tokenizer: Tokenizer, source: string, process = new TemplateProcess()) {
+    this.#process = process;
+    this.#tokenizer = tokenizer;
+    this.#source = source;
+    this.#provenance = new Provenance(tokenizer);
+  }
+
+  /**
+   * The prompt as ids: those of `encode(await renderChat(...), { parseSpecial: true })` where no message has the text of
+   * a special token. Where one does, it stays plain characters. BOS comes first if the vocabulary asks for it, once.
+   */
+  async encode(messages: readonly ChatMessage[], options: TemplateOptions = {}): Promise<number[]> {
+    const data = dataOf(messages, check.options(options, TEMPLATE_CHECKS));
+    const renderer = new Renderer(this.#process, this.#source, options);
+    this.#literals ??= await renderer.literals();
+    const marked = this.#provenance.begin(this.#literals, data);
+    const { bos, eos } = this.#tokenizer;
+    const tokens = {
+      bos_token: bos === undefined ? "" : marked.variable(this.#tokenizer.piece(bos)),
+      eos_token: eos === undefined ? "" : marked.variable(this.#tokenizer.piece(eos)),
+    };
+    const render = (variables: DataObject) => renderer.render({ ...variables, ...tokens }, marked.literals);
+    const text = await render(data);
+    const twins = marked.mayBeComposed(text) ? marked.twins() : undefined;
+    // a template may fail over twins, as one that looks for a word
+    const ofTwins = twins && (await render(twins).catch(() => options.signal?.throwIfAborted()));
+    return this.#tokenizer.encodeAsync(marked.parts(text, ofTwins ?? undefined), { signal: options.signal });
+  }
+
+  close(): void {
+    this.#process.close();
   }
 }
 
-/**
- * The prompt as ids: those of `encode(renderChat(...), { parseSpecial: true })` where no message has the text of a
- * special token. Where one does, it stays plain characters. BOS comes first if the vocabulary asks for it, once.
- */
-export function encodeChat(
-  tokenizer: Tokenizer,
-  messages: readonly ChatMessage[],
-  options: Pick<ChatOptions, "template" | "addGenerationPrompt">,
-): number[] {
-  checkMessages(messages);
-  const { bos, eos } = tokenizer;
-  const mark = unusedCharacter([options.template, ...messages.flatMap(({ role, content }) => [role, content])]);
-  const marked = messages.map(({ role, content }) => ({
-    role: markSpecial(role, tokenizer.specialPieces, mark),
-    content: markSpecial(content, tokenizer.specialPieces, mark),
-  }));
-  const rendered = renderChat(marked, {
-    ...options,
-    bosToken: bos === undefined ? "" : tokenizer.piece(bos),
-    eosToken: eos === undefined ? "" : tokenizer.piece(eos),
-  });
-  return tokenizer.encode(rendered, { parseSpecial: true, literalMark: mark });
+/** What the template gets, but for its special tokens. */
+function dataOf(messages: readonly ChatMessage[], options: TemplateOptions): DataObject {
+  return {
+    ...checkVariables("templateVariables", options.templateVariables ?? {}),
+    add_generation_prompt: options.addGenerationPrompt ?? true,
+    messages: checkMessages(messages),
+  };
 }
 
-/**
- * `text` with `mark` before each place where a special token begins, or could begin if the template went on with the
- * rest of it. A special token that the template begins (`<|` + role + `|>`) is its own, and stays possible. Ordinary
- * text is not touched, so that a template which looks into a content sees what was written.
- */
-function markSpecial(text: string, pieces: readonly string[], mark: string): string {
-  const begins = (rest: string) => pieces.some((piece) => rest.startsWith(piece) || piece.startsWith(rest));
-  const longest = Math.max(0, ...pieces.map((piece) => piece.length));
-  const firsts = new Set(pieces.map((piece) => piece[0]));
-  let marked = "";
-  let done = 0;
-  for (let i = 0; i < text.length; i++) {
-    // the template may trim what follows the last word
-    if (!firsts.has(text[i]) || !begins(text.slice(i, i + longest).trimEnd())) continue;
-    marked += text.slice(done, i) + mark;
-    done = i;
+class Renderer {
+  readonly #process: TemplateProcess;
+  readonly #template: string;
+  readonly #signal: AbortSignal | undefined;
+  readonly #timeoutMs: number;
+
+  constructor(process: TemplateProcess, template: string, { signal, templateTimeoutMs = TIMEOUT_MS }: TemplateOptions) {
+    if (template.length > MOST_TEMPLATE_CHARACTERS) {
+      const message = `expected at most ${MOST_TEMPLATE_CHARACTERS} characters, got ${template.length}`;
+      throw failure(`${message}.`);
+    }
+    this.#process = process;
+    this.#template = template;
+    this.#signal = signal;
+    this.#timeoutMs = templateTimeoutMs;
   }
-  return marked + text.slice(done);
-}
 
-/** A character for private use that is in none of the texts. */
-function unusedCharacter(texts: readonly string[]): string {
-  for (let code = 0xe000; code < 0xf900; code++) {
-    const character = String.fromCharCode(code);
-    if (!texts.some((text) => text.includes(character))) return character;
+  async literals(): Promise<readonly string[]> {
+    const known = builtInOf(this.#template);
+    if (known !== undefined) return known.literals;
+    const answer = await this.#run({});
+    return "literals" in answer ? answer.literals : this.#refuse(answer, {});
   }
-  throw new TernionError(
-    "CHAT_TEMPLATE",
-    "messages: expected one unused character of U+E000 to U+F8FF, got all of them in use. Remove one from the messages.",
-  );
-}
 
-function compile(source: string): Template {
-  try {
-    return new Template(source);
-  } catch (cause) {
-    const message = `chat template: expected Jinja, got "${reason(cause)}" from ${JSON.stringify(source.slice(0, 80))}. `;
-    throw new TernionError("CHAT_TEMPLATE", `${message}Give a template of your own.`, { cause });
+  async render(variables: DataObject, literals: readonly string[]): Promise<string> {
+    const known = builtInOf(this.#template);
+    if (known !== undefined) return known.render(variables, literals);
+    const answer = await this.#run({ render: { variables, literals } });
+    return "text" in answer ? answer.text : this.#refuse(answer, variables);
   }
-}
 
-export function checkMessages(messages: readonly ChatMessage[]): void {
-  if (!Array.isArray(messages)) throw check.wrongType("messages", "an array", messages);
-  for (const [i, message] of messages.entries()) {
-    for (const field of ["role", "content"] as const) {
-      check.string(`messages[${i}].${field}`, message?.[field]);
+  #run(job: Pick<TemplateJob, "render">): Promise<TemplateAnswer> {
+    return this.#process.run({ ...job, template: this.#template, timeoutMs: this.#timeoutMs }, this.#signal);
+  }
+
+  #refuse(answer: TemplateAnswer, variables: DataObject): never {
+    const { failed, message, construct = "" } = answer as TemplateFailure;
+    const at = construct === "" ? "" : ` at ${quote(construct)}`;
+    const shown = quote(message, 200);
+    switch (failed) {
+      case "syntax":
+        throw failure(`expected Jinja, got ${shown}${at || ` from ${quote(this.#template)}`}.`);
+      case "render":
+        throw failure(`was not understood${at}: ${shown}.`);
+      case "size":
+        throw failure(`expected a prompt that a model can read, got ${message}.`);
+      case "raised":
+        throw failure(`it refuses these messages: ${shown}.`, raisedAdvice(message, variables));
+      default:
+        failed satisfies never;
+        throw failure(shown);
     }
   }
 }
 
-function reason(cause: unknown): string {
-  return cause instanceof Error ? cause.message : String(cause);
+function raisedAdvice(message: string, { messages }: DataObject): string {
+  const roles = (messages as readonly DataObject[]).map(({ role }) => String(role)).join(", ");
+  return /role|alternat|order|first|last/i.test(message)
+    ? `Check the order of the roles (${printable(roles)}).`
+    : "Give messages as it asks for them.";
+}
+
+const ADVICE = "Use another template, or generate() with a prompt of your own form.";
+
+function failure(problem: string, advice = ADVICE): TernionError {
+  return new TernionError("CHAT_TEMPLATE", `chat template: ${problem} ${advice}`);
 }

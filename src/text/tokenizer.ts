@@ -1,13 +1,14 @@
 /**
- * Text ↔ token ids. Owns what is a special token and what is plain text; merging is done by `@huggingface/tokenizers`,
- * fed with the arrays of the GGUF. Special tokens in a text are plain characters unless the caller asks otherwise.
+ * Text ↔ token ids. Owns what is a special token and what is plain text; what becomes of the
+ * latter is the business of `plain.ts`. Special tokens in a text are plain characters unless the caller asks otherwise.
  * `decode(encode(text))` is `text` for every well-formed string.
  */
-import { Tokenizer as HuggingFaceTokenizer } from "@huggingface/tokenizers";
 import * as check from "../check.js";
 import { TernionError } from "../errors.js";
 import type { GgufValue } from "../gguf/gguf.js";
 import { bytesOfPiece } from "./byte-alphabet.js";
+import { PlainText } from "./plain.js";
+import { WordFinder } from "./special.js";
 import { readVocabulary, type Vocabulary } from "./vocabulary.js";
 
 export interface EncodeOptions {
@@ -15,11 +16,13 @@ export interface EncodeOptions {
   readonly addBos?: boolean | undefined;
   /** special tokens in the text become their ids; default false: they are plain characters */
   readonly parseSpecial?: boolean | undefined;
-  /**
-   * With `parseSpecial`: one UTF-16 unit that occurs nowhere in the real text. A special token right behind it is plain
-   * characters; the mark itself is left out. It is how a rendered chat keeps what users wrote from being special.
-   */
-  readonly literalMark?: string | undefined;
+}
+
+/** Text, and ids that stand for themselves: how a rendered chat tells its special tokens from what users wrote. */
+export type PromptPart = string | number;
+
+export interface EncodeAsyncOptions extends EncodeOptions {
+  readonly signal?: AbortSignal | undefined;
 }
 
 export interface DecodeOptions {
@@ -35,7 +38,9 @@ export interface Tokenizer {
   readonly addBos: boolean;
   /** ids that end a turn or a text: eos and eot */
   readonly stopIds: ReadonlySet<number>;
-  encode(text: string, options?: EncodeOptions): number[];
+  encode(text: string | readonly PromptPart[], options?: EncodeOptions): number[];
+  /** The same in slices of some 10 ms, between which others have their turn; for texts of any length. */
+  encodeAsync(text: string | readonly PromptPart[], options?: EncodeAsyncOptions): Promise<number[]>;
   /** Bytes that are no UTF-8 become U+FFFD. */
   decode(ids: readonly number[], options?: DecodeOptions): string;
   /** What one token stands for; may be part of a character. A special token gives its text. */
@@ -48,23 +53,17 @@ export interface Tokenizer {
   readonly specialPieces: readonly string[];
 }
 
-const ENCODE_CHECKS: check.OptionChecks<EncodeOptions> = {
-  addBos: check.boolean,
-  parseSpecial: check.boolean,
-  literalMark: check.string,
-};
-
+const ENCODE_CHECKS: check.OptionChecks<EncodeOptions> = { addBos: check.boolean, parseSpecial: check.boolean };
+const ASYNC_CHECKS: check.OptionChecks<EncodeAsyncOptions> = { ...ENCODE_CHECKS, signal: check.signal };
 const DECODE_CHECKS: check.OptionChecks<DecodeOptions> = { skipSpecial: check.boolean };
 
-/** Takes 0.6 s for the 128,256 tokens and 280,147 merges of Llama 3. */
+/** Takes 0.3 s for the 128,256 tokens and 280,147 merges of Llama 3. */
 export function createTokenizer(metadata: ReadonlyMap<string, GgufValue>): Tokenizer {
   if (typeof metadata?.get !== "function") throw check.wrongType("metadata", "a Map as readGguf gives it", metadata);
   return new BytePairTokenizer(readVocabulary(metadata));
 }
 
-const LLAMA3_SPLIT =
-  "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*" +
-  "|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
+const SLICE_MS = 10;
 
 class BytePairTokenizer implements Tokenizer {
   readonly size: number;
@@ -75,10 +74,10 @@ class BytePairTokenizer implements Tokenizer {
   readonly specialPieces: readonly string[];
   readonly #vocabulary: Vocabulary;
   readonly #special: ReadonlySet<number>;
-  readonly #model: HuggingFaceTokenizer;
-  /** added words, and with `#allPattern` special tokens too; undefined where there are none */
-  readonly #addedPattern: RegExp | undefined;
-  readonly #allPattern: RegExp | undefined;
+  readonly #plain: PlainText;
+  /** of added words, and of them and special tokens */
+  readonly #added: WordFinder;
+  readonly #all: WordFinder;
 
   constructor(vocabulary: Vocabulary) {
     this.#vocabulary = vocabulary;
@@ -90,24 +89,63 @@ class BytePairTokenizer implements Tokenizer {
     const added = Array.from(vocabulary.added, (id) => vocabulary.pieces[id] as string);
     this.specialPieces = [...vocabulary.specialIds.keys()];
     this.#special = new Set(vocabulary.specialIds.values());
-    this.#addedPattern = anyOf(added);
-    this.#allPattern = anyOf([...added, ...this.specialPieces]);
-    this.#model = buildModel(vocabulary);
+    this.#added = new WordFinder(added);
+    this.#all = new WordFinder([...added, ...this.specialPieces]);
+    this.#plain = new PlainText(vocabulary);
   }
 
-  encode(text: string, options: EncodeOptions = {}): number[] {
-    check.string("text", text);
-    const { addBos = this.addBos, parseSpecial = false, literalMark } = check.options(options, ENCODE_CHECKS);
-    const ids: number[] = [];
-    const pattern = parseSpecial ? this.#allPattern : this.#addedPattern;
-    let start = 0;
-    for (const { index, id, length } of this.#matches(text, pattern, literalMark)) {
-      this.#encodePlain(text.slice(start, index), literalMark, ids);
-      ids.push(id);
-      start = index + length;
+  encode(text: string | readonly PromptPart[], options: EncodeOptions = {}): number[] {
+    const steps = this.#encode(this.#parts(text), check.options(options, ENCODE_CHECKS));
+    for (;;) {
+      const { done, value } = steps.next();
+      if (done) return value;
     }
-    this.#encodePlain(text.slice(start), literalMark, ids);
-    return addBos ? this.#withBos(ids) : ids;
+  }
+
+  async encodeAsync(text: string | readonly PromptPart[], options: EncodeAsyncOptions = {}): Promise<number[]> {
+    const { signal, ...own } = check.options(options, ASYNC_CHECKS);
+    const steps = this.#encode(this.#parts(text), own);
+    for (let since = performance.now(); ; ) {
+      signal?.throwIfAborted();
+      const { done, value } = steps.next();
+      if (done) return value;
+      if (performance.now() - since < SLICE_MS) continue;
+      await new Promise((resolve) => setImmediate(resolve));
+      since = performance.now();
+    }
+  }
+
+  #parts(text: string | readonly PromptPart[]): readonly PromptPart[] {
+    if (!Array.isArray(text)) return [check.string("text", text)];
+    for (const [i, part] of text.entries()) {
+      if (typeof part === "number") this.piece(part);
+      else check.string(`text[${i}]`, part);
+    }
+    return text;
+  }
+
+  *#encode(
+    parts: readonly PromptPart[],
+    { addBos = this.addBos, parseSpecial = false }: EncodeOptions,
+  ): Generator<void, number[], undefined> {
+    const ids = addBos ? [this.#begin()] : [];
+    const finder = parseSpecial ? this.#all : this.#added;
+    for (const part of parts) {
+      if (typeof part === "number") ids.push(part);
+      else yield* this.#encodeText(part, finder, ids);
+    }
+    if (addBos && ids[1] === this.bos) ids.shift();
+    return ids;
+  }
+
+  *#encodeText(text: string, finder: WordFinder, ids: number[]): Generator<void, void, undefined> {
+    let start = 0;
+    for (let found = finder.next(text, 0); found !== undefined; found = finder.next(text, start)) {
+      yield* this.#plain.encode(text.slice(start, found.index), ids);
+      ids.push(this.idOf(found.word) as number);
+      start = found.index + found.word.length;
+    }
+    yield* this.#plain.encode(text.slice(start), ids);
   }
 
   decode(ids: readonly number[], options: DecodeOptions = {}): string {
@@ -144,64 +182,11 @@ class BytePairTokenizer implements Tokenizer {
     return this.#special.has(id);
   }
 
-  /** Where `text` has tokens that are never merged, left to right, the longest first. */
-  *#matches(text: string, pattern: RegExp | undefined, mark: string | undefined) {
-    if (pattern === undefined) return;
-    const search = new RegExp(pattern);
-    for (let match = search.exec(text); match !== null; match = search.exec(text)) {
-      const [piece] = match;
-      const id = this.idOf(piece) as number;
-      if (mark !== undefined && text[match.index - 1] === mark && this.isSpecial(id))
-        search.lastIndex = match.index + 1;
-      else yield { index: match.index, id, length: piece.length };
-    }
+  #begin(): number {
+    if (this.bos !== undefined) return this.bos;
+    throw new TernionError(
+      "TOKENIZER",
+      "addBos: expected a vocabulary with tokenizer.ggml.bos_token_id, got one without. Encode with addBos: false.",
+    );
   }
-
-  #encodePlain(text: string, mark: string | undefined, ids: number[]): void {
-    const plain = mark === undefined ? text : text.replaceAll(mark, "");
-    if (plain === "") return;
-    for (const id of this.#model.encode(plain).ids) ids.push(id);
-  }
-
-  #withBos(ids: number[]): number[] {
-    if (this.bos === undefined) {
-      throw new TernionError(
-        "TOKENIZER",
-        "addBos: expected a vocabulary with tokenizer.ggml.bos_token_id, got one without. Encode with addBos: false.",
-      );
-    }
-    return ids[0] === this.bos ? ids : [this.bos, ...ids];
-  }
-}
-
-/** A pattern for any of the pieces, the longest first. */
-function anyOf(pieces: readonly string[]): RegExp | undefined {
-  const present = pieces.filter((piece) => piece !== "").sort((a, b) => b.length - a.length);
-  const escaped = present.map((piece) => piece.replace(/[\\^$.*+?()[\]{}|/]/g, "\\$&"));
-  return escaped.length === 0 ? undefined : new RegExp(escaped.join("|"), "g");
-}
-
-/**
- * The package's tokenizer without special tokens: it always splits at those it knows, and takes a whole pre-token that
- * is in the vocabulary as it is, so one that it knew could be written by anybody.
- */
-function buildModel({ plainIds, merges }: Vocabulary): HuggingFaceTokenizer {
-  const pretokenizers = [
-    { type: "Split", pattern: { Regex: LLAMA3_SPLIT }, behavior: "Isolated", invert: false },
-    { type: "ByteLevel", add_prefix_space: false, use_regex: false },
-  ];
-  const tokenizer = new HuggingFaceTokenizer(
-    {
-      added_tokens: [],
-      normalizer: null,
-      pre_tokenizer: { type: "Sequence", pretokenizers },
-      model: { type: "BPE", vocab: {}, merges, ignore_merges: true },
-      post_processor: null,
-      decoder: null,
-    },
-    {},
-  );
-  // handed over as a Map: going through `vocab`, an object with 128,000 keys, takes 0.3 s longer
-  (tokenizer.model as { tokens_to_ids: Map<string, number> }).tokens_to_ids = plainIds;
-  return tokenizer;
 }

@@ -78,13 +78,9 @@ describe("a small vocabulary", () => {
     assert.deepEqual(pieces(plain("a<tool>b")), ["a", "<tool>", "b"], "an added word is not special");
   });
 
-  it("leaves a marked special token plain and drops the mark", () => {
-    const ids = tokenizer.encode("hel#lo#<|eot_id|><|eot_id|>", {
-      addBos: false,
-      parseSpecial: true,
-      literalMark: "#",
-    });
-    assert.deepEqual(ids, [...plain("hello<|eot_id|>"), id("<|eot_id|>")]);
+  it("takes ids among the text as they are", () => {
+    const ids = tokenizer.encode(["hello<|eot_id|>", id("<|eot_id|>"), "hel", "lo"], { addBos: false });
+    assert.deepEqual(ids, [...plain("hello<|eot_id|>"), id("<|eot_id|>"), ...plain("hel"), ...plain("lo")]);
   });
 
   it("writes BOS once", () => {

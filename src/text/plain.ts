@@ -1,0 +1,97 @@
+/**
+ * Plain text → ids: Llama 3's split into words, and byte-pair merging within each. Knows no special tokens. Time is in
+ * proportion to the text (n log n within a word), and is given in slices, so that a long text need not block a thread.
+ *
+ * Our own since `@huggingface/tokenizers` took 8 s for a megabyte of one letter, 23 s for one of Chinese without spaces and
+ * 1 s for prose, where this takes 0.4, 0.3 and 0.1 s; the tests compare the two.
+ */
+import { BYTE_CHARACTERS } from "./byte-alphabet.js";
+import { Merges, SHORT, Word } from "./merges.js";
+import type { Vocabulary } from "./vocabulary.js";
+
+const SPLIT =
+  /'(?:[sS]|[tT]|[rR][eE]|[vV][eE]|[mM]|[lL][lL]|[dD])|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+/gu;
+
+/** Characters, or merges of a long word, between two chances to do something else: a few milliseconds. */
+const SLICE = 1 << 14;
+
+/** Words that are remembered, of at most so many characters: most words of a text are in it again. */
+const REMEMBERED = 1 << 14;
+const REMEMBERED_LENGTH = 64;
+
+const encoder = new TextEncoder();
+
+export class PlainText {
+  readonly #ids: ReadonlyMap<string, number>;
+  readonly #merges: Merges;
+  /** id of each byte */
+  readonly #bytes: Int32Array;
+  /** bytes of the longest token, or more */
+  readonly #longest: number;
+  readonly #remembered = new Map<string, readonly number[]>();
+
+  constructor({ plainIds, merges }: Pick<Vocabulary, "plainIds" | "merges">) {
+    this.#ids = plainIds;
+    this.#merges = new Merges(merges);
+    let longest = 0;
+    for (const { length } of plainIds.keys()) longest = Math.max(longest, length);
+    this.#longest = longest;
+    this.#bytes = Int32Array.from(BYTE_CHARACTERS, (character) => plainIds.get(character) as number);
+  }
+
+  /** Appends the tokens of `text` to `ids`; yields between slices. */
+  *encode(text: string, ids: number[]): Generator<void, void, undefined> {
+    for (let at = 0; at < text.length; ) {
+      const end = Math.min(at + SLICE, text.length);
+      while (at < end) {
+        SPLIT.lastIndex = at;
+        const [word] = SPLIT.exec(text) as RegExpExecArray;
+        at += word.length;
+        if (word.length <= SHORT / 4) this.#short(word, ids);
+        else yield* this.#long(word, ids);
+      }
+      yield;
+    }
+  }
+
+  #short(word: string, ids: number[]): void {
+    let tokens = this.#remembered.get(word);
+    if (tokens === undefined) {
+      tokens = this.#tokensOf(word);
+      if (this.#remembered.size === REMEMBERED) this.#remembered.clear();
+      if (word.length <= REMEMBERED_LENGTH) this.#remembered.set(word, tokens);
+    }
+    for (const id of tokens) ids.push(id);
+  }
+
+  #tokensOf(text: string): number[] {
+    const bytes = encoder.encode(text);
+    const whole = this.#whole(bytes);
+    if (whole !== undefined) return [whole];
+    const word = new Word(this.#merges, bytes, this.#bytes);
+    const tokens: number[] = [];
+    word.merge(Number.POSITIVE_INFINITY);
+    word.collect(tokens);
+    return tokens;
+  }
+
+  *#long(text: string, ids: number[]): Generator<void, void, undefined> {
+    const bytes = encoder.encode(text);
+    const whole = this.#whole(bytes);
+    if (whole !== undefined) {
+      ids.push(whole);
+      return;
+    }
+    const word = new Word(this.#merges, bytes, this.#bytes);
+    while (!word.merge(SLICE)) yield;
+    word.collect(ids);
+  }
+
+  /** The token of a whole word, whatever the merges would make of it. */
+  #whole(bytes: Uint8Array): number | undefined {
+    if (bytes.length > this.#longest) return undefined;
+    let spelling = "";
+    for (const byte of bytes) spelling += BYTE_CHARACTERS[byte];
+    return this.#ids.get(spelling);
+  }
+}
