@@ -5,9 +5,9 @@
  * for the one that downloads it.
  */
 import { mkdir } from "node:fs/promises";
-import { homedir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { cacheDirectory } from "../cache.js";
 import * as check from "../check.js";
 import { printable, TernionError } from "../errors.js";
 import { type GgufHead, readGgufFile } from "../gguf/gguf.js";
@@ -61,11 +61,6 @@ export async function download(pathOrUrl: string | URL, given: DownloadOptions =
   );
 }
 
-function defaultCacheDirectory(): string {
-  const { TERNION_CACHE, XDG_CACHE_HOME } = process.env;
-  return TERNION_CACHE || join(XDG_CACHE_HOME || join(homedir(), ".cache"), "ternion");
-}
-
 /** The whole model that `given` is all or a part of. */
 async function pull(given: Address, options: DownloadOptions): Promise<string> {
   options.signal?.throwIfAborted();
@@ -109,7 +104,7 @@ async function sizeOf(address: Address, { signal, idleTimeout = IDLE_TIMEOUT }: 
 }
 
 const pathOf = (address: Address, { cacheDirectory }: DownloadOptions) =>
-  join(cacheDirectory ?? defaultCacheDirectory(), cacheName(address));
+  join(cacheDirectory ?? cacheDirectory(), cacheName(address));
 
 /** The head of the one file at `address`, which is in the cache then. */
 async function cached(address: Address, options: DownloadOptions): Promise<GgufHead> {
