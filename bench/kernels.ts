@@ -6,8 +6,9 @@
  */
 import { parseArgs } from "node:util";
 import { Bench } from "tinybench";
+import { chooseKernels } from "../src/backend/cpu/choose.js";
 import { DOT_FORMS } from "../src/backend/cpu/forms.js";
-import { chooseKernels, instantiate } from "../src/backend/cpu/kernels.js";
+import { instantiate } from "../src/backend/cpu/kernels.js";
 import { ENGINE, resultName } from "./engine.js";
 import { attendChunk, attendChunk16 } from "./kernels/attention.js";
 import { type CaseMaker, type KernelCase, Space } from "./kernels/case.js";

@@ -5,7 +5,7 @@ import type { DotForm, Trial } from "../backend/cpu/forms.js";
 export interface CpuFindings {
   /** 128-bit SIMD, which the backend needs */
   readonly simd: boolean;
-  /** relaxed SIMD, after the flag was set that Node.js 20 hides it behind */
+  /** relaxed SIMD; in Node.js 20 behind a flag, which holds here */
   readonly relaxedSimd: boolean;
   /** SharedArrayBuffer and WebAssembly threads, which the backend needs */
   readonly sharedMemory: boolean;
@@ -23,11 +23,12 @@ export interface CpuQuestion {
 
 export async function examineCpu({ kernel: form, revectorize }: CpuQuestion): Promise<CpuFindings> {
   const found = { simd: await simd(), sharedMemory: typeof SharedArrayBuffer === "function" && (await threads()) };
-  const { chooseKernels } = await import("../backend/cpu/kernels.js");
+  const { chooseKernels } = await import("../backend/cpu/choose.js");
   try {
-    const { description, dot, trials } = await chooseKernels({ form, revectorize });
-    const relaxed = await relaxedSimd(); // asked last: choosing sets the flag
-    const reason = form === undefined ? reasonOf(dot, trials, relaxed) : "asked for, and its sums are exact";
+    const { description, dot, trials, refused } = await chooseKernels({ form, revectorize });
+    const relaxed = trials.some((each) => each.dot !== "ternaryDotBaseline") || (await relaxedSimd());
+    const chosen = form === undefined ? reasonOf(dot, trials, relaxed) : "asked for, and its sums are exact";
+    const reason = [chosen, ...(refused === undefined ? [] : [refused])].join("; ");
     return { ...found, relaxedSimd: relaxed, kernel: description, reason, trials };
   } catch (error) {
     return { ...found, relaxedSimd: await relaxedSimd(), reason: (error as Error).message, trials: [] };
@@ -38,7 +39,7 @@ function reasonOf(chosen: DotForm, trials: readonly Trial[], relaxed: boolean): 
   if (chosen === "ternaryDotBaseline") {
     return relaxed
       ? "no form of relaxed SIMD gave exact sums in its self-test"
-      : "this Node.js has no relaxed SIMD; from version 22 on it has";
+      : "this Node.js has no relaxed SIMD without a flag; from version 22 on it has";
   }
   const times = trials.map(({ dot, exact, ms }) => `${dot} ${exact ? `${ms.toFixed(2)} ms` : "wrong sums"}`);
   return `relaxed SIMD is there; of its forms the fastest with exact sums: ${times.join(", ")}`;

@@ -44,12 +44,12 @@ export const mayGoOn = (error: unknown): boolean =>
   error instanceof TernionError && ["BACKEND_UNAVAILABLE", "OUT_OF_MEMORY"].includes(error.code);
 
 export async function createBackend(name: PlainBackend, options: EngineOptions, maxRows: number): Promise<Backend> {
-  const { threads, kernel, revectorize, profile, adapter } = options;
+  const { threads, kernel, revectorize, profile, adapter, signal } = options;
   switch (name) {
     case "cpu": {
       packageFile("dist/src/backend/cpu/worker.js"); // in a bundle piscina's code fails first, with less clear words
       const { CpuBackend } = await import("../backend/cpu/cpu.js");
-      return CpuBackend.create({ threads, maxRows, kernel, revectorize, profile });
+      return CpuBackend.create({ threads, maxRows, kernel, revectorize, profile, signal });
     }
     case "reference": {
       const { ReferenceBackend } = await import("../backend/reference.js");

@@ -103,8 +103,8 @@ async function sizeOf(address: Address, { signal, idleTimeout = IDLE_TIMEOUT }: 
   }
 }
 
-const pathOf = (address: Address, { cacheDirectory }: DownloadOptions) =>
-  join(cacheDirectory ?? cacheDirectory(), cacheName(address));
+const pathOf = (address: Address, options: DownloadOptions) =>
+  join(options.cacheDirectory ?? cacheDirectory(), cacheName(address));
 
 /** The head of the one file at `address`, which is in the cache then. */
 async function cached(address: Address, options: DownloadOptions): Promise<GgufHead> {

@@ -4,9 +4,10 @@
  */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { chooseKernels } from "../../src/backend/cpu/choose.js";
 import { DOT_FORMS } from "../../src/backend/cpu/forms.js";
 import { scanLimit } from "../../src/backend/cpu/head.js";
-import { chooseKernels, HALF, instantiate, type Kernels, MASKS } from "../../src/backend/cpu/kernels.js";
+import { HALF, instantiate, type Kernels, MASKS } from "../../src/backend/cpu/kernels.js";
 import { tableScratchBytes } from "../../src/backend/cpu/ternary.js";
 import { halfToFloat } from "../../src/backend/decode.js";
 import { roundHalfEven } from "../../src/backend/formulas.js";

@@ -5,7 +5,7 @@
 import { Piscina } from "piscina";
 import { packageFile } from "../../package.js";
 import type { ReadJob } from "./bandwidth-worker.js";
-import { chooseKernels } from "./kernels.js";
+import { chooseKernels } from "./choose.js";
 
 /** 256 MB */
 const AREA = 256 << 20;

@@ -28,6 +28,7 @@ import { drawsOf, Sampled } from "../draw.js";
 import { readScale } from "../read.js";
 import { Arena } from "./arena.js";
 import { elementBytes, partialFloats, scoreBytes, TILE_PARTIALS } from "./attention.js";
+import { chooseKernels, type KernelChoice } from "./choose.js";
 import { CHUNK, CONTROL, CONTROL_BYTES, OPS, type OpName, RECORD_WORDS } from "./commands.js";
 import type { DotForm } from "./forms.js";
 import { Gang } from "./gang.js";
@@ -43,7 +44,6 @@ import {
   layerOf,
 } from "./handles.js";
 import { HEAD_GROUP, HEAD_NUMBERS, headScratchBytes, joinResults, resultBytes } from "./head.js";
-import { chooseKernels, type KernelChoice } from "./kernels.js";
 import { packedBytes, piecesOf, STAGING } from "./loader.js";
 import { TILE, ternaryScratchBytes } from "./ternary.js";
 
@@ -56,6 +56,8 @@ export interface CpuOptions {
   kernel?: DotForm | undefined;
   /** see KernelOptions */
   revectorize?: boolean | undefined;
+  /** ends the choice of kernels, which may take seconds where V8 flags are to be proven */
+  signal?: AbortSignal | undefined;
   /** measure the time of each op (costs about 2 % of a token) */
   profile?: boolean | undefined;
 }
@@ -92,7 +94,8 @@ export class CpuBackend implements Backend {
   #attention = { scores: 0, tile: 0, split: 0, unitBytes: 0 };
 
   static async create(options: CpuOptions): Promise<CpuBackend> {
-    return new CpuBackend(await chooseKernels({ form: options.kernel, revectorize: options.revectorize }), options);
+    const { kernel: form, revectorize, signal } = options;
+    return new CpuBackend(await chooseKernels({ form, revectorize, signal }), options);
   }
 
   private constructor(

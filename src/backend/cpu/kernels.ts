@@ -1,13 +1,4 @@
-/**
- * The two WebAssembly binaries: loads the one that this machine and this Node.js can run and chooses the form of the
- * ternary dot by a self-test with extreme values, so that a miscompiled kernel is never used, and by a timing.
- */
-import { readFile } from "node:fs/promises";
-import v8 from "node:v8";
-import { relaxedSimd, simd, threads } from "wasm-feature-detect";
-import { TernionError } from "../../errors.js";
-import { packageFile } from "../../package.js";
-import type { DotForm, Trial } from "./forms.js";
+/** What both WebAssembly binaries export, as the threads call it. choose.ts decides which of them it is. */
 
 type Dot = (
   w: number,
@@ -123,125 +114,9 @@ export interface Kernels {
   barrier(count: number, generation: number, sleepers: number, failed: number, threads: number, spins: number): number;
 }
 
-export interface KernelChoice {
-  readonly module: WebAssembly.Module;
-  readonly dot: DotForm;
-  /** "relaxed SIMD, int16 dot" */
-  readonly description: string;
-  /** the forms that were tried, in order */
-  readonly trials: readonly Trial[];
-}
-
 /** Masks of the codes of even and odd rows, as asm/ternary.ts wants them. */
 export const MASKS = [0x03, 0x0c] as const;
 
-/** The forms in each binary. */
-const FORMS: Readonly<Record<"relaxed" | "baseline", readonly DotForm[]>> = {
-  relaxed: ["ternaryDot16", "ternaryDot32"],
-  baseline: ["ternaryDotBaseline"],
-};
-
-const DESCRIPTIONS: Readonly<Record<DotForm, string>> = {
-  ternaryDot16: "relaxed SIMD, int16 dot",
-  ternaryDot32: "relaxed SIMD, int32 dot",
-  ternaryDotBaseline: "baseline SIMD",
-};
-
-export interface KernelOptions {
-  /** force one form of the dot (for tests and comparisons); it still has to pass its self-test */
-  readonly form?: DotForm | undefined;
-  /** let V8 pair 128-bit operations into 256-bit ones: experimental there, from Node.js 24 on; ignored before */
-  readonly revectorize?: boolean | undefined;
-}
-
-export async function chooseKernels({ form, revectorize = false }: KernelOptions = {}): Promise<KernelChoice> {
-  if (!(await simd()) || !(await threads())) {
-    throw new TernionError(
-      "BACKEND_UNAVAILABLE",
-      "The CPU backend needs WebAssembly with SIMD and threads, which this JavaScript engine lacks. Use Node.js 20 or later.",
-    );
-  }
-  const relaxed = form !== "ternaryDotBaseline" && (await enableRelaxedSimd());
-  const trials: Trial[] = [];
-  for (const binary of relaxed ? (["relaxed", "baseline"] as const) : (["baseline"] as const)) {
-    const wide = revectorize && nodeMajor >= 24;
-    const module = await compile(binary, wide);
-    const forms = (form === undefined ? FORMS[binary] : [form]).filter((dot) => FORMS[binary].includes(dot));
-    const tried = forms.map((dot) => trial(module, dot));
-    trials.push(...tried);
-    const sound = tried.filter(({ exact }) => exact);
-    if (sound.length === 0) continue;
-    const { dot } = sound.reduce((best, next) => (next.ms < best.ms ? next : best));
-    return { module, dot, description: `${DESCRIPTIONS[dot]}${wide ? ", revectorized" : ""}`, trials };
-  }
-  throw new TernionError(
-    "BACKEND_UNAVAILABLE",
-    `CPU kernels: expected exact sums in the self-test of ${form ?? "some form"}, got none that passes. ` +
-      "Use another version of Node.js.",
-  );
-}
-
-const nodeMajor = Number.parseInt(process.versions.node, 10);
-
-/** Node.js 20 has relaxed SIMD behind a flag that later versions no longer know: so it is asked for only if missing. */
-async function enableRelaxedSimd(): Promise<boolean> {
-  if (await relaxedSimd()) return true;
-  if (nodeMajor >= 22) return false;
-  v8.setFlagsFromString("--experimental-wasm-relaxed-simd");
-  return relaxedSimd();
-}
-
-async function compile(binary: "baseline" | "relaxed", revectorize: boolean): Promise<WebAssembly.Module> {
-  const bytes = await readFile(packageFile(`dist/asm/kernels.${binary}.wasm`));
-  // V8 would begin with its baseline compiler, which is slower for seconds and in Node.js 20 miscompiles relaxed dots.
-  // The flags hold for this one synchronous call; compiling takes 12 ms.
-  v8.setFlagsFromString("--no-liftoff");
-  v8.setFlagsFromString("--no-wasm-lazy-compilation");
-  if (revectorize) v8.setFlagsFromString("--experimental-wasm-revectorize");
-  try {
-    return new WebAssembly.Module(bytes);
-  } finally {
-    v8.setFlagsFromString("--liftoff");
-    v8.setFlagsFromString("--wasm-lazy-compilation");
-    if (revectorize) v8.setFlagsFromString("--no-experimental-wasm-revectorize");
-  }
-}
-
 export function instantiate(module: WebAssembly.Module, memory: WebAssembly.Memory): Kernels {
   return new WebAssembly.Instance(module, { env: { memory } }).exports as unknown as Kernels;
-}
-
-const TRIAL_COLUMNS = 512; // two runs of int16 accumulation
-const TRIAL_GROUPS = 24; // 24 KB of weights: stays in the first cache, so that the kernel is timed and not the memory
-
-/** Self-test and timing of one form; takes about a millisecond. Which form is faster depends on processor and V8. */
-function trial(module: WebAssembly.Module, dot: DotForm): Trial {
-  const memory = new WebAssembly.Memory({ initial: 1, maximum: 65_536, shared: true });
-  const kernel = instantiate(module, memory)[dot];
-  const [x, out, w] = [1024, 2048, 4096];
-  const run = (groups: number, sum: number) => kernel(w, x, out, TRIAL_COLUMNS, groups, sum, ...MASKS);
-  if (!passesSelfTest(memory, { x, out, w }, run)) return { dot, exact: false, ms: 0 };
-  const times = Array.from({ length: 5 }, () => {
-    const start = performance.now();
-    for (let i = 0; i < 50; i++) run(TRIAL_GROUPS, 0);
-    return performance.now() - start;
-  });
-  return { dot, exact: true, ms: Math.min(...times) };
-}
-
-/** Activations at both ends of their range against codes 0, 1 and 2 in every field, in one group of 8 rows. */
-function passesSelfTest(
-  memory: WebAssembly.Memory,
-  at: { x: number; out: number; w: number },
-  run: (groups: number, sum: number) => void,
-): boolean {
-  const bytes = new Uint8Array(memory.buffer);
-  const sums = new Int32Array(memory.buffer, at.out, 8);
-  for (const [code, value] of [2, 1, 0].flatMap((c) => [127, -127, -128].map((v) => [c, v]))) {
-    bytes.fill(code * 0x55, at.w, at.w + 2 * TRIAL_COLUMNS);
-    bytes.fill(value & 255, at.x, at.x + TRIAL_COLUMNS);
-    run(1, value * TRIAL_COLUMNS);
-    if (sums.some((sum) => sum !== (code - 1) * value * TRIAL_COLUMNS)) return false;
-  }
-  return true;
 }
