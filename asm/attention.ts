@@ -110,8 +110,8 @@ function scores1(q: usize, keys: usize, s: usize, blocks: i32, headDim: i32, sca
 export function softmaxChunk(s: usize, partial: usize, count: i32): void {
   const end = s + (<usize>count << 2);
   const stop = s + (<usize>((count + 3) & ~3) << 2);
-  for (let p = end; p < stop; p += 4) store<f32>(p, -1e30);
-  let m = f32x4.splat(-1e30);
+  for (let p = end; p < stop; p += 4) store<f32>(p, -Infinity);
+  let m = f32x4.splat(-Infinity);
   for (let p = s; p < stop; p += 16) m = f32x4.pmax(m, v128.load(p));
   m = f32x4.splat(maxLane(m));
   let sum = f32x4.splat(0);

@@ -13,15 +13,15 @@
 // Preconditions: headDim a multiple of 8; what follows a chunk's last position in its block is readable.
 
 import { CHUNK, CHUNK_ROW, softmaxChunk, valueAt } from "./attention";
-import { maxLane, roundToInt } from "./reduce";
+import { largerMagnitude, largestMagnitude, roundToInt } from "./reduce";
 
-/** max|x| over n float32 */
+/** max|x| over n float32; NaN where one is */
 @inline
 function absmax(x: usize, n: i32): f32 {
   let m = f32x4.splat(0);
   const end = x + (<usize>n << 2);
-  for (; x < end; x += 16) m = f32x4.pmax(f32x4.abs(v128.load(x)), m);
-  return maxLane(m);
+  for (; x < end; x += 16) m = largerMagnitude(m, v128.load(x));
+  return largestMagnitude(m);
 }
 
 /** 8 float32 times s as int16 */

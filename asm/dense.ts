@@ -38,10 +38,24 @@ function halvesHigh(v: v128, m: v128, scale: v128): v128 {
   return f32x4.mul(v128.and(i32x4.shr_s(wide, 3), m), scale);
 }
 
+/**
+ * Decoded halves with infinity and NaN in the place of what the exponent 31 becomes by that: 65,536 and more. All bits of
+ * the exponent are set then, and the fraction is kept.
+ */
+@inline
+function ieee(v: v128): v128 {
+  const special = f32x4.ge(f32x4.abs(v), f32x4.splat(65536));
+  return v128.or(v, v128.and(special, i32x4.splat(0x7f800000)));
+}
+
 const HALF_MASK: i32 = 0x8fffe000;
 const HALF_SCALE: f32 = 5.192296858534828e33; // 2^112
 
-/** table[rows][n] F16 times x[n] float32 → out[rows]; mask and scale as parameters for the reason told in ternary.ts. */
+/**
+ * table[rows][n] F16 times x[n] float32 → out[rows]. The table's values are finite, which loading sees to (finite.ts): here
+ * alone infinity and NaN would be decoded as finite numbers, since `ieee` costs a third of the time. mask and
+ * scale as parameters for the reason given in ternary.ts.
+ */
 export function logitsF16(table: usize, x: usize, out: usize, n: i32, rows: i32, mask: i32, half: f32): void {
   const m = i32x4.splat(mask);
   const scale = f32x4.splat(half);
@@ -71,8 +85,8 @@ export function decodeF16(src: usize, dst: usize, n: i32): void {
   const end = dst + (<usize>n << 2);
   for (; dst < end; src += 16, dst += 32) {
     const v = v128.load(src);
-    v128.store(dst, halvesLow(v, m, scale));
-    v128.store(dst, halvesHigh(v, m, scale), 16);
+    v128.store(dst, ieee(halvesLow(v, m, scale)));
+    v128.store(dst, ieee(halvesHigh(v, m, scale)), 16);
   }
 }
 
@@ -84,7 +98,8 @@ export function decodeBF16(src: usize, dst: usize, n: i32): void {
 @inline
 function halfAt(src: usize): f32 {
   const bits = <i32>load<u16>(src) << 16;
-  return reinterpret<f32>((bits >> 3) & HALF_MASK) * HALF_SCALE;
+  const value = reinterpret<f32>((bits >> 3) & HALF_MASK) * HALF_SCALE;
+  return abs(value) < 65536 ? value : reinterpret<f32>(reinterpret<i32>(value) | 0x7f800000); // as in `ieee`
 }
 
 /** Blocks of 32 in 34 bytes: one f16 scale, 32 int8. */

@@ -10,7 +10,7 @@
 //
 // Preconditions: columns a multiple of 16; u fits 127 * columns * max|u| < 2^31, so that int32 sums are exact.
 
-import { maxLane, roundToInt as rounded, sumTree } from "./reduce";
+import { largerMagnitude, largestMagnitude, roundToInt as rounded, sumTree } from "./reduce";
 
 /** Float sums are within 2e-4 of exact ones for rows of up to 2^20; the norms are rounded up by more than that. */
 const UPWARD: f32 = 1.001;
@@ -20,17 +20,18 @@ function upward(squares: f32): f32 {
   return Mathf.sqrt(squares) * UPWARD;
 }
 
+/** max|x|; NaN where one is */
 @inline
 function absmax(x: usize, n: i32): f32 {
   let a = f32x4.splat(0), b = a, c = a, d = a;
   const end = x + (<usize>n << 2);
   for (; x < end; x += 64) {
-    a = f32x4.pmax(a, f32x4.abs(v128.load(x)));
-    b = f32x4.pmax(b, f32x4.abs(v128.load(x, 16)));
-    c = f32x4.pmax(c, f32x4.abs(v128.load(x, 32)));
-    d = f32x4.pmax(d, f32x4.abs(v128.load(x, 48)));
+    a = largerMagnitude(a, v128.load(x));
+    b = largerMagnitude(b, v128.load(x, 16));
+    c = largerMagnitude(c, v128.load(x, 32));
+    d = largerMagnitude(d, v128.load(x, 48));
   }
-  return maxLane(f32x4.pmax(f32x4.pmax(a, b), f32x4.pmax(c, d)));
+  return largestMagnitude(i32x4.max_s(i32x4.max_s(a, b), i32x4.max_s(c, d)));
 }
 
 @inline
@@ -102,7 +103,7 @@ function products(acc: v128, row: usize, u0: v128, u1: v128): v128 {
   return i32x4.add(acc, i32x4.add(low, high));
 }
 
-/** lower[4 * groups] and upper[4 * groups]: bounds of the logits of `groups` groups. */
+/** lower[4 * groups] and upper[4 * groups]: bounds of the logits of `groups` groups; NaN where nothing is known. */
 export function headScan(codes: usize, numbers: usize, u: usize, factors: usize, lower: usize, upper: usize, n: i32, groups: i32): void {
   const inverse = v128.load32_splat(factors);
   const x = v128.load32_splat(factors, 4);
@@ -128,13 +129,13 @@ export function headScan(codes: usize, numbers: usize, u: usize, factors: usize,
   }
 }
 
-/** Indices of values[n] that are at least `threshold`, ascending, into found[]; returns how many. */
+/** Indices of values[n] that are not below `threshold`, ascending, into found[]; NaN is not. Returns how many. */
 export function atLeast(values: usize, n: i32, threshold: f32, found: usize): i32 {
   const t = f32x4.splat(threshold);
   const start = found;
   let i = 0;
   for (; i + 4 <= n; i += 4, values += 16) {
-    let hits = i32x4.bitmask(f32x4.ge(v128.load(values), t));
+    let hits = i32x4.bitmask(v128.not(f32x4.lt(v128.load(values), t)));
     for (; hits; hits &= hits - 1, found += 4) store<i32>(found, i + ctz(hits));
   }
   for (; i < n; i++, values += 4) {

@@ -8,7 +8,7 @@
 //
 // Preconditions: n a multiple of 16.
 
-import { maxLane, roundToInt, sumTree } from "./reduce";
+import { largerMagnitude, largestMagnitude, roundToInt, sumTree } from "./reduce";
 
 /** mean(x^2) */
 @inline
@@ -25,28 +25,31 @@ function meanSquare(x: usize, n: i32): f32 {
   return sumTree(a, b, c, d) / <f32>n;
 }
 
-/** y = x * r * weight for 4 elements, stored; gives |y| */
+/** y = x * r * weight for 4 elements, stored; gives y */
 @inline
 function normalised(x: usize, weight: usize, out: usize, r: v128): v128 {
   const y = f32x4.mul(f32x4.mul(v128.load(x), r), v128.load(weight));
   v128.store(out, y);
-  return f32x4.abs(y);
+  return y;
 }
 
-/** out[n] = RMSNorm(x[n]) * weight[n]; out may be x. Returns max|out|, or NaN where x has an infinity or a NaN. */
+/**
+ * out[n] = RMSNorm(x[n]) * weight[n]; out may be x. Returns max|out|: NaN or infinity where any of out is. All of out is NaN
+ * where x has a NaN or an infinity, or its squares overflow.
+ */
 export function norm(x: usize, weight: usize, out: usize, n: i32, eps: f32): f32 {
   const square = meanSquare(x, n);
-  const r = f32x4.splat(1 / Mathf.sqrt(square + eps));
+  // the second term is 0, or NaN where the squares are not finite: 1 / infinity would make a row of zeros of them
+  const r = f32x4.splat(1 / Mathf.sqrt(square + eps) + (square - square));
   let a = f32x4.splat(0), b = a, c = a, d = a;
   const end = x + (<usize>n << 2);
   for (; x < end; x += 64, weight += 64, out += 64) {
-    a = f32x4.pmax(a, normalised(x, weight, out, r));
-    b = f32x4.pmax(b, normalised(x + 16, weight + 16, out + 16, r));
-    c = f32x4.pmax(c, normalised(x + 32, weight + 32, out + 32, r));
-    d = f32x4.pmax(d, normalised(x + 48, weight + 48, out + 48, r));
+    a = largerMagnitude(a, normalised(x, weight, out, r));
+    b = largerMagnitude(b, normalised(x + 16, weight + 16, out + 16, r));
+    c = largerMagnitude(c, normalised(x + 32, weight + 32, out + 32, r));
+    d = largerMagnitude(d, normalised(x + 48, weight + 48, out + 48, r));
   }
-  // pmax is one instruction where max is ten, but may lose a NaN: the last term is NaN unless the sum was finite
-  return maxLane(f32x4.pmax(f32x4.pmax(a, b), f32x4.pmax(c, d))) + (square - square);
+  return largestMagnitude(i32x4.max_s(i32x4.max_s(a, b), i32x4.max_s(c, d)));
 }
 
 @inline
@@ -54,7 +57,10 @@ function rounded(y: usize, s: v128): v128 {
   return roundToInt(f32x4.mul(v128.load(y), s));
 }
 
-/** normed[n] = norm(x), q[n] int8; scale[1] = max|normed| / 127 (f32), sum[1] = sum of q (i32). */
+/**
+ * normed[n] = norm(x), q[n] int8; scale[1] = max|normed| / 127 (f32), sum[1] = sum of q (i32). Where any of normed is NaN
+ * or infinite, so is the scale, and with it every product: q means nothing then.
+ */
 export function normQuantize(x: usize, weight: usize, normed: usize, q: usize, scale: usize, sum: usize, n: i32, eps: f32): void {
   const absmax = max<f32>(norm(x, weight, normed, n, eps), 1e-5);
   const s = f32x4.splat(<f32>127 / absmax);

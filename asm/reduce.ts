@@ -15,6 +15,22 @@ export function maxLane(m: v128): f32 {
 }
 
 /**
+ * The larger of |x| and `m`, which holds magnitudes, compared as integers: for floats without a sign that is the same
+ * order, in which infinity and then NaN come last, so that neither is lost. One instruction, as pmax is, which loses NaN.
+ */
+@inline
+export function largerMagnitude(m: v128, x: v128): v128 {
+  return i32x4.max_s(m, f32x4.abs(x));
+}
+
+/** The largest lane of magnitudes; NaN where one is. */
+@inline
+export function largestMagnitude(m: v128): f32 {
+  const pair = i32x4.max_s(m, v128.shuffle<i32>(m, m, 2, 3, 0, 1));
+  return reinterpret<f32>(max(i32x4.extract_lane(pair, 0), i32x4.extract_lane(pair, 1)));
+}
+
+/**
  * x to the nearest integer, ties to even, for |x| < 2^22: the sum with 1.5 * 2^23 has it in its low bits, rounded by the
  * addition itself. Two instructions where nearest and trunc_sat take eight.
  */

@@ -87,6 +87,8 @@ export class Session implements AsyncDisposable {
       await this.#timeline.feedAll(own, signal, (index, logits) => {
         if (index + 1 < own.length) logprobs[index] = logSoftmaxAt(logits, own[index + 1]);
       });
+      const bad = logprobs.findIndex((logprob) => !Number.isFinite(logprob));
+      if (bad >= 0) throw new NoDistribution(`ids[${bad + 1}]`, logprobs[bad]);
       return logprobs;
     });
   }
@@ -320,7 +322,18 @@ function commonPrefix(a: readonly number[], b: readonly number[]): number {
   return length;
 }
 
-/** log softmax(logits)[id], in float64 */
+/** Logits that are NaN or infinite: what comes of them would be no probability. */
+export class NoDistribution extends TernionError {
+  constructor(of: string, got: number) {
+    super(
+      "BACKEND_FAILED",
+      `log probability of ${of}: expected a finite number, got ${got}. ` +
+        "The model file or the backend is at fault: try the reference backend.",
+    );
+  }
+}
+
+/** log softmax(logits)[id], in float64; not finite where the logits are no distribution */
 export function logSoftmaxAt(logits: Float32Array, id: number): number {
   let max = Number.NEGATIVE_INFINITY;
   for (const logit of logits) max = Math.max(max, logit);

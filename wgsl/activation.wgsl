@@ -8,6 +8,6 @@ fn activated(g: vec4<f32>) -> vec4<f32> {
     let e = exp(-abs(g));
     return g * (select(e, vec4(1.0), g >= vec4(0.0)) / (1.0 + e));
   }
-  let p = max(g, vec4(0.0));
+  let p = select(g, vec4(0.0), g < vec4(0.0)); // not max, which may lose a NaN
   return p * p;
 }

@@ -15,23 +15,35 @@ struct RowScale {
 
 alias Part = vec2<f32>; // of a thread: sum of x^2, max|z|
 
+// WGSL lets `max` lose a NaN. The bits of floats without a sign, as integers, have the same order, in which infinity and
+// then NaN come last: so neither is lost, and no comparison of floats is asked about them.
+const INFINITY = 0x7f800000u;
+const NOT_A_NUMBER = 0x7fc00000u;
+
+fn larger(a: f32, b: f32) -> f32 { return bitcast<f32>(max(bitcast<u32>(a), bitcast<u32>(b))); }
+
 /** A thread's part with four more elements; fma, so that no compiler rounds otherwise in one kernel than in another. */
 fn grown(part: Part, x: vec4<f32>, z: vec4<f32>) -> Part {
   let size = abs(z);
   let square = fma(x.w, x.w, fma(x.z, x.z, fma(x.y, x.y, fma(x.x, x.x, part.x))));
-  return vec2(square, max(part.y, max(max(size.x, size.y), max(size.z, size.w))));
+  return vec2(square, larger(part.y, larger(larger(size.x, size.y), larger(size.z, size.w))));
 }
 
 fn joined(a: Part, b: Part) -> Part {
-  return vec2(a.x + b.x, max(a.y, b.y));
+  return vec2(a.x + b.x, larger(a.y, b.y));
 }
 
 /**
  * From all threads' parts; `share` is 1 / width, from the host, since a compiler may turn a division by a constant into a product.
- * Called by all threads.
+ * Called by all threads. Both results are NaN where x or z has a NaN or an infinity, or the squares overflow.
  */
 fn rowScale(thread: Thread, part: Part, share: f32, eps: f32) -> RowScale {
   let all = joinedOfAll(thread, part);
+  let bits = max(bitcast<u32>(all.x), bitcast<u32>(all.y)); // with a NaN's sign, if it has one
+  if bits >= INFINITY {
+    let none = bitcast<f32>(bits | NOT_A_NUMBER);
+    return RowScale(none, none);
+  }
   let r = 1.0 / sqrt(fma(all.x, share, eps));
   return RowScale(r, max(all.y * r, 1e-5));
 }

@@ -1,6 +1,7 @@
 // Chooses one id of a row's best: top-k, top-p, min-p, temperature, the draw, as the sampler of the host does.
 
 const LEAST = -3.4e38;
+const MOST = 3.4028234e38; // beyond what is sound: in the place of NaN, which `select` ranks first
 const NO_ID = -2;
 
 struct Params {
@@ -39,7 +40,7 @@ fn sample(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_ind
   let draw = draws[j];
   if thread < k {
     let bits = best[j * 2u * k + k + thread];
-    logits[thread] = select(bitcast<f32>(bits), LEAST, (bits & 0x7fffffffu) > 0x7f800000u);
+    logits[thread] = select(bitcast<f32>(bits), MOST, (bits & 0x7fffffffu) > 0x7f800000u);
   }
   workgroupBarrier();
   if thread < k {
@@ -95,7 +96,7 @@ fn sample(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_ind
       }
     }
   }
-  // no number among the best, or an infinite one: the row is no distribution, and the host is told by an id that is none
+  // NaN among the best, or an infinite one: the row is no distribution, and the host is told by an id that is none
   let sound = ranked[0] > LEAST && ranked[0] <= -LEAST;
   let id = select(NO_ID, rankedIds[chosen], sound);
   ids[j] = id;

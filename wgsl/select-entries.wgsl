@@ -9,7 +9,8 @@ struct Params {
 }
 
 const THREADS = 256u;
-const NONE = 0xffffffffu;
+const NONE = 0xffffffffu; // an id that is none
+const NO_LOGIT = 0x7f800001u; // its logit: a NaN that no arithmetic makes
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> source: array<u32>;
@@ -26,10 +27,10 @@ fn logitAt(row: u32, i: u32) -> u32 {
   return source[place(row, i) + select(0u, params.k, CANDIDATES == 1u)];
 }
 
-/** Ascends with the logit; 0 for NaN. */
+/** Ascends with the logit; NaN ranks above everything, so that it is not lost, and no logit below. */
 fn keyOf(bits: u32) -> u32 {
   if (bits & 0x7fffffffu) > 0x7f800000u {
-    return 0u;
+    return select(0xffffffffu, 0u, bits == NO_LOGIT);
   }
   if (bits & 0x7fffffffu) == 0u {
     return 0x80000000u; // -0 equals 0

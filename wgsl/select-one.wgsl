@@ -1,4 +1,4 @@
-// The best of up to `segment` entries of a row, of equal ones the first; NaN ranks below everything.
+// The best of up to `segment` entries of a row, of equal ones the first; NaN ranks above everything.
 
 alias Part = vec2<u32>; // a key and its entry
 

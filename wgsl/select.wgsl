@@ -1,5 +1,5 @@
 // The k best of up to `segment` entries of a row, in the order of their ids: the k-th key by four histograms of 8 bits,
-// then all above it and the first of its equals. NaN ranks below everything, so that the count always comes out. Constants:
+// then all above it and the first of its equals. NaN ranks above everything. Constants:
 // HELD, the entries of a workgroup that are kept in its memory, all or only one.
 
 var<workgroup> held: array<u32, HELD>; // keys
@@ -97,6 +97,6 @@ fn best(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
   }
   for (var i = wanted + thread; i < params.k; i += THREADS) {
     out[to + i] = NONE;
-    out[to + i + params.k] = 0x7fc00000u;
+    out[to + i + params.k] = NO_LOGIT;
   }
 }

@@ -56,7 +56,8 @@ export function argmax(logits: Float32Array): number {
   return id;
 }
 
-function badLogits(got: string): TernionError {
+/** The error for a row of logits that is no distribution. */
+export function badLogits(got: string): TernionError {
   const advice = "The model file or the backend is at fault, or logitBias bans every token: try the reference backend.";
   return new TernionError("BACKEND_FAILED", `logits: expected finite numbers, got ${got}. ${advice}`);
 }

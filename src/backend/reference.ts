@@ -310,8 +310,10 @@ function denseRow(weight: Weight, row: number): Float32Array {
   return dense.subarray(row * columns, (row + 1) * columns);
 }
 
+/** NaN ranks first, so that it is not lost. */
 function bestOf(logits: Float32Array, count: number): Best {
-  const ids = Int32Array.from(logits.keys()).sort((a, b) => logits[b] - logits[a] || a - b);
+  const rank = logits.map((logit) => (Number.isNaN(logit) ? Number.POSITIVE_INFINITY : logit));
+  const ids = Int32Array.from(logits.keys()).sort((a, b) => rank[b] - rank[a] || a - b);
   const best = ids.slice(0, count).sort();
   return { ids: best, logits: Float32Array.from(best, (id) => logits[id]) };
 }

@@ -1,6 +1,7 @@
 /** The coherence gate: does a loaded model find plain English plainer than chance does? */
 import * as check from "../check.js";
 import { perplexity, type Scorer } from "../perplexity.js";
+import { NoDistribution } from "../session.js";
 
 const PROBE =
   "The capital of France is Paris. The sun rises in the east and sets in the west. " +
@@ -22,7 +23,7 @@ export const SELF_CHECK_CHECKS: check.OptionChecks<SelfCheckOptions> = { signal:
 export interface SelfCheck {
   /** whether `perplexity` is below `limit` */
   readonly ok: boolean;
-  /** of a short built-in English text */
+  /** of a short built-in English text; Infinity where the model's logits are not finite */
   readonly perplexity: number;
   readonly limit: number;
   /** tokens that were predicted */
@@ -31,7 +32,13 @@ export interface SelfCheck {
 }
 
 export async function selfCheck(engine: Scorer, vocabularySize: number, signal?: AbortSignal): Promise<SelfCheck> {
-  const { perplexity: found, tokens, ms } = await perplexity(engine, PROBE, { signal });
   const limit = vocabularySize ** LIMIT_EXPONENT;
-  return { ok: found < limit, perplexity: found, limit, tokens, ms };
+  const begin = performance.now();
+  try {
+    const { perplexity: found, tokens, ms } = await perplexity(engine, PROBE, { signal });
+    return { ok: found < limit, perplexity: found, limit, tokens, ms };
+  } catch (error) {
+    if (!(error instanceof NoDistribution)) throw error;
+    return { ok: false, perplexity: Number.POSITIVE_INFINITY, limit, tokens: 0, ms: performance.now() - begin };
+  }
 }

@@ -9,7 +9,7 @@ import { DOT_FORMS } from "../../src/backend/cpu/forms.js";
 import { scanLimit } from "../../src/backend/cpu/head.js";
 import { HALF, instantiate, type Kernels, MASKS } from "../../src/backend/cpu/kernels.js";
 import { tableScratchBytes } from "../../src/backend/cpu/ternary.js";
-import { halfToFloat } from "../../src/backend/decode.js";
+import { decodeDense, halfToFloat } from "../../src/backend/decode.js";
 import { roundHalfEven } from "../../src/backend/formulas.js";
 import { Random } from "../random.js";
 
@@ -56,6 +56,11 @@ function naiveDot(codes: Uint8Array, x: Int8Array, rows: number, columns: number
     for (let c = 0; c < columns; c++) sum += (codes[r * columns + c] - 1) * x[c];
     return sum;
   });
+}
+
+/** Equal, or both NaN. */
+function assertSame(got: number, want: number, what: string): void {
+  assert.ok(got === want || (Number.isNaN(got) && Number.isNaN(want)), `${what}: expected ${want}, got ${got}`);
 }
 
 const sumOf = (x: Int8Array) => x.reduce((sum, value) => sum + value, 0);
@@ -225,19 +230,73 @@ for (const binary of ["ternaryDot16", "ternaryDotBaseline"] as const) {
       assert.equal(bench.f32(scale, 1)[0], Math.fround(Math.fround(1e-5) / 127));
     });
 
-    test("every F16 value but infinities and NaN decodes exactly, in rows and inside the dot", () => {
+    test("every F16 and BF16 value decodes exactly, infinities and NaN too, in rows and as a scale of a block", () => {
       const bench = new Bench(module);
-      const bits = Uint16Array.from({ length: 65_536 }, (_, i) => (((i >> 10) & 31) === 31 ? 0 : i));
+      const bits = Uint16Array.from({ length: 65_536 }, (_, i) => i);
       const table = bench.put(bits);
       const out = bench.allocate(4 * bits.length);
       bench.kernels.decodeF16(table, out, bits.length);
-      for (const [i, value] of bench.f32(out, bits.length).entries()) assert.equal(value, halfToFloat(bits[i]));
+      for (const [i, value] of bench.f32(out, bits.length).entries()) assertSame(value, halfToFloat(i), `half ${i}`);
+      bench.kernels.decodeBF16(table, out, bits.length);
+      const words = new Uint32Array(bench.memory.buffer, out, bits.length);
+      for (const [i, word] of words.entries()) assert.equal(word, i * 65_536);
+
+      const [q8, q6] = [new Uint8Array(34).fill(1), new Uint8Array(210).fill(0x11)];
+      q6.fill(1, 192, 208);
+      for (const [decode, block, at, values] of [
+        ["decodeQ8_0", q8, 0, 32],
+        ["decodeQ6_K", q6, 208, 256],
+      ] as const) {
+        const [from, to] = [bench.allocate(block.length), bench.allocate(4 * values)];
+        const type = decode === "decodeQ8_0" ? "Q8_0" : "Q6_K";
+        for (const half of bits) {
+          if (half % 3 !== 0 && (half & 0x7c00) !== 0x7c00) continue; // a third of the finite ones, all others
+          new DataView(block.buffer).setUint16(at, half, true);
+          new Uint8Array(bench.memory.buffer).set(block, from);
+          bench.kernels[decode](from, to, values);
+          const [got, want] = [bench.f32(to, values), decodeDense(type, block, values)];
+          for (const i of [0, values - 1]) assertSame(got[i], want[i], `${type}, scale ${half}`);
+        }
+      }
+    });
+
+    test("every finite F16 value decodes exactly inside the dot", () => {
+      const bench = new Bench(module);
+      const bits = Uint16Array.from({ length: 65_536 }, (_, i) => (((i >> 10) & 31) === 31 ? 0 : i));
+      const table = bench.put(bits);
       const unit = new Float32Array(16);
       const logits = bench.allocate(4 * 4096);
       for (let lane = 0; lane < 16; lane++) {
         const x = bench.put(unit.fill(0).fill(1, lane, lane + 1));
         bench.kernels.logitsF16(table, x, logits, 16, 4096, ...HALF);
         for (const [r, y] of bench.f32(logits, 4096).entries()) assert.equal(y, halfToFloat(bits[16 * r + lane]) + 0);
+      }
+    });
+
+    test("NaN and infinity reach the scale from every element: norms, and keys and values of 16 bits", () => {
+      const n = 64;
+      for (const poison of [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY]) {
+        for (let at = 0; at < n; at++) {
+          const bench = new Bench(module);
+          const x = Float32Array.from({ length: n }, (_, i) => Math.sin(i));
+          const [weight, normed, q, scale] = [
+            new Float32Array(n).fill(1),
+            ...[256, 64, 8].map((b) => bench.allocate(b)),
+          ];
+          const ones = bench.put(weight);
+          const spoilt = bench.put(x.map((value, i) => (i === at ? poison : value)));
+          bench.kernels.normQuantize(spoilt, ones, normed, q, scale, scale + 4, n, 1e-5);
+          assert.ok(!Number.isFinite(bench.f32(scale, 1)[0]), `${poison} at ${at}`);
+          assert.ok(bench.f32(normed, n).every(Number.isNaN), "and all of the row");
+          bench.kernels.normQuantize(bench.put(x), spoilt, normed, q, scale, scale + 4, n, 1e-5);
+          assert.ok(!Number.isFinite(bench.f32(scale, 1)[0]), `weight ${poison} at ${at}`);
+
+          const [cache, scales] = [bench.allocate(64 * 128 * 2), bench.allocate(64)];
+          bench.kernels.storeKey16(spoilt, cache, scales, 0, n, 4095);
+          assert.ok(!Number.isFinite(bench.f32(scales, 1)[0]), `key ${poison} at ${at}`);
+          bench.kernels.storeValue16(spoilt, cache, scales, 1, n);
+          assert.ok(!Number.isFinite(bench.f32(scales, 2)[1]), `value ${poison} at ${at}`);
+        }
       }
     });
 
@@ -274,15 +333,15 @@ for (const binary of ["ternaryDot16", "ternaryDotBaseline"] as const) {
       }
     });
 
-    test("atLeast finds the indices of values that reach the threshold", () => {
+    test("atLeast finds the indices of values that are not below the threshold, NaN with them", () => {
       const bench = new Bench(module);
       const random = new Random(6);
       for (const n of [1, 3, 4, 5, 31, 1024]) {
         bench.reset();
-        const values = Float32Array.from({ length: n }, () => random.integer(0, 9));
+        const values = Float32Array.from({ length: n }, () => random.integer(0, 9) || Number.NaN);
         const [at, found] = [bench.put(values), bench.allocate(4 * n)];
         const count = bench.kernels.atLeast(at, n, 5, found);
-        const want = [...values.keys()].filter((i) => values[i] >= 5);
+        const want = [...values.keys()].filter((i) => !(values[i] < 5));
         assert.deepEqual([...bench.i32(found, count)], want);
       }
     });

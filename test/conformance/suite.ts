@@ -8,6 +8,7 @@ import { attention } from "./attention.js";
 import { data, ending, independence, loading, marks, order } from "./life.js";
 import { gates, norms, projections, tables } from "./ops.js";
 import { samples } from "./samples.js";
+import { values } from "./values.js";
 
 export function conformance(variant: Variant): void {
   describe(`backend contract: ${variant.name}`, () => {
@@ -19,6 +20,7 @@ export function conformance(variant: Variant): void {
     attention(variant);
     gates(variant);
     samples(variant);
+    values(variant);
     independence(variant);
     marks(variant);
     loading(variant);

@@ -124,15 +124,18 @@ function scan(
   }
 }
 
-/** One logit by the kernels of the full head; `row` is scratch. */
+/** One logit by the kernels of the full head, as it ranks: Infinity for NaN, so that it is not lost; `row` is scratch. */
 function exactLogit(t: OpContext, from: number, type: number, x: number, row: number, columns: number): number {
   if (DENSE_TYPES[type] === "F16") {
     t.kernels.logitsF16(from, x, row, columns, 1, ...HALF);
-    return t.floats[row >>> 2];
+    return rankable(t.floats[row >>> 2]);
   }
   t.kernels[`decode${DENSE_TYPES[type]}`](from, row, columns);
-  return t.kernels.dotF32(row, x, columns);
+  return rankable(t.kernels.dotF32(row, x, columns));
 }
+
+/** NaN would rank nowhere; Infinity ranks first, and is refused as NaN is. */
+const rankable = (logit: number) => (Number.isNaN(logit) ? Number.POSITIVE_INFINITY : logit);
 
 /** Bounds of the logits of consecutive rows of the table. */
 interface Share {
@@ -147,7 +150,9 @@ interface Share {
 /** The best `count` by the middle of their bounds. */
 function pickApproximate(t: OpContext, { first, length, lower, upper }: Share, count: number): TopList {
   const top = new TopList(count);
-  for (let i = 0; i < length; i++) top.add(first + i, (t.floats[(lower >>> 2) + i] + t.floats[(upper >>> 2) + i]) / 2);
+  for (let i = 0; i < length; i++) {
+    top.add(first + i, rankable((t.floats[(lower >>> 2) + i] + t.floats[(upper >>> 2) + i]) / 2));
+  }
   return top;
 }
 
@@ -159,7 +164,7 @@ function pick(t: OpContext, share: Share, count: number, exact: (id: number) => 
     share,
     share.lower,
     () => bounds.least,
-    (i, bound) => bounds.add(i, bound),
+    (i, bound) => bounds.add(i, Number.isNaN(bound) ? Number.NEGATIVE_INFINITY : bound),
   );
   const threshold = bounds.least;
   const top = new TopList(count);

@@ -2,7 +2,6 @@
  * The GPU backend on the main thread: it gives out handles, records ops as words, and leaves the rest to the device's
  * thread (worker.ts), since Dawn keeps the thread of a device busy.
  */
-import { TernionError } from "../../errors.js";
 import {
   type Activation,
   type Backend,
@@ -22,7 +21,7 @@ import {
   type Weight,
   type WeightSource,
 } from "../backend.js";
-import { drawsOf } from "../draw.js";
+import { badLogits, drawsOf } from "../draw.js";
 import { Channel } from "./channel.js";
 import type { DeviceOptions, Opened } from "./protocol.js";
 import { encodeOp, type Op, Records } from "./record.js";
@@ -221,10 +220,7 @@ export class GpuBackend implements Backend {
     const own: OpTime = { op: "host", place: "host", calls: host.dispatches, ms: host.ms };
     for (const time of [...times, own]) this.#times.set(time.op, addTimes(this.#times.get(time.op), time));
     if (ids.some((id) => id < 0)) {
-      throw new TernionError(
-        "BACKEND_FAILED",
-        "logits: expected finite numbers, got none. The model file or the backend is at fault: try the reference backend.",
-      );
+      throw badLogits("NaN or Infinity");
     }
     for (const [i, { name, rows, width }] of marks.entries()) tracer?.(name, traces[i], rows, width);
     return ids;
