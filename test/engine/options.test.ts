@@ -164,6 +164,40 @@ describe("a full context of 64", () => {
     );
   });
 
+  test("a shift keeps the token that begins the text, unless asked otherwise", async () => {
+    const bos = engine.tokenizer.bos as number;
+    const first = async (prompt: string | readonly number[], options: GenerateOptions = {}) => {
+      const session = engine.session();
+      await collect(session.generate(prompt, { ...VARIED, maxTokens: 80, overflow: "shift", ...options }));
+      await session.close();
+      return session.tokens[0];
+    };
+    assert.equal(await first(PROMPT), bos);
+    assert.equal(await first(PROMPT.repeat(3)), bos, "the prompt itself is cut");
+    assert.equal(await first([bos, ...someIds(70)]), bos);
+    assert.notEqual(await first(PROMPT, { keepTokens: 0 }), bos);
+    assert.notEqual(await first([5, ...someIds(70)]), 5, "no token that begins a text");
+  });
+
+  test("a shift in a chat keeps the beginning, and the opening of the answer", async () => {
+    const session = engine.session();
+    const content = "word ".repeat(40);
+    await collect(session.chat([{ role: "user", content }], { ...GREEDY, maxTokens: 1, overflow: "shift" }));
+    assert.equal(session.tokens[0], engine.tokenizer.bos);
+    assert.match(engine.tokenizer.decode(session.tokens), /word.*Assistant: $/s);
+    await collect(session.chat([{ role: "user", content: "Hi" }], { ...VARIED, maxTokens: 120, overflow: "shift" }));
+    assert.equal(session.tokens[0], engine.tokenizer.bos);
+    await session.close();
+  });
+
+  test("contexts of one and two tokens shift too", async () => {
+    for (const contextLength of [1, 2, 3]) {
+      await using small = await Engine.load(TINY, { backend: "cpu", threads: 1, contextLength });
+      const options = { ...GREEDY, maxTokens: 5, overflow: "shift" } as const;
+      assert.equal((await collect(small.session().generate(PROMPT, options))).ids.length, 5);
+    }
+  });
+
   test("score refuses more than fits", async () => {
     const session = engine.session();
     await assert.rejects(session.score(someIds(65)), code("CONTEXT_OVERFLOW"));
