@@ -1,9 +1,10 @@
 /**
- * Opens files that must be regular ones. Anything else is refused before it is opened for good: a FIFO would hang in
+ * Files of users, opened and written. What is opened must be a regular file. Anything else is refused before it is opened for good: a FIFO would hang in
  * open, a device gives bytes without end, a directory fails only when it is read. Errors of the system pass through.
  */
+import { randomUUID } from "node:crypto";
 import { closeSync, constants, fstatSync, openSync, type Stats, statSync } from "node:fs";
-import { type FileHandle, open, stat } from "node:fs/promises";
+import { access, chmod, type FileHandle, open, realpath, rename, rm, stat } from "node:fs/promises";
 import { type ErrorCode, TernionError } from "./errors.js";
 
 /** Should the path become a FIFO after it was looked at, opening it does not wait for a writer. Windows has no such flag. */
@@ -48,4 +49,52 @@ function kindOf(stats: Stats): string {
   if (stats.isFIFO()) return "a FIFO (named pipe)";
   if (stats.isSocket()) return "a socket";
   return "a device";
+}
+
+/**
+ * Writes a file by way of a new one beside it, which takes its name when `write` is through: whatever ends the process,
+ * nothing half written has that name. Where the path leads through links, the file at their end is replaced; a device or a
+ * FIFO is written to as it is.
+ */
+export async function writeWhole(path: string, write: (file: FileHandle) => Promise<void>): Promise<void> {
+  const target = await realpath(path).catch(() => path);
+  const there = await stat(target).catch(() => undefined);
+  if (there !== undefined && !there.isFile()) return writeTo(target, "w", write); // fails for a directory
+  if (there !== undefined) await access(target, constants.W_OK);
+  const part = `${target}.${randomUUID()}.part`; // no file that anybody else has
+  try {
+    await writeTo(part, "wx", write);
+    if (there !== undefined) await chmod(part, there.mode);
+    await rename(part, target);
+  } catch (error) {
+    await rm(part, { force: true });
+    throw error;
+  }
+}
+
+async function writeTo(path: string, flags: string, write: (file: FileHandle) => Promise<void>): Promise<void> {
+  const file = await open(path, flags);
+  try {
+    await write(file);
+  } finally {
+    await file.close();
+  }
+}
+
+const REASONS: Readonly<Record<string, string>> = {
+  ENOENT: "no such file or directory",
+  EISDIR: "it is a directory",
+  ENOTDIR: "a part of its path is a file",
+  EACCES: "permission denied",
+  EPERM: "permission denied",
+  EROFS: "the file system is read-only",
+  ENOSPC: "no space left on the device",
+  EDQUOT: "the disk quota is exceeded",
+  ENAMETOOLONG: "the name is too long",
+};
+
+/** What a call of the system says, without the name of the call and without a path, which the message has already. */
+export function systemReason(error: unknown): string {
+  const { code, message } = error as NodeJS.ErrnoException;
+  return REASONS[code ?? ""] ?? message;
 }

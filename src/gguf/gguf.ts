@@ -5,7 +5,7 @@
 import type { FileHandle } from "node:fs/promises";
 import * as check from "../check.js";
 import { TernionError } from "../errors.js";
-import { openRegular } from "../files.js";
+import { openRegular, systemReason } from "../files.js";
 import { HeadTooShort } from "./cursor.js";
 import { parseHead } from "./parse.js";
 import { readParts, splitOf } from "./split.js";
@@ -149,9 +149,9 @@ async function readOn(
 
 function asTernionError(error: unknown, path: string): unknown {
   if (error instanceof TernionError) return error;
-  const { code, message } = error as NodeJS.ErrnoException;
+  const { code } = error as NodeJS.ErrnoException;
   if (code === undefined) return error; // a defect here, not of the file
   return code === "ENOENT"
     ? new TernionError("GGUF_NOT_FOUND", `${path}: no such file; give the path of a GGUF model`, { cause: error })
-    : new TernionError("GGUF_READ", `${path}: cannot be read: ${message}`, { cause: error });
+    : new TernionError("GGUF_READ", `${path}: cannot be read: ${systemReason(error)}.`, { cause: error });
 }

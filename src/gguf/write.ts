@@ -4,9 +4,9 @@
  *
  * Wrong sizes, names and values are the caller's mistakes (RangeError, TypeError); a disk that fails is a TernionError.
  */
-import { randomUUID } from "node:crypto";
-import { type FileHandle, open, rename, rm } from "node:fs/promises";
+import type { FileHandle } from "node:fs/promises";
 import { TernionError } from "../errors.js";
+import { systemReason, writeWhole } from "../files.js";
 import type { GgufArray, GgufHead, GgufValue } from "./gguf.js";
 import {
   type GgmlType,
@@ -82,17 +82,9 @@ export function planGguf(contents: GgufContents<GgufTensorInfo>): GgufPlan {
 /** Writes `path` by way of a new file beside it; gives the bytes of the file. */
 export async function writeGguf(path: string, contents: GgufContents, options: WriteOptions = {}): Promise<number> {
   const plan = planGguf(contents);
-  const part = `${path}.${randomUUID()}.part`; // no file that anybody else has
   try {
-    const file = await open(part, "wx");
-    try {
-      await writeAll(file, contents.tensors, plan, options);
-    } finally {
-      await file.close();
-    }
-    await rename(part, path);
+    await writeWhole(path, (file) => writeAll(file, contents.tensors, plan, options));
   } catch (error) {
-    await rm(part, { force: true });
     throw asWriteError(error, path);
   }
   return plan.byteLength;
@@ -125,9 +117,9 @@ async function writeFully(file: FileHandle, bytes: Uint8Array, position: number)
 }
 
 function asWriteError(error: unknown, path: string): unknown {
-  const { code, syscall, message } = error as NodeJS.ErrnoException;
+  const { code, syscall } = error as NodeJS.ErrnoException;
   if (code === undefined || syscall === undefined) return error;
-  return new TernionError("GGUF_WRITE", `${path}: cannot be written: ${message}`, { cause: error });
+  return new TernionError("GGUF_WRITE", `${path}: cannot be written: ${systemReason(error)}.`, { cause: error });
 }
 
 function byteLengthOf({ name, type, dims }: GgufTensorInfo): number {
