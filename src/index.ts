@@ -21,7 +21,7 @@ export { type Perplexity, type PerplexityOptions, perplexity, type Scorer } from
 export { type RepairedFile, type RepairOptions, repairFile } from "./repair.js";
 export { renderHtml } from "./report/html.js";
 export { renderMarkdown } from "./report/markdown.js";
-export { measureReport, type ReportData, type ReportOptions } from "./report/measure.js";
+export { measureReport, type ReportData, type ReportOptions, type ReportStage } from "./report/measure.js";
 export type { ReportVerdict } from "./report/verdict.js";
 export type { SamplingOptions, TokenLogprob } from "./sampler.js";
 export type { ScoreOptions, Session, SessionChatOptions } from "./session.js";

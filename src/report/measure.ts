@@ -25,7 +25,11 @@ export interface ReportOptions extends EngineOptions {
   readonly maxTokens?: number | undefined;
   /** whether to judge the answers first, see `verify`; default true */
   readonly verify?: boolean | undefined;
+  /** called at the beginning of each */
+  readonly onStage?: ((stage: ReportStage) => void) | undefined;
 }
+
+export type ReportStage = "verify" | "load" | "prompts" | "perplexity" | "speeds" | "ops" | "traffic";
 
 const CHECKS: check.OptionChecks<ReportOptions> = {
   ...ENGINE_CHECKS,
@@ -33,6 +37,7 @@ const CHECKS: check.OptionChecks<ReportOptions> = {
   seconds: check.number(Number.MIN_VALUE, 1e6),
   maxTokens: check.integer(1),
   verify: check.boolean,
+  onStage: check.callable,
 };
 
 function checkContexts(name: string, value: unknown): void {
@@ -67,19 +72,26 @@ const CONTEXTS = [16, 128, 512];
 export async function measureReport(path: string, given: ReportOptions = {}): Promise<ReportData> {
   check.filled("path", path);
   const options = check.options(given, CHECKS);
-  const { contexts = CONTEXTS, seconds = 60, maxTokens = 100, verify = true, ...engineOptions } = options;
+  const { contexts = CONTEXTS, seconds = 60, maxTokens = 100, verify = true, onStage, ...engineOptions } = options;
   const { contextLength: _length, maxSessions: _sessions, ...verifyOptions } = engineOptions;
+  if (verify) onStage?.("verify");
   const verdict = verify ? await askVerify(path, verifyOptions) : NOT_RUN;
   const share = (part: number) => 1000 * seconds * part;
+  onStage?.("load");
   const { config, ...figures } = await measurePlain(path, engineOptions, async (engine) => {
+    onStage?.("prompts");
     const prompts = await runPrompts(engine, { maxTokens, ms: share(0.35), signal: options.signal });
+    onStage?.("perplexity");
     const score = await perplexity(engine, PROBE, { signal: options.signal });
+    onStage?.("speeds");
     const { points, leftOut } = await measureSpeeds(engine, contexts, { ms: share(0.45), signal: options.signal });
     const selfCheck = await engine.selfCheck({ signal: options.signal });
     return { prompts, selfCheck, perplexity: score, speeds: points, leftOut };
   });
   const model = await modelSummary(path, config);
+  onStage?.("ops");
   const ops = await profileOps(path, engineOptions);
+  onStage?.("traffic");
   const traffic = await trafficOf({
     model,
     config,

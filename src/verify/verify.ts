@@ -24,7 +24,7 @@ export interface VerifyOptions extends Omit<EngineOptions, "contextLength" | "ma
   readonly against?: string | undefined;
   /** whether to compare with a whole float64 forward pass; default: for files of less than 200 MB */
   readonly endToEnd?: boolean | undefined;
-  /** called with the layers judged so far of all */
+  /** called with the layers judged so far of all, first with 0, when the backend has computed */
   readonly onLayer?: WalkOptions["onLayer"];
 }
 

@@ -48,7 +48,7 @@ export interface Walked {
 
 export interface WalkOptions {
   readonly signal?: AbortSignal | undefined;
-  /** called with the layers judged so far of all */
+  /** called with the layers judged so far of all, first with 0, when the backend has computed */
   readonly onLayer?: ((done: number, total: number) => void) | undefined;
 }
 
@@ -68,6 +68,7 @@ export async function walk(
   const weights = await loadWeights([...sources], config, { load: async (all) => [...all] }, {});
   const walkers = subjects.map((subject) => new Walker(subject, tokens.length));
 
+  onLayer?.(0, config.layers);
   const embedded = await embeddingRows(weights, tokens);
   for (const walker of walkers) {
     walker.judge(new Evaluator({ embd: ({ row }) => embedded[row] }, walker.part("")), ["embd"], "", () => []);
