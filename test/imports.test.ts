@@ -46,7 +46,7 @@ const IMPORTS = SOURCES.flatMap(importsOf);
 
 /** Layers from the top; a file imports from its own part or from parts named behind its own. */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
-  cli: ["index", "package", "errors"],
+  cli: ["index", "package", "files", "errors"],
   index: [
     "engine",
     "perplexity",

@@ -9,12 +9,12 @@ import { type BenchRow, benchRow } from "./bench-row.js";
 import { UsageError } from "./exit.js";
 import { generationRun, HASHED_TOKENS, logitsHash, measure, promptRun, type Test } from "./measure.js";
 import { loadEngine, modelFile } from "./model.js";
-import { addCommonOptions, type CommonOptions } from "./options.js";
+import { addEngineOptions, type EngineFlags } from "./options.js";
 import { interruptSignal, note, print } from "./streams.js";
 import { formatTable } from "./table.js";
 import { integerListOption, integerOption } from "./values.js";
 
-interface BenchOptions extends CommonOptions {
+interface BenchOptions extends EngineFlags {
   readonly nPrompt: readonly number[];
   readonly nGen: readonly number[];
   readonly repetitions: number;
@@ -60,7 +60,7 @@ export function registerBench(program: Command): void {
     )
     .addHelpText("after", EXAMPLES)
     .action(bench);
-  addCommonOptions(command);
+  addEngineOptions(command);
 }
 
 async function bench(options: BenchOptions): Promise<void> {

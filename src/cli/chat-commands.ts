@@ -1,7 +1,8 @@
 /** The slash commands of `ternion chat`. */
-import { writeFile } from "node:fs/promises";
 import type { Engine } from "../index.js";
 import type { Conversation } from "./conversation.js";
+import { messageOf } from "./exit.js";
+import { writeOutput } from "./output.js";
 import { answerStats, loadStats } from "./stats.js";
 import { note } from "./streams.js";
 
@@ -31,7 +32,7 @@ export const COMMANDS_HELP = CHAT_COMMANDS.map(({ name, argument, meaning }) => 
 
 /** False means to leave. */
 export async function runCommand(line: string, conversation: Conversation, engine: Engine): Promise<boolean> {
-  const [, name, argument] = /^(\S+)\s*(.*)$/.exec(line) as RegExpExecArray;
+  const [, name, argument] = /^(\S+)\s*(.*)$/s.exec(line) as RegExpExecArray;
   const command = CHAT_COMMANDS.find((candidate) => candidate.name === name);
   if (command === undefined) note(`expected a command (/help lists them), got ${name}`);
   else await command.run(argument.trim(), conversation, engine);
@@ -55,10 +56,10 @@ function system(text: string, conversation: Conversation): void {
 async function save(file: string, { messages }: Conversation): Promise<void> {
   if (file === "") return note("/save: expected FILE, got none");
   try {
-    await writeFile(file, `${JSON.stringify(messages, null, 2)}\n`);
+    await writeOutput(file, `${JSON.stringify(messages, null, 2)}\n`);
     note(`${file}: ${messages.length} messages`);
   } catch (error) {
-    note(`/save: ${(error as Error).message}`);
+    note(`/save: ${messageOf(error)}`);
   }
 }
 

@@ -1,12 +1,12 @@
 /** `ternion doctor`: what this machine offers, what is missing and how to get it, and a self-test of the backends. */
 import type { Command } from "commander";
 import { type Diagnosis, diagnose, type SelfTest } from "../index.js";
-import { addCommonOptions, type CommonOptions } from "./options.js";
+import { debugOption, type EngineFlags, pickEngineOptions } from "./options.js";
 import { print } from "./streams.js";
 
 type Adapter = Diagnosis["gpu"]["adapters"][number];
 
-interface DoctorOptions extends CommonOptions {
+interface DoctorOptions extends Pick<EngineFlags, "threads" | "kernel" | "revectorize"> {
   readonly json?: true;
 }
 
@@ -22,9 +22,10 @@ export function registerDoctor(program: Command): void {
     .command("doctor")
     .description("say what this machine offers, what is missing, and whether the answers are right")
     .option("--json", "print one JSON object")
+    .addOption(debugOption())
     .addHelpText("after", EXAMPLES)
     .action(doctor);
-  addCommonOptions(command);
+  pickEngineOptions(command, ["threads", "kernel", "revectorize"]);
 }
 
 async function doctor(options: DoctorOptions): Promise<void> {

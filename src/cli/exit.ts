@@ -3,6 +3,7 @@
  */
 import { CommanderError } from "commander";
 import { printable } from "../errors.js";
+import { withFlags } from "./flags.js";
 
 export const EXIT = { ok: 0, failure: 1, usage: 2, interrupted: 130 } as const;
 
@@ -36,8 +37,13 @@ export function exitCodeOf(error: unknown): number {
 export function reportOf(error: unknown, debug: boolean): string {
   if (error instanceof Interrupted || isClosedPipe(error)) return "";
   if (error instanceof CommanderError) return commandLineReport(error);
-  if (!(error instanceof Error)) return `ternion: ${String(error)}\n`;
-  return `ternion: ${debug ? (error.stack ?? error.message) : oneLine(error.message)}\n`;
+  if (debug && error instanceof Error && error.stack !== undefined) return `ternion: ${error.stack}\n`;
+  return `ternion: ${messageOf(error)}\n`;
+}
+
+/** One line, in the words of the command line. */
+export function messageOf(error: unknown): string {
+  return oneLine(withFlags(error instanceof Error ? error.message : String(error)));
 }
 
 /** Help and version are no errors, and were printed already. */

@@ -1,12 +1,13 @@
 /** `ternion inspect`: what is in a GGUF, whether or not it is a model that can run here. */
 import type { Command } from "commander";
 import { type GgufArray, type GgufFile, type GgufValue, type Repair, readGguf } from "../index.js";
+import { UsageError } from "./exit.js";
 import { mendedMetadata, modelFile } from "./model.js";
-import { addCommonOptions, type CommonOptions } from "./options.js";
-import { print } from "./streams.js";
+import { addModelOptions, type ModelOptions } from "./options.js";
+import { interruptSignal, print } from "./streams.js";
 import { formatTable } from "./table.js";
 
-interface InspectOptions extends CommonOptions {
+interface InspectOptions extends ModelOptions {
   readonly json?: true;
 }
 
@@ -23,7 +24,7 @@ const MOST_CHARACTERS = 100;
 
 const EXAMPLES = `
 Examples:
-  ternion inspect --model model.gguf
+  ternion inspect model.gguf
   ternion inspect --model model.gguf --json | jq .types
 
 With --strict it fails on a file whose metadata needs mending.`;
@@ -32,14 +33,17 @@ export function registerInspect(program: Command): void {
   const command = program
     .command("inspect")
     .description("print the metadata and tensors of a GGUF, and what of it needs mending")
+    .argument("[FILE|URL]", "the GGUF, as with --model")
     .option("--json", "print one JSON object; long arrays as {type, length, first}")
     .addHelpText("after", EXAMPLES)
     .action(inspect);
-  addCommonOptions(command);
+  addModelOptions(command);
 }
 
-async function inspect(options: InspectOptions): Promise<void> {
-  const file = await readGguf(await modelFile(options));
+async function inspect(given: string | undefined, options: InspectOptions): Promise<void> {
+  if (given !== undefined && options.model !== undefined) throw new UsageError("expected FILE or --model, got both");
+  const signal = interruptSignal();
+  const file = await readGguf(await modelFile({ model: given ?? options.model }, signal), { signal });
   const { repairs } = mendedMetadata(file.metadata, options);
   await print(options.json ? `${JSON.stringify(asJson(file, repairs), null, 2)}\n` : asText(file, repairs));
 }

@@ -18,24 +18,28 @@ const CACHES: readonly Cache[] = ["f32", "i16"];
 export const LAYOUTS: readonly Layout[] = ["auto", "block128", "block64", "rows4"];
 const HEADS: readonly Head[] = ["exact", "f16", "int8"];
 
-/** Of every command; one that does not run the model takes the options of the engine without using them. */
-export interface CommonOptions {
+/** Of the commands that read a model file. */
+export interface ModelOptions {
   readonly model?: string;
+  readonly strict?: true;
+  readonly debug?: true;
+}
+
+/** Of the commands that compute; each takes those that do something in it. */
+export interface EngineFlags extends ModelOptions {
   readonly backend?: Backend;
   readonly adapter?: string;
   readonly threads?: number;
   readonly ctx?: number;
-  readonly seed?: number;
   readonly kernel?: Kernel;
   readonly kv?: Cache;
   readonly head?: Head;
   readonly i2sLayout?: Layout;
   readonly revectorize?: true;
-  readonly strict?: true;
-  readonly debug?: true;
 }
 
 export interface SamplingFlags {
+  readonly seed?: number;
   readonly maxTokens?: number;
   readonly stop?: readonly string[];
   readonly temperature?: number;
@@ -46,30 +50,57 @@ export interface SamplingFlags {
   readonly presencePenalty?: number;
   readonly frequencyPenalty?: number;
   readonly logitBias?: Readonly<Record<number, number>>;
-  readonly logprobs?: number;
 }
 
-export function addCommonOptions(command: Command): Command {
-  const options = [
-    new Option("-m, --model <FILE|URL>", "GGUF model; default: the model that comes with ternion"),
-    choiceOption("--backend <NAME>", "what computes; default: auto", BACKENDS),
-    new Option("--adapter <NAME>", "part of the GPU's name; default: the best one that is no software"),
-    integerOption("-t, --threads <N>", "worker threads; default: one a processor", { min: 1, max: 256 }),
-    integerOption("-c, --ctx <N>", "tokens of context; default: the model's own, at most 2048", { min: 1 }),
-    integerOption("--seed <N>", "the same seed gives the same text; default: a random one", { min: 0 }),
-    choiceOption("--kernel <NAME>", "ternary kernel of the CPU; default: the fastest that works here", KERNELS),
-    choiceOption("--kv <TYPE>", "what the key-value cache holds; default: i16 (trace: f32)", CACHES),
-    choiceOption("--head <KIND>", "how the next token is found; default: exact", HEADS),
+/** Every option of the engine that is not one of the model file, by its name. */
+const ENGINE_OPTIONS = {
+  backend: () => choiceOption("--backend <NAME>", "what computes; default: auto", BACKENDS),
+  adapter: () => new Option("--adapter <NAME>", "part of the GPU's name; default: the best hardware adapter"),
+  threads: () => integerOption("-t, --threads <N>", "worker threads; default: one a processor", { min: 1, max: 256 }),
+  ctx: () => integerOption("-c, --ctx <N>", "tokens of context; default: the model's own, at most 2048", { min: 1 }),
+  kernel: () => choiceOption("--kernel <NAME>", "ternary kernel of the CPU; default: the fastest that works", KERNELS),
+  kv: () => choiceOption("--kv <TYPE>", "what the key-value cache holds; default: i16 (trace, verify: f32)", CACHES),
+  head: () => choiceOption("--head <KIND>", "how the next token is found; default: exact", HEADS),
+  i2sLayout: () =>
     choiceOption("--i2s-layout <NAME>", "order of the ternary codes in the file; default: auto", LAYOUTS),
+  revectorize: () =>
     new Option("--revectorize", "let V8 use 256-bit operations: experimental there, from Node.js 24 on"),
-    new Option("--strict", "refuse a file whose metadata needs mending"),
-    new Option("--debug", "print the stack trace of an error"),
-  ];
-  return addGroup(command, "Model and engine:", options);
+} satisfies Record<Exclude<keyof EngineFlags, keyof ModelOptions>, () => Option>;
+
+type EngineOptionName = keyof typeof ENGINE_OPTIONS;
+
+const HEADING = "Model and engine:";
+
+export const debugOption = () => new Option("--debug", "print the stack trace of an error");
+
+export function addModelOptions(command: Command): Command {
+  return addGroup(command, HEADING, [
+    new Option("-m, --model <FILE|URL>", "GGUF model; default: the model that comes with ternion"),
+    new Option("--strict", "refuse a file whose metadata needs repair"),
+    debugOption(),
+  ]);
+}
+
+/** Those of the model, and all of the engine but `without`, which would do nothing in this command. */
+export function addEngineOptions(command: Command, without: readonly EngineOptionName[] = []): Command {
+  const names = Object.keys(ENGINE_OPTIONS) as EngineOptionName[];
+  return pickEngineOptions(
+    addModelOptions(command),
+    names.filter((name) => !without.includes(name)),
+  );
+}
+
+export function pickEngineOptions(command: Command, names: readonly EngineOptionName[]): Command {
+  return addGroup(
+    command,
+    HEADING,
+    names.map((name) => ENGINE_OPTIONS[name]()),
+  );
 }
 
 export function addSamplingOptions(command: Command): Command {
   const options = [
+    integerOption("--seed <N>", "the same seed gives the same text; default: a random one", { min: 0 }),
     integerOption("-n, --max-tokens <N>", "most tokens to generate; default: until the context is full", { min: 0 }),
     repeatedOption("--stop <TEXT>", "ends the answer, and is left out of it"),
     numberOption("--temperature <X>", "0 always takes the best token; default: 0.8", { min: 0, max: 1e6 }),
@@ -83,7 +114,6 @@ export function addSamplingOptions(command: Command): Command {
     numberOption("--presence-penalty <X>", "for tokens that came already; default: 0", { min: -1e6, max: 1e6 }),
     numberOption("--frequency-penalty <X>", "for each time that they came; default: 0", { min: -1e6, max: 1e6 }),
     biasOption("--logit-bias <ID=BIAS>", "added to the logit of a token, -inf bans it"),
-    integerOption("--logprobs <N>", "a line of JSON a token on stderr, with the N likeliest", { min: 0, max: 100 }),
   ];
   return addGroup(command, "Generation:", options);
 }
@@ -94,15 +124,15 @@ function addGroup(command: Command, heading: string, options: readonly Option[])
   return command;
 }
 
-export function engineOptions({ ctx, ...options }: CommonOptions): EngineOptions {
+export function engineOptions({ ctx, ...options }: EngineFlags): EngineOptions {
   const { backend, adapter, threads, kernel, kv, head, i2sLayout, revectorize, strict } = options;
   return { backend, adapter, threads, contextLength: ctx, kernel, kv, head, i2sLayout, revectorize, strict };
 }
 
 /** The library takes `undefined` for "not given", and options by the names that commander makes of the flags. */
-export function generateOptions({ seed, ...options }: CommonOptions & SamplingFlags): GenerateOptions {
-  const { maxTokens, stop, temperature, topK, topP, minP, logitBias, logprobs } = options;
+export function generateOptions({ seed, ...options }: SamplingFlags): GenerateOptions {
+  const { maxTokens, stop, temperature, topK, topP, minP, logitBias } = options;
   const { repetitionPenalty, presencePenalty, frequencyPenalty } = options;
   const penalties = { repetitionPenalty, presencePenalty, frequencyPenalty };
-  return { seed, maxTokens, stop, temperature, topK, topP, minP, ...penalties, logitBias, logprobs };
+  return { seed, maxTokens, stop, temperature, topK, topP, minP, ...penalties, logitBias };
 }

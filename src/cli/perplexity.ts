@@ -1,13 +1,14 @@
 /** `ternion perplexity`: how well a model predicts a text, one number to compare models, engines and settings by. */
-import { readFile } from "node:fs/promises";
 import type { Command } from "commander";
 import { perplexity } from "../index.js";
 import { loadEngine, modelFile } from "./model.js";
-import { addCommonOptions, type CommonOptions } from "./options.js";
-import { interruptSignal, note, print } from "./streams.js";
+import { addEngineOptions, type EngineFlags } from "./options.js";
+import { StatusLine } from "./progress.js";
+import { interruptSignal, print } from "./streams.js";
+import { readTextFile } from "./text-input.js";
 import { integerOption } from "./values.js";
 
-interface PerplexityFlags extends CommonOptions {
+interface PerplexityFlags extends EngineFlags {
   readonly window?: number;
   readonly special?: true;
   readonly json?: true;
@@ -25,25 +26,24 @@ export function registerPerplexity(program: Command): void {
   const command = program
     .command("perplexity")
     .description("measure how well the model predicts a text")
-    .argument("<FILE>", "the text, UTF-8")
+    .argument("<FILE>", "the text, in UTF-8, or in UTF-16 with its mark")
     .addOption(integerOption("-w, --window <N>", "tokens of one window; default: the whole context", { min: 2 }))
     .option("--special", "special tokens in the text become their ids; else they are plain characters")
     .option("--json", "print one JSON object")
     .addHelpText("after", EXAMPLES)
     .action(measurePerplexity);
-  addCommonOptions(command);
+  addEngineOptions(command, ["head"]);
 }
 
 async function measurePerplexity(file: string, options: PerplexityFlags): Promise<void> {
-  const text = await readFile(file, "utf8");
+  const text = await readTextFile(file);
   const signal = interruptSignal();
   const path = await modelFile(options, signal);
   await using engine = await loadEngine(path, options, { signal, maxSessions: 1 });
-  const onProgress = (done: number, total: number) => {
-    if (process.stderr.isTTY) note(`${done} of ${total} tokens`);
-  };
   const { window = engine.contextLength, special: parseSpecial } = options;
-  const result = await perplexity(engine, text, { window, parseSpecial, onProgress, signal });
+  const result = await withStatus((onProgress) => {
+    return perplexity(engine, text, { window, parseSpecial, onProgress, signal });
+  });
   if (options.json) {
     await print(`${JSON.stringify({ ...result, window, backend: engine.description })}\n`);
     return;
@@ -54,4 +54,13 @@ async function measurePerplexity(file: string, options: PerplexityFlags): Promis
       `${tokens} tokens in ${windows} windows of at most ${window}, ${tokensPerSecond.toFixed(1)} tokens/s\n` +
       `${engine.description}\n`,
   );
+}
+
+async function withStatus<T>(use: (onProgress: (done: number, total: number) => void) => Promise<T>): Promise<T> {
+  const status = new StatusLine("perplexity: first window");
+  try {
+    return await use((done, total) => status.show(`perplexity: ${done} of ${total} tokens`));
+  } finally {
+    status.stop();
+  }
 }

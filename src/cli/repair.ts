@@ -1,12 +1,11 @@
 /** `ternion repair`: a model file written again, with mended metadata and ternary codes in the standard layout. */
-import { type Command, Option } from "commander";
+import type { Command } from "commander";
 import { type RepairedFile, repairFile } from "../index.js";
-import { LoadingBar } from "./model.js";
-import { type CommonOptions, LAYOUTS } from "./options.js";
+import { debugOption, type EngineFlags, pickEngineOptions } from "./options.js";
+import { LoadingBar } from "./progress.js";
 import { interruptSignal, print } from "./streams.js";
-import { choiceOption } from "./values.js";
 
-interface RepairFlags extends Pick<CommonOptions, "i2sLayout" | "debug"> {
+interface RepairFlags extends Pick<EngineFlags, "i2sLayout"> {
   readonly force?: true;
 }
 
@@ -18,16 +17,16 @@ Examples:
 All that is loaded from IN is mended in memory anyway; OUT needs no mending, here or in other programs. IN stays as it is.`;
 
 export function registerRepair(program: Command): void {
-  program
+  const command = program
     .command("repair")
     .description("write a GGUF model again, with mended metadata and ternary codes in the standard layout")
     .argument("<IN>", "the model file")
     .argument("<OUT>", "the file to write")
-    .addOption(choiceOption("--i2s-layout <NAME>", "order of the ternary codes in IN; default: auto", LAYOUTS))
     .option("--force", "replace OUT if it is there")
-    .addOption(new Option("--debug", "print the stack trace of an error"))
+    .addOption(debugOption())
     .addHelpText("after", EXAMPLES)
     .action(repair);
+  pickEngineOptions(command, ["i2sLayout"]);
 }
 
 async function repair(from: string, to: string, { i2sLayout, force }: RepairFlags): Promise<void> {

@@ -1,14 +1,25 @@
 /** `ternion report`: load profile, speed, memory, answers and perplexity of a model, as Markdown and as a page. */
-import { mkdir, writeFile } from "node:fs/promises";
+import { mkdir, stat } from "node:fs/promises";
 import { extname, join } from "node:path";
 import type { Command } from "commander";
-import { measureReport, type ReportData, renderHtml, renderMarkdown } from "../index.js";
+import { systemReason } from "../files.js";
+import {
+  measureReport,
+  type ReportData,
+  type ReportOptions,
+  type ReportStage,
+  renderHtml,
+  renderMarkdown,
+} from "../index.js";
+import { UsageError } from "./exit.js";
 import { modelFile } from "./model.js";
-import { addCommonOptions, type CommonOptions, engineOptions } from "./options.js";
+import { addEngineOptions, type EngineFlags, engineOptions } from "./options.js";
+import { checkOutput, writeOutput } from "./output.js";
+import { StatusLine } from "./progress.js";
 import { interruptSignal, note, print } from "./streams.js";
 import { integerListOption, integerOption } from "./values.js";
 
-interface ReportFlags extends CommonOptions {
+interface ReportFlags extends EngineFlags {
   readonly out?: string;
   readonly contexts?: readonly number[];
   readonly seconds?: number;
@@ -36,25 +47,63 @@ export function registerReport(program: Command): void {
     .option("--no-verify", "do not judge the answers first; the report says so")
     .addHelpText("after", EXAMPLES)
     .action(report);
-  addCommonOptions(command);
+  addEngineOptions(command);
 }
 
+const STAGES: Readonly<Record<ReportStage, string>> = {
+  verify: "judging the answers",
+  load: "loading",
+  prompts: "answering the standard prompts",
+  perplexity: "measuring perplexity",
+  speeds: "measuring speed",
+  ops: "measuring the time of each op",
+  traffic: "measuring the memory",
+};
+
 async function report(options: ReportFlags): Promise<void> {
-  const { contexts, seconds, maxTokens, verify } = options;
+  const { contexts, seconds, maxTokens, verify, out } = options;
+  if (out !== undefined) await checkTarget(out);
   const signal = interruptSignal();
   const path = await modelFile(options, signal);
-  const data = await measureReport(path, { ...engineOptions(options), contexts, seconds, maxTokens, verify, signal });
-  await write(data, options.out);
+  const data = await measured(path, { ...engineOptions(options), contexts, seconds, maxTokens, verify, signal });
+  await write(data, out);
   if (data.verdict.status === "failed") throw new Error(`verify: ${data.verdict.summary}`);
+}
+
+async function measured(path: string, options: ReportOptions): Promise<ReportData> {
+  const status = new StatusLine("report: reading the file");
+  try {
+    return await measureReport(path, { ...options, onStage: (stage) => status.show(`report: ${STAGES[stage]}`) });
+  } finally {
+    status.stop();
+  }
+}
+
+const kindOf = (out: string) => extname(out).toLowerCase();
+const isPage = (out: string) => kindOf(out) === ".md" || kindOf(out) === ".html";
+
+/** Before a minute of measuring. */
+async function checkTarget(out: string): Promise<void> {
+  if (isPage(out)) return checkOutput("--out", out);
+  const there = await stat(out).catch(() => undefined);
+  if (there === undefined) return makeFolder(out);
+  if (there.isDirectory()) return;
+  throw new UsageError(`--out: expected a folder, FILE.md or FILE.html, got ${out}, which is a file of another kind`);
 }
 
 async function write(data: ReportData, out: string | undefined): Promise<void> {
   if (out === undefined) return print(renderMarkdown(data));
-  const kind = extname(out).toLowerCase();
-  if (kind === ".md") return writeFile(out, renderMarkdown(data));
-  if (kind === ".html") return writeFile(out, await renderHtml(data));
-  await mkdir(out, { recursive: true });
-  await writeFile(join(out, "report.md"), renderMarkdown(data));
-  await writeFile(join(out, "report.html"), await renderHtml(data));
+  if (kindOf(out) === ".md") return writeOutput(out, renderMarkdown(data));
+  if (kindOf(out) === ".html") return writeOutput(out, await renderHtml(data));
+  await writeOutput(join(out, "report.md"), renderMarkdown(data));
+  await writeOutput(join(out, "report.html"), await renderHtml(data));
   note(`wrote report.md and report.html to ${out}`);
+}
+
+async function makeFolder(path: string): Promise<void> {
+  try {
+    await mkdir(path, { recursive: true });
+  } catch (cause) {
+    throw new Error(`--out: expected a folder, got ${path}: ${systemReason(cause)}`, { cause });
+  }
 }

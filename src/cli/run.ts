@@ -1,20 +1,23 @@
 /** `ternion run`: one prompt, one answer. The answer and nothing else goes to stdout. */
-import { readFile } from "node:fs/promises";
 import type { Command } from "commander";
 import type { Engine, GenerateOptions, Piece } from "../index.js";
 import { UsageError } from "./exit.js";
 import { loadEngine, modelFile } from "./model.js";
 import {
-  addCommonOptions,
+  addEngineOptions,
   addSamplingOptions,
-  type CommonOptions,
+  type EngineFlags,
   generateOptions,
   type SamplingFlags,
 } from "./options.js";
 import { answerStats, loadStats } from "./stats.js";
-import { interruptSignal, print, readStdin } from "./streams.js";
+import { interruptSignal, print } from "./streams.js";
+import { readStdin, readTextFile } from "./text-input.js";
+import { choiceOption, integerOption } from "./values.js";
 
-interface RunOptions extends CommonOptions, SamplingFlags {
+interface RunOptions extends EngineFlags, SamplingFlags {
+  readonly logprobs?: number;
+  readonly overflow?: "stop" | "shift";
   readonly file?: string;
   readonly chat?: true;
   readonly system?: string;
@@ -29,7 +32,8 @@ Examples:
   ternion run --chat --system "Answer in one sentence." --file question.txt --stats
   echo "Once upon a time" | ternion run --model model.gguf --seed 1 > story.txt
 
-A file or stdin loses the line end at its end, if there is one.`;
+A file or stdin is UTF-8, or UTF-16 with its mark, and loses the line end at its end, if there is one. With --overflow
+shift the older half of what follows the token that begins a text is dropped whenever the context is full.`;
 
 export function registerRun(program: Command): void {
   const command = program
@@ -40,10 +44,14 @@ export function registerRun(program: Command): void {
     .option("--chat", "apply the chat template of the model: the prompt is a message")
     .option("--system <TEXT>", "the system message, with --chat")
     .option("--special", "special tokens in the prompt become their ids; with --chat they never do")
+    .addOption(choiceOption("--overflow <ACTION>", "when the context is full; default: stop", ["stop", "shift"]))
+    .addOption(
+      integerOption("--logprobs <N>", "a line of JSON a token on stderr, with the N likeliest", { min: 0, max: 100 }),
+    )
     .option("--stats", "print timings on stderr")
     .addHelpText("after", EXAMPLES)
     .action(run);
-  addSamplingOptions(addCommonOptions(command));
+  addSamplingOptions(addEngineOptions(command));
 }
 
 async function run(prompt: string | undefined, options: RunOptions): Promise<void> {
@@ -64,7 +72,8 @@ async function run(prompt: string | undefined, options: RunOptions): Promise<voi
 
 function answer(engine: Engine, text: string, options: RunOptions, signal: AbortSignal): AsyncIterable<Piece> {
   const session = engine.session();
-  const generation: GenerateOptions = { ...generateOptions(options), parseSpecial: options.special, signal };
+  const { special: parseSpecial, overflow, logprobs } = options;
+  const generation: GenerateOptions = { ...generateOptions(options), parseSpecial, overflow, logprobs, signal };
   if (!options.chat) return session.generate(text, generation);
   const system = options.system === undefined ? [] : [{ role: "system", content: options.system }];
   return session.chat([...system, { role: "user", content: text }], generation);
@@ -73,18 +82,9 @@ function answer(engine: Engine, text: string, options: RunOptions, signal: Abort
 async function promptText(prompt: string | undefined, { file }: RunOptions): Promise<string> {
   if (prompt !== undefined && file !== undefined) throw new UsageError("expected PROMPT or --file, got both");
   if (prompt !== undefined) return prompt;
-  if (file !== undefined) return withoutLineEnd(await readText(file));
+  if (file !== undefined) return withoutLineEnd(await readTextFile(file, "--file"));
   if (process.stdin.isTTY) throw new UsageError("expected PROMPT, --file or text on stdin, got none");
   return withoutLineEnd(await readStdin());
-}
-
-async function readText(file: string): Promise<string> {
-  try {
-    return await readFile(file, "utf8");
-  } catch (cause) {
-    const reason = (cause as NodeJS.ErrnoException).code === "ENOENT" ? "no such file" : (cause as Error).message;
-    throw new Error(`--file: expected a text file, got ${file}: ${reason}`, { cause });
-  }
 }
 
 /** Editors and `echo` end a text with a line end that is not meant. */

@@ -3,7 +3,7 @@
  * data_offsets), then the data, each tensor right behind the one before. No kept npm package writes it;
  * @huggingface/hub reads headers.
  */
-import { open } from "node:fs/promises";
+import { writeOutput } from "./output.js";
 
 export interface NamedTensor {
   readonly name: string;
@@ -18,13 +18,10 @@ export async function writeSafetensors(
   tensors: readonly NamedTensor[],
   metadata: Readonly<Record<string, string>>,
 ): Promise<void> {
-  const file = await open(path, "w");
-  try {
+  await writeOutput(path, async (file) => {
     await file.writeFile(header(tensors, metadata));
     for (const { data } of tensors) await file.writeFile(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
-  } finally {
-    await file.close();
-  }
+  });
 }
 
 function header(tensors: readonly NamedTensor[], metadata: Readonly<Record<string, string>>): Buffer {

@@ -3,12 +3,13 @@ import { basename } from "node:path";
 import type { Command } from "commander";
 import type { ModelConfig, TracedTensor } from "../index.js";
 import { loadEngine, modelFile } from "./model.js";
-import { addCommonOptions, type CommonOptions } from "./options.js";
+import { addEngineOptions, type EngineFlags } from "./options.js";
+import { checkOutput } from "./output.js";
 import { type NamedTensor, writeSafetensors } from "./safetensors.js";
 import { interruptSignal, note } from "./streams.js";
 import { integerListOption } from "./values.js";
 
-interface TraceOptions extends CommonOptions {
+interface TraceOptions extends EngineFlags {
   readonly tokens: readonly number[];
   readonly out: string;
 }
@@ -29,11 +30,12 @@ export function registerTrace(program: Command): void {
     .requiredOption("-o, --out <FILE>", "the file to write")
     .addHelpText("after", EXAMPLES)
     .action(trace);
-  addCommonOptions(command);
+  addEngineOptions(command, ["head"]);
 }
 
 async function trace(options: TraceOptions): Promise<void> {
   const signal = interruptSignal();
+  await checkOutput("--out", options.out);
   const path = await modelFile(options, signal);
   // intermediates are for comparison: nothing is rounded that need not be
   const kv = options.kv ?? "f32";

@@ -1,14 +1,15 @@
 /** `ternion verify`: are the answers right here, and if not, which operation first goes wrong? The exit code says it. */
 import type { Command } from "commander";
-import { type Agreement, type Fault, type OpVerdict, type Verdict, verify } from "../index.js";
+import { type Agreement, type Fault, type OpVerdict, type Verdict, type VerifyOptions, verify } from "../index.js";
 import { EXIT } from "./exit.js";
 import { modelFile } from "./model.js";
-import { addCommonOptions, type CommonOptions, engineOptions } from "./options.js";
+import { addEngineOptions, type EngineFlags, engineOptions } from "./options.js";
+import { StatusLine } from "./progress.js";
 import { interruptSignal, print } from "./streams.js";
 import { formatTable } from "./table.js";
 import { integerListOption } from "./values.js";
 
-interface VerifyFlags extends CommonOptions {
+interface VerifyFlags extends EngineFlags {
   readonly tokens?: readonly number[];
   readonly against?: string;
   readonly endToEnd?: true;
@@ -37,16 +38,37 @@ export function registerVerify(program: Command): void {
     .option("--json", "print the whole verdict as one JSON object")
     .addHelpText("after", EXAMPLES)
     .action(run);
-  addCommonOptions(command);
+  addEngineOptions(command, ["ctx", "head"]);
 }
 
 async function run({ tokens, against, endToEnd, json, ...options }: VerifyFlags): Promise<void> {
   const signal = interruptSignal();
   const path = await modelFile(options, signal);
   const { contextLength: _, ...engine } = engineOptions(options);
-  const verdict = await verify(path, { ...engine, signal, tokens, against, endToEnd });
+  const verdict = await withStatus((progress) => {
+    return verify(path, { ...engine, ...progress, signal, tokens, against, endToEnd });
+  });
   await print(json ? `${JSON.stringify(verdict, null, 2)}\n` : asText(verdict));
   if (!verdict.ok) process.exitCode = EXIT.failure;
+}
+
+type Progress = Pick<VerifyOptions, "onProgress" | "onLayer">;
+
+async function withStatus<T>(use: (progress: Progress) => Promise<T>): Promise<T> {
+  const status = new StatusLine("verify: reading the file");
+  try {
+    return await use({
+      onProgress: ({ loadedBytes, totalBytes }) => {
+        const percent = Math.floor((100 * loadedBytes) / totalBytes);
+        status.show(percent < 100 ? `verify: loading, ${percent} %` : "verify: computing");
+      },
+      onLayer: (done, total) => {
+        status.show(done < total ? `verify: judging layer ${done + 1} of ${total}` : "verify: judging the logits");
+      },
+    });
+  } finally {
+    status.stop();
+  }
 }
 
 function asText({ ok, backend, tokens, ops, firstFault, endToEnd, fingerprint, against }: Verdict): string {

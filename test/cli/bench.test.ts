@@ -36,12 +36,12 @@ describe("ternion bench", () => {
     assert.ok(Math.abs(rows[2].gb_per_s - (570_816 * rows[2].avg_ts) / 1e9) < 1e-9);
   });
 
-  it("hashes the same logits for every kernel, number of threads, batch and seed", async () => {
+  it("hashes the same logits for every kernel, number of threads and batch", async () => {
     const options = ["-p", "16", "-n", "0", "--repetitions", "1"];
     const hash = async (...more: string[]) => (await rowsOf(...options, ...more))[0].logits_hash;
     const first = await hash();
     assert.match(first, /^[0-9a-f]{16}$/);
-    assert.equal(await hash("--threads", "2", "--seed", "5"), first);
+    assert.equal(await hash("--threads", "2"), first);
     assert.equal(await hash("--kernel", "ternaryDotBaseline", "--batch-size", "3"), first);
   });
 

@@ -3,7 +3,7 @@ import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
 
 // this file runs as dist/test/cli/program.js
-const main = fileURLToPath(new URL("../../src/cli/main.js", import.meta.url));
+export const MAIN = fileURLToPath(new URL("../../src/cli/main.js", import.meta.url));
 export const repositoryFile = (path: string) => fileURLToPath(new URL(`../../../${path}`, import.meta.url));
 
 export const TINY = repositoryFile("test/golden/tiny/model.gguf");
@@ -18,7 +18,7 @@ export function start(
   args: readonly string[],
   env: Readonly<Record<string, string>> = {},
 ): ChildProcessWithoutNullStreams {
-  return spawn(process.execPath, [main, ...args], { env: { ...process.env, ...env } });
+  return spawn(process.execPath, [MAIN, ...args], { env: { ...process.env, ...env } });
 }
 
 /** Runs to the end with `input` on stdin. */
