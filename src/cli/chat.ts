@@ -2,23 +2,23 @@
  * `ternion chat`: a conversation. Ctrl-C stops the answer under way and keeps what was said of it; at the prompt, Ctrl-C
  * twice or Ctrl-D leaves. With stdin from a pipe each line is a message, and only the answers are printed.
  */
-import { createInterface, type Interface } from "node:readline/promises";
 import type { Command } from "commander";
 import type { Engine } from "../index.js";
 import { COMMANDS_HELP, runCommand } from "./chat-commands.js";
+import { type ChatInput, openInput } from "./chat-input.js";
 import { Conversation } from "./conversation.js";
-import { EXIT, Interrupted } from "./exit.js";
+import { EXIT, Interrupted, messageOf } from "./exit.js";
 import { loadEngine, modelFile } from "./model.js";
 import {
-  addCommonOptions,
+  addEngineOptions,
   addSamplingOptions,
-  type CommonOptions,
+  type EngineFlags,
   generateOptions,
   type SamplingFlags,
 } from "./options.js";
 import { note, print } from "./streams.js";
 
-interface ChatOptions extends CommonOptions, SamplingFlags {
+interface ChatOptions extends EngineFlags, SamplingFlags {
   readonly system?: string;
 }
 
@@ -40,7 +40,7 @@ export function registerChat(program: Command): void {
     .option("--system <TEXT>", "the system message")
     .addHelpText("after", EXAMPLES)
     .action(chat);
-  addSamplingOptions(addCommonOptions(command));
+  addSamplingOptions(addEngineOptions(command));
 }
 
 async function chat({ system, ...options }: ChatOptions): Promise<void> {
@@ -61,12 +61,12 @@ async function chat({ system, ...options }: ChatOptions): Promise<void> {
   }
 }
 
-/** Reads lines, answers them, and decides what Ctrl-C means. */
+/** Reads messages, answers them, and decides what Ctrl-C means. */
 class ChatTerminal {
   readonly #engine: Engine;
   readonly #conversation: Conversation;
   readonly #isTerminal = process.stdin.isTTY === true && process.stderr.isTTY === true;
-  readonly #input: Interface;
+  readonly #input: ChatInput;
   #answering: AbortController | undefined;
   /** Ctrl-C came at this prompt already */
   #warned = false;
@@ -74,67 +74,52 @@ class ChatTerminal {
   constructor(engine: Engine, conversation: Conversation) {
     this.#engine = engine;
     this.#conversation = conversation;
-    const output = this.#isTerminal ? { output: process.stderr } : {};
-    this.#input = createInterface({ input: process.stdin, ...output, terminal: this.#isTerminal, prompt: "> " });
-    // a terminal that reads single keys sends no signal
-    this.#input.on("SIGINT", () => this.interrupt());
+    this.#input = openInput(this.#isTerminal, () => this.interrupt());
   }
 
   interrupt(): void {
-    if (this.#answering !== undefined) {
-      this.#answering.abort(new Interrupted());
-    } else if (this.#warned) {
+    if (this.#answering === undefined) this.#interruptPrompt();
+    else this.#answering.abort(new Interrupted());
+  }
+
+  #interruptPrompt(): void {
+    const gaveUpText = this.#input.discard();
+    if (this.#warned && !gaveUpText) {
       this.#input.close();
     } else {
       this.#warned = true;
-      if (this.#isTerminal) process.stderr.write("\n");
       note("Ctrl-C again, or Ctrl-D, leaves");
-      this.#prompt();
     }
   }
 
   async loop(): Promise<void> {
     if (this.#isTerminal) note(`${this.#engine.config.name} on ${this.#engine.description}; /help lists the commands`);
-    // made before the first wait: it keeps the lines that come while an answer is under way
-    const lines = this.#input[Symbol.asyncIterator]();
     try {
       for (;;) {
         this.#warned = false;
-        this.#prompt();
-        const { value: line, done } = await lines.next();
-        if (done || !(await this.#take(line))) break;
+        const message = await this.#input.next();
+        if (message === undefined || !(await this.#take(message))) break;
       }
     } finally {
       this.#input.close();
     }
   }
 
-  #prompt(): void {
-    if (!this.#isTerminal) return;
-    process.stdin.setRawMode(true);
-    this.#input.prompt();
-  }
-
   /** False means to leave. */
-  async #take(line: string): Promise<boolean> {
+  async #take(message: string): Promise<boolean> {
     try {
-      if (line.startsWith("/")) return await runCommand(line, this.#conversation, this.#engine);
-      if (line.trim() !== "") await this.#answer(line);
+      if (message.startsWith("/")) return await runCommand(message, this.#conversation, this.#engine);
+      if (message.trim() !== "") await this.#answer(message);
     } catch (error) {
       // a script wants to know; a person wants to go on
       if (!this.#isTerminal || !(error instanceof Error)) throw error;
-      note(error.message);
+      note(messageOf(error));
     }
     return true;
   }
 
   async #answer(message: string): Promise<void> {
     this.#answering = new AbortController();
-    if (this.#isTerminal) {
-      // the terminal's own mode: typed lines wait for the next prompt, and Ctrl-C is a signal
-      this.#input.pause();
-      process.stdin.setRawMode(false);
-    }
     try {
       for await (const text of this.#conversation.answer(message, this.#answering.signal)) await print(text);
     } catch (error) {
