@@ -7,6 +7,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { TernionError } from "../../src/errors.js";
 
+// the servers are here: a proxy of the machine's environment cannot reach them
+for (const name of ["http_proxy", "https_proxy", "all_proxy", "no_proxy"]) {
+  delete process.env[name];
+  delete process.env[name.toUpperCase()];
+}
+
 /** `size` bytes that are a GGUF file: a head without keys and tensors, then a pattern that depends on `seed`. */
 export function modelOf(size: number, seed = 1): Buffer {
   const bytes = Buffer.from(Array.from({ length: size }, (_, i) => (i * 31 + (i >> 8) * seed) & 255));
