@@ -38,6 +38,7 @@ export function compile(source: string): Compiled {
   const { parsed } = parse(source);
   const nodes: StringLiteral[] = [];
   collect(parsed, false, nodes);
+  const loops = new Set(loopsIn(parsed));
   const literals = nodes.map(({ value }) => value);
   const write = (texts: readonly string[]) => {
     for (const [i, node] of nodes.entries()) node.value = texts[i];
@@ -45,7 +46,7 @@ export function compile(source: string): Compiled {
   const render: Compiled["render"] = (variables, texts) => {
     write(texts);
     try {
-      return String(new Run(environment(variables)).run(parsed).value);
+      return String(new Run(environment(variables), loops).run(parsed).value);
     } catch (error) {
       write(literals); // the message shows the template's own words
       throw error instanceof Failed ? error.asNotUnderstood() : error;
@@ -128,6 +129,12 @@ function calleeName({ callee }: Node): string {
 
 const isReplace = (node: Node) => node.type === "CallExpression" && calleeName(node) === "replace";
 
+function* loopsIn(node: unknown): Generator<unknown> {
+  if (typeof node !== "object" || node === null) return;
+  if ((node as Node).type === "For") yield (node as Node).body;
+  for (const each of Object.values(node)) yield* loopsIn(each);
+}
+
 function isNode(value: unknown): value is Node {
   return typeof value === "object" && value !== null && "type" in value;
 }
@@ -135,14 +142,19 @@ function isNode(value: unknown): value is Node {
 /** What is used of the package's runtime; its own declarations do not resolve under "nodenext". */
 interface Runtime {
   run(program: unknown): { readonly value: unknown };
-  evaluate(statement: unknown, environment: unknown): unknown;
+  evaluate(statement: unknown, environment: Variables): Value;
+  evaluateBlock(statements: unknown[], environment: Variables): Value;
+}
+interface Value {
+  readonly type: string;
+  toString(): string;
 }
 interface Variables {
   readonly variables: Map<string, unknown>;
-  set(name: string, value: unknown): object;
+  set(name: string, value: unknown): Value;
 }
 const PackageInterpreter = Interpreter as unknown as new (environment: Variables) => Runtime;
-const newEnvironment = () => new Environment() as unknown as Variables;
+const newEnvironment = (parent?: Variables) => new Environment(parent as never) as unknown as Variables;
 
 /** An error, and the innermost expression that it came from. */
 class Failed extends Error {
@@ -163,10 +175,24 @@ class Failed extends Error {
 const SHOWN = /^(CallExpression|FilterExpression|BinaryExpression|TestExpression|UnaryExpression|MemberExpression)$/;
 
 class Run extends PackageInterpreter {
-  override evaluate(statement: unknown, environment: unknown): unknown {
+  readonly #loops: ReadonlySet<unknown>;
+  /** `break` and `continue` on their way out, with what was written before them */
+  readonly #jumps = new WeakMap<object, { readonly type: string; text: string }>();
+  /** scopes of loops that were left */
+  readonly #left = new WeakMap<Variables, unknown>();
+
+  /** `loops`: the bodies of all loops */
+  constructor(environment: Variables, loops: ReadonlySet<unknown>) {
+    super(environment);
+    this.#loops = loops;
+  }
+
+  override evaluate(statement: unknown, environment: Variables): Value {
     try {
       return super.evaluate(statement, environment);
     } catch (error) {
+      const { type } = statement as Node;
+      if (type === "Break" || type === "Continue") this.#jumps.set(error as object, { type, text: "" });
       const known = error instanceof Failed || error instanceof Raised || error instanceof RangeError;
       // break and continue have no message
       if (known || !(error instanceof Error) || error.message === "") throw error;
@@ -174,7 +200,32 @@ class Run extends PackageInterpreter {
       throw new Failed(error, statement);
     }
   }
+
+  /** As in Python: each turn of a loop has variables of its own, and what it wrote before a jump stays. */
+  override evaluateBlock(statements: unknown[], environment: Variables): Value {
+    const isLoop = this.#loops.has(statements);
+    if (this.#left.has(environment)) throw this.#left.get(environment);
+    const scope = isLoop ? newEnvironment(environment) : environment;
+    let text = "";
+    for (const statement of statements) {
+      try {
+        const value = this.evaluate(statement, scope);
+        if (value.type !== "NullValue" && value.type !== "UndefinedValue") text += value.toString();
+      } catch (error) {
+        const jump = this.#jumps.get(error as object);
+        if (jump === undefined) throw error;
+        text += jump.text;
+        jump.text = text;
+        if (!isLoop) throw error;
+        if (jump.type === "Break") this.#left.set(environment, error);
+        break;
+      }
+    }
+    return runtime(text);
+  }
 }
+
+const runtime = (value: unknown): Value => newEnvironment().set("value", value);
 
 const MOST_ITEMS = 100_000;
 
@@ -237,6 +288,15 @@ const METHODS: Readonly<Record<string, (text: string, ...args: never[]) => unkno
   lstrip: (text, chars?: string | null) => strip(text, chars ?? undefined, "left"),
   rstrip: (text, chars?: string | null) => strip(text, chars ?? undefined, "right"),
   find: (text, part: string) => text.indexOf(part),
+  rsplit: (text, by: string, most = Number.POSITIVE_INFINITY) => {
+    const parts = text.split(by);
+    const kept = Math.max(1, parts.length - most);
+    return [parts.slice(0, kept).join(by), ...parts.slice(kept)];
+  },
+  splitlines: (text) => text.replace(/\r?\n$/, "").split(/\r?\n/),
+  join: (text, parts: readonly { readonly value: unknown }[]) => parts.map(({ value }) => String(value)).join(text),
+  isdigit: (text) => /^\p{Nd}+$/u.test(text),
+  isalpha: (text) => /^\p{L}+$/u.test(text),
   count: (text, part: string) => text.split(part).length - 1,
   removeprefix: (text, part: string) => (text.startsWith(part) ? text.slice(part.length) : text),
   removesuffix: (text, part: string) => (part !== "" && text.endsWith(part) ? text.slice(0, -part.length) : text),
@@ -244,7 +304,6 @@ const METHODS: Readonly<Record<string, (text: string, ...args: never[]) => unkno
 
 /** This process is for templates alone, so the package's class itself is changed. */
 function addMethods(): void {
-  const runtime = (value: unknown) => newEnvironment().set("value", value);
   const prototype: { builtins: Map<string, unknown> } = Object.getPrototypeOf(runtime(""));
   const original = Object.getOwnPropertyDescriptor(prototype, "builtins")?.get as () => Map<string, unknown>;
   Object.defineProperty(prototype, "builtins", {

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
+import { ChatTemplate } from "../../src/text/chat.js";
 import { WordFinder } from "../../src/text/special.js";
 import { createTokenizer } from "../../src/text/tokenizer.js";
 import { smallMetadata, strings } from "./fixtures.js";
@@ -34,7 +35,7 @@ test("the longest word at each place, from left to right", () => {
   );
 });
 
-test("200,000 special tokens", () => {
+test("200,000 special tokens", async () => {
   const small = smallMetadata();
   const tokens = (small.get("tokenizer.ggml.tokens") as { values: readonly string[] }).values;
   const types = (small.get("tokenizer.ggml.token_type") as { values: Int32Array }).values;
@@ -54,4 +55,16 @@ test("200,000 special tokens", () => {
   assert.deepEqual(ids.slice(2, 4), [tokens.length + 7, tokens.length + 199_999]);
   assert.equal(tokenizer.decode(ids), `<|begin_of_text|>${text}`);
   assert.equal(tokenizer.encode(text).filter((id) => tokenizer.isSpecial(id)).length, 1);
+
+  const chat = new ChatTemplate(
+    tokenizer,
+    "{{ messages[0].content }}<|reserved_199999|>{{ '<|' + messages[0].role + '|>' }}",
+  );
+  try {
+    const prompt = await chat.encode([{ role: "reserved_1", content: "<|reserved_7|>" }]);
+    const special = prompt.filter((id) => tokenizer.isSpecial(id)).map((id) => tokenizer.piece(id));
+    assert.deepEqual(special, ["<|begin_of_text|>", "<|reserved_199999|>", "<|reserved_1|>"]);
+  } finally {
+    chat.close();
+  }
 });
