@@ -3,7 +3,7 @@
  * Node.js, processor and binary; the verdict is kept in the cache folder. A crash, a hang, wrong results, or no way to start
  * that process mean that they do not. Where the verdict cannot be kept, each process finds out anew.
  */
-import { execFile } from "node:child_process";
+import { type ExecFileException, execFile } from "node:child_process";
 import { createHash, randomUUID } from "node:crypto";
 import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { cpus, tmpdir } from "node:os";
@@ -23,13 +23,14 @@ export interface Proof {
 
 export interface ProofOptions {
   readonly signal?: AbortSignal | undefined;
-  /** of the process that proves; it takes 0.4 s on a free machine */
+  /** of the process that proves; it takes 0.8 s of processor time */
   readonly limitMs?: number;
 }
 
-const LIMIT_MS = 15_000;
-/** A crash or a hang may come from a machine short of memory: it is tried again after a day. */
-const RETRY_MS = 24 * 60 * 60 * 1000;
+const LIMIT_MS = 30_000;
+const HOUR_MS = 60 * 60 * 1000;
+/** Flags that failed are tried again after a day, since the machine may have been short of memory; a hang may have been a busy one. */
+const RETRY_MS = { failed: 24 * HOUR_MS, hung: HOUR_MS } as const;
 /** Counts up when the proof itself asks for more than before. */
 const VERSION = 1;
 
@@ -51,8 +52,8 @@ interface Case {
 
 interface Verdict extends Proof {
   readonly about: Case;
-  /** milliseconds since 1970 */
-  readonly at: number;
+  /** until when it counts, in milliseconds since 1970; absent: always */
+  readonly until?: number;
 }
 
 /** Verdicts of this process, by file or name: for a cache folder that cannot be written. */
@@ -73,10 +74,10 @@ export async function prove(
   const file = verdictFile(name);
   const verdict = known.get(file ?? name) ?? (await readVerdict(file, about));
   if (verdict !== undefined) return verdict;
-  const { proof, certain } = await runProof({ path: fileURLToPath(path), flags, forms }, limitMs, signal);
-  if (certain) {
+  const { proof, countsMs } = await runProof({ path: fileURLToPath(path), flags, forms }, limitMs, signal);
+  if (countsMs > 0) {
     known.set(file ?? name, proof);
-    await keepVerdict(file, { about, ...proof, at: Date.now() });
+    await keepVerdict(file, { about, ...proof, ...(!proof.holds && { until: Date.now() + countsMs }) });
   }
   return proof;
 }
@@ -115,11 +116,10 @@ async function readVerdict(file: string | undefined, about: Case): Promise<Proof
   if (file === undefined) return undefined;
   try {
     const verdict = JSON.parse(await readFile(file, "utf8")) as Partial<Verdict>;
-    const { holds, reason, at } = verdict;
-    if (!isDeepStrictEqual(verdict.about, about) || typeof reason !== "string" || typeof at !== "number")
-      return undefined;
-    const age = Date.now() - at;
-    if (holds === true || (holds === false && age >= 0 && age < RETRY_MS)) return { holds, reason };
+    const { holds, reason, until } = verdict;
+    if (!isDeepStrictEqual(verdict.about, about) || typeof reason !== "string") return undefined;
+    const left = Number(until) - Date.now();
+    if (holds === true || (holds === false && left > 0 && left <= RETRY_MS.failed)) return { holds, reason };
   } catch {
     // absent, unreadable or damaged
   }
@@ -141,8 +141,8 @@ async function keepVerdict(file: string | undefined, verdict: Verdict): Promise<
 
 interface Outcome {
   readonly proof: Proof;
-  /** it tells of the flags, and not of a process that could not be started or that somebody ended */
-  readonly certain: boolean;
+  /** 0 where it is not about the flags: a process that could not be started, or that somebody ended */
+  readonly countsMs: number;
 }
 
 async function runProof(request: ProofRequest, limitMs: number, signal: AbortSignal | undefined): Promise<Outcome> {
@@ -170,24 +170,20 @@ function environment(): NodeJS.ProcessEnv {
   return { ...Object.fromEntries(plain), [RUNNING]: "1" };
 }
 
-const unknown = (reason: string): Outcome => ({ proof: { holds: false, reason }, certain: false });
+const unknown = (reason: string): Outcome => ({ proof: { holds: false, reason }, countsMs: 0 });
 const CRASHES: readonly unknown[] = ["SIGABRT", "SIGBUS", "SIGFPE", "SIGILL", "SIGSEGV", "SIGTRAP"];
 
-function outcomeOf(
-  error: import("node:child_process").ExecFileException | null,
-  stdout: string,
-  stderr: string,
-  limitMs: number,
-): Outcome {
-  const no = (reason: string): Outcome => ({ proof: { holds: false, reason }, certain: true });
+function outcomeOf(error: ExecFileException | null, stdout: string, stderr: string, limitMs: number): Outcome {
+  const no = (reason: string, countsMs = RETRY_MS.failed): Outcome => ({ proof: { holds: false, reason }, countsMs });
   // V8 names a flag that it does not know on stderr
   if (error === null && stdout === "same") {
-    if (stderr === "") return { proof: { holds: true, reason: "all results were right under them" }, certain: true };
+    if (stderr === "")
+      return { proof: { holds: true, reason: "all results were right" }, countsMs: Number.POSITIVE_INFINITY };
     return no(`V8 said ${JSON.stringify(stderr.slice(0, 200))}`);
   }
-  if (stdout === "different") return no("kernels gave wrong results under them");
+  if (stdout === "different") return no("kernels gave wrong results");
   const { code, signal, killed, message } = error ?? {};
-  if (killed) return no(`the process that tried them did not end within ${limitMs / 1000} s`);
+  if (killed) return no(`the process that tried them did not end within ${limitMs / 1000} s`, RETRY_MS.hung);
   if (CRASHES.includes(signal)) return no(`the process that tried them crashed with ${signal}`);
   if (typeof code === "number" && signal == null) return no(`the process that tried them ended with code ${code}`);
   return unknown(`the process to try them in did not start or was ended: ${signal ?? message ?? "no answer"}`);
