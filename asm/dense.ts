@@ -38,23 +38,13 @@ function halvesHigh(v: v128, m: v128, scale: v128): v128 {
   return f32x4.mul(v128.and(i32x4.shr_s(wide, 3), m), scale);
 }
 
-/**
- * Decoded halves with infinity and NaN in the place of what the exponent 31 becomes by that: 65,536 and more. All bits of
- * the exponent are set then, and the fraction is kept.
- */
-@inline
-function ieee(v: v128): v128 {
-  const special = f32x4.ge(f32x4.abs(v), f32x4.splat(65536));
-  return v128.or(v, v128.and(special, i32x4.splat(0x7f800000)));
-}
-
 const HALF_MASK: i32 = 0x8fffe000;
 const HALF_SCALE: f32 = 5.192296858534828e33; // 2^112
 
 /**
  * table[rows][n] F16 times x[n] float32 → out[rows]. The table's values are finite, which loading sees to (finite.ts): here
- * alone infinity and NaN would be decoded as finite numbers, since `ieee` costs a third of the time. mask and
- * scale as parameters for the reason given in ternary.ts.
+ * alone infinity and NaN would be decoded as finite numbers, since to look for them takes 60 % more time in the cache. mask
+ * and scale as parameters for the reason given in ternary.ts.
  */
 export function logitsF16(table: usize, x: usize, out: usize, n: i32, rows: i32, mask: i32, half: f32): void {
   const m = i32x4.splat(mask);
@@ -80,13 +70,25 @@ export function decodeF32(src: usize, dst: usize, n: i32): void {
 }
 
 export function decodeF16(src: usize, dst: usize, n: i32): void {
-  const m = i32x4.splat(HALF_MASK);
-  const scale = f32x4.splat(HALF_SCALE);
-  const end = dst + (<usize>n << 2);
+  const m = i32x4.splat(HALF_MASK), scale = f32x4.splat(HALF_SCALE);
+  const exponent = i32x4.splat(0x7c007c00), low = i32x4.splat(0x04000400);
+  let special = i32x4.splat(0);
+  const begin = dst, end = dst + (<usize>n << 2);
   for (; dst < end; src += 16, dst += 32) {
     const v = v128.load(src);
-    v128.store(dst, ieee(halvesLow(v, m, scale)));
-    v128.store(dst, ieee(halvesHigh(v, m, scale)), 16);
+    v128.store(dst, halvesLow(v, m, scale));
+    v128.store(dst, halvesHigh(v, m, scale), 16);
+    special = v128.or(special, i32x4.add(v128.and(v, exponent), low)); // as in finite.ts
+  }
+  if (v128.any_true(v128.and(special, i32x4.splat(0x80008000)))) restore(begin, end);
+}
+
+/** Infinities and NaN in the place of what the exponent 31 of a half became: 65,536 and more. */
+function restore(at: usize, end: usize): void {
+  for (; at < end; at += 16) {
+    const v = v128.load(at);
+    const special = f32x4.ge(f32x4.abs(v), f32x4.splat(65536));
+    v128.store(at, v128.or(v, v128.and(special, i32x4.splat(0x7f800000))));
   }
 }
 
@@ -99,7 +101,7 @@ export function decodeBF16(src: usize, dst: usize, n: i32): void {
 function halfAt(src: usize): f32 {
   const bits = <i32>load<u16>(src) << 16;
   const value = reinterpret<f32>((bits >> 3) & HALF_MASK) * HALF_SCALE;
-  return abs(value) < 65536 ? value : reinterpret<f32>(reinterpret<i32>(value) | 0x7f800000); // as in `ieee`
+  return abs(value) < 65536 ? value : reinterpret<f32>(reinterpret<i32>(value) | 0x7f800000); // as in `restore`
 }
 
 /** Blocks of 32 in 34 bytes: one f16 scale, 32 int8. */

@@ -135,7 +135,7 @@ export function atLeast(values: usize, n: i32, threshold: f32, found: usize): i3
   const start = found;
   let i = 0;
   for (; i + 4 <= n; i += 4, values += 16) {
-    let hits = i32x4.bitmask(v128.not(f32x4.lt(v128.load(values), t)));
+    let hits = i32x4.bitmask(f32x4.lt(v128.load(values), t)) ^ 15;
     for (; hits; hits &= hits - 1, found += 4) store<i32>(found, i + ctz(hits));
   }
   for (; i < n; i++, values += 4) {

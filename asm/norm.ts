@@ -8,7 +8,7 @@
 //
 // Preconditions: n a multiple of 16.
 
-import { largerMagnitude, largestMagnitude, roundToInt, sumTree } from "./reduce";
+import { maxLane, roundToInt, sumTree } from "./reduce";
 
 /** mean(x^2) */
 @inline
@@ -25,31 +25,33 @@ function meanSquare(x: usize, n: i32): f32 {
   return sumTree(a, b, c, d) / <f32>n;
 }
 
-/** y = x * r * weight for 4 elements, stored; gives y */
+/** y = x * r * weight for 4 elements, stored; gives |y| */
 @inline
 function normalised(x: usize, weight: usize, out: usize, r: v128): v128 {
   const y = f32x4.mul(f32x4.mul(v128.load(x), r), v128.load(weight));
   v128.store(out, y);
-  return y;
+  return f32x4.abs(y);
 }
 
 /**
  * out[n] = RMSNorm(x[n]) * weight[n]; out may be x. Returns max|out|: NaN or infinity where any of out is. All of out is NaN
- * where x has a NaN or an infinity, or its squares overflow.
+ * where x has a NaN or an infinity, or its squares overflow. The weights are finite, which loading sees to (finite.ts).
  */
 export function norm(x: usize, weight: usize, out: usize, n: i32, eps: f32): f32 {
   const square = meanSquare(x, n);
   // the second term is 0, or NaN where the squares are not finite: 1 / infinity would make a row of zeros of them
-  const r = f32x4.splat(1 / Mathf.sqrt(square + eps) + (square - square));
+  const inverse: f32 = 1 / Mathf.sqrt(square + eps) + (square - square);
+  const r = f32x4.splat(inverse);
   let a = f32x4.splat(0), b = a, c = a, d = a;
   const end = x + (<usize>n << 2);
   for (; x < end; x += 64, weight += 64, out += 64) {
-    a = largerMagnitude(a, normalised(x, weight, out, r));
-    b = largerMagnitude(b, normalised(x + 16, weight + 16, out + 16, r));
-    c = largerMagnitude(c, normalised(x + 32, weight + 32, out + 32, r));
-    d = largerMagnitude(d, normalised(x + 48, weight + 48, out + 48, r));
+    a = f32x4.pmax(a, normalised(x, weight, out, r));
+    b = f32x4.pmax(b, normalised(x + 16, weight + 16, out + 16, r));
+    c = f32x4.pmax(c, normalised(x + 32, weight + 32, out + 32, r));
+    d = f32x4.pmax(d, normalised(x + 48, weight + 48, out + 48, r));
   }
-  return largestMagnitude(i32x4.max_s(i32x4.max_s(a, b), i32x4.max_s(c, d)));
+  // pmax is one instruction where max is ten, but may lose a NaN; with finite weights only r makes one, and infinity stays
+  return maxLane(f32x4.pmax(f32x4.pmax(a, b), f32x4.pmax(c, d))) + (inverse - inverse);
 }
 
 @inline

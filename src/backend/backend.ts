@@ -215,7 +215,8 @@ export interface Backend {
 
   /**
    * Executes the record; gives the ids that `sample` chose, one for each wanted row, none where it was not recorded.
-   * Rejects with a TernionError, and then every later call does.
+   * Rejects with a TernionError, and then every later call does; but where logits that `sample` chooses from have NaN or
+   * Infinity, which no op turns into finite numbers, only this run does.
    */
   run(): Promise<Int32Array>;
 

@@ -288,8 +288,6 @@ for (const binary of ["ternaryDot16", "ternaryDotBaseline"] as const) {
           bench.kernels.normQuantize(spoilt, ones, normed, q, scale, scale + 4, n, 1e-5);
           assert.ok(!Number.isFinite(bench.f32(scale, 1)[0]), `${poison} at ${at}`);
           assert.ok(bench.f32(normed, n).every(Number.isNaN), "and all of the row");
-          bench.kernels.normQuantize(bench.put(x), spoilt, normed, q, scale, scale + 4, n, 1e-5);
-          assert.ok(!Number.isFinite(bench.f32(scale, 1)[0]), `weight ${poison} at ${at}`);
 
           const [cache, scales] = [bench.allocate(64 * 128 * 2), bench.allocate(64)];
           bench.kernels.storeKey16(spoilt, cache, scales, 0, n, 4095);
