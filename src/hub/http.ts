@@ -104,7 +104,7 @@ async function ask(
   url: URL,
   { method = "GET", headers, signal, idleTimeout }: RequestOptions,
 ): Promise<IncomingMessage> {
-  const agent = proxyAgent(url);
+  const agent = await proxyAgent(url);
   const sent = send(url, { method, headers, agent });
   const abort = () => void sent.request.destroy();
   signal?.addEventListener("abort", abort, { once: true });

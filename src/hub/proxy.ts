@@ -3,13 +3,11 @@
  * itself heeds them from version 24 on, and only where NODE_USE_ENV_PROXY is set.
  */
 import type { Agent } from "node:http";
-import { HttpProxyAgent } from "http-proxy-agent";
-import { HttpsProxyAgent } from "https-proxy-agent";
 import { getProxyForUrl } from "proxy-from-env";
 import { TernionError } from "../errors.js";
 
 /** What connects to `url` by way of its proxy; undefined where it has none. */
-export function proxyAgent(url: URL): Agent | undefined {
+export async function proxyAgent(url: URL): Promise<Agent | undefined> {
   const proxy = getProxyForUrl(url.href);
   if (proxy === "") return undefined;
   // not shown: it may hold a password
@@ -20,5 +18,7 @@ export function proxyAgent(url: URL): Agent | undefined {
         "got something else. Correct it, or name the host in NO_PROXY.",
     );
   }
-  return url.protocol === "https:" ? new HttpsProxyAgent(proxy) : new HttpProxyAgent(proxy);
+  // loaded only here: few need them, and a bundle of them may not even start
+  if (url.protocol === "https:") return new (await import("https-proxy-agent")).HttpsProxyAgent(proxy);
+  return new (await import("http-proxy-agent")).HttpProxyAgent(proxy);
 }
