@@ -33,17 +33,21 @@ const APP = `import { collect, Engine } from "ternion";
 const [model] = process.argv.slice(2);
 const engine = await Engine.load(model, { backend: process.env.BACKEND });
 const session = engine.session();
-const { ids } = await collect(session.generate("${QUESTION}", { temperature: 0, maxTokens: 24 }));
-console.log(JSON.stringify(ids));
+const options = { temperature: 0, maxTokens: 24 };
+const bare = await collect(session.generate("${QUESTION}", options));
+const chat = await collect(session.chat([{ role: "user", content: "${QUESTION}" }], options));
+console.log(JSON.stringify([bare.ids, chat.ids]));
 await engine.close();
 `;
 
 async function answerHere(): Promise<string> {
   await using engine = await Engine.load(undefined, { backend: "cpu" });
   await using session = engine.session();
-  const { ids, text } = await collect(session.generate(QUESTION, { temperature: 0, maxTokens: 24 }));
-  assert.match(text, /Paris/);
-  return `${JSON.stringify(ids)}\n`;
+  const options = { temperature: 0, maxTokens: 24 };
+  const bare = await collect(session.generate(QUESTION, options));
+  const chat = await collect(session.chat([{ role: "user", content: QUESTION }], options));
+  assert.match(bare.text, /Paris/);
+  return `${JSON.stringify([bare.ids, chat.ids])}\n`;
 }
 
 function answers({ code, stdout, stderr }: Outcome): void {
