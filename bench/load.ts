@@ -7,11 +7,11 @@
  */
 import { fork } from "node:child_process";
 import { once } from "node:events";
-import { availableParallelism } from "node:os";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { promptFor } from "../src/cli/fixed-prompt.js";
 import type { LoadStep } from "../src/index.js";
+import { availableProcessors } from "../src/processors.js";
 import { median } from "../src/report/median.js";
 import { ENGINE, engineOptions, generationRate, loadEngine, resultName } from "./engine.js";
 import { modelPath } from "./model.js";
@@ -72,7 +72,7 @@ async function loadInChild(path: string, threads: number, context: number): Prom
 async function measure(): Promise<void> {
   const { values } = parseArgs({ options: ENGINE });
   const path = await modelPath(values.model);
-  const threads = availableParallelism();
+  const threads = availableProcessors();
   const context = values.quick ? 128 : 2048;
   await loadInChild(path, threads, 0); // brings the file into the page cache
   const loads: Load[] = [];

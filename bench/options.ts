@@ -1,11 +1,11 @@
 /** Command-line options that the benchmarks share. */
-import { availableParallelism } from "node:os";
+import { availableProcessors } from "../src/processors.js";
 import { machineName, ROOT } from "./results.js";
 
 export const COMMON = {
   machine: { type: "string", default: machineName() },
   model: { type: "string" },
-  threads: { type: "string", default: [...new Set([1, availableParallelism()])].join() },
+  threads: { type: "string", default: [...new Set([1, availableProcessors()])].join() },
   repetitions: { type: "string", default: "5" },
   quick: { type: "boolean", default: false },
 } as const;

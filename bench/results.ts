@@ -3,9 +3,10 @@
  * that made it, so that any row of a table can be repeated.
  */
 import { mkdir, writeFile } from "node:fs/promises";
-import { availableParallelism, cpus, totalmem } from "node:os";
+import { cpus, totalmem } from "node:os";
 import { relative } from "node:path";
 import { fileURLToPath } from "node:url";
+import { availableProcessors } from "../src/processors.js";
 
 // this file runs as dist/bench/results.js
 export const ROOT = fileURLToPath(new URL("../../", import.meta.url));
@@ -29,7 +30,7 @@ export interface Result<Figures> extends Origin {
 /** "amd-epyc-2cpu": for machines that nobody named. */
 export function machineName(): string {
   const model = (cpus()[0]?.model ?? "unknown").toLowerCase().replace(/\(r\)|\(tm\)|processor|cpu.*$/g, "");
-  return `${model.replace(/[^a-z0-9]+/g, "-").replace(/^-|-$/g, "")}-${availableParallelism()}cpu`;
+  return `${model.replace(/[^a-z0-9]+/g, "-").replace(/^-|-$/g, "")}-${availableProcessors()}cpu`;
 }
 
 /** Writes a result and says where on stderr. `node`: of the measured process, where that is another one. */
@@ -42,7 +43,7 @@ export async function writeResult<Figures>(
   const result: Result<Figures> = {
     machine,
     cpu: cpus()[0]?.model ?? "unknown",
-    threads: availableParallelism(),
+    threads: availableProcessors(),
     memoryBytes: totalmem(),
     node: versions.node,
     v8: versions.v8,

@@ -1,12 +1,13 @@
 /** What this machine and this process are, for reports: hardware and versions, nothing that was measured. */
 import { readFileSync } from "node:fs";
-import { availableParallelism, cpus, freemem, release, totalmem } from "node:os";
+import { cpus, freemem, release, totalmem } from "node:os";
 import { packageVersion } from "./package.js";
+import { availableProcessors } from "./processors.js";
 
 export interface Machine {
   /** model of the processor, as the system names it */
   readonly cpu: string;
-  /** threads that the system lets this process run in parallel */
+  /** processors that this process may use, by its affinity and its container's quota */
   readonly cores: number;
   /** processors of the machine, whether or not this process may use them */
   readonly processors: number;
@@ -30,7 +31,7 @@ const FEATURES =
 export function describeMachine(): Machine {
   return {
     cpu: cpus()[0]?.model.trim() ?? "unknown",
-    cores: availableParallelism(),
+    cores: availableProcessors(),
     processors: cpus().length,
     cpuFeatures: cpuFeatures(),
     memoryBytes: totalmem(),

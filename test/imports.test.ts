@@ -81,7 +81,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "check",
     "errors",
   ],
-  machine: ["package"],
+  machine: ["package", "processors"],
+  processors: [],
   verify: ["engine", "hub", "model", "gguf", "backend", "files", "check", "errors"],
   repair: ["engine", "model", "gguf", "backend", "check", "errors"],
   engine: [
@@ -113,7 +114,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   sampler: ["backend", "check", "errors"],
   gguf: ["files", "check", "errors"],
   cache: [],
-  cpu: ["cache", "backend", "package", "check", "errors"],
+  cpu: ["cache", "backend", "package", "processors", "check", "errors"],
   gpu: ["backend", "package", "check", "errors"],
   reference: ["backend", "check", "errors"],
   backend: ["files", "check", "errors"],

@@ -1,5 +1,5 @@
 /** One row of `bench --json`: llama-bench's field names where it has one, then ours. */
-import { availableParallelism, cpus } from "node:os";
+import { cpus } from "node:os";
 import type { Engine, LoadStep, ModelSummary, OpTime } from "../index.js";
 import type { Test } from "./measure.js";
 
@@ -61,7 +61,8 @@ export function benchRow(result: {
     model_size: model.bytes,
     model_n_params: model.weights,
     n_batch: engine.batchSize,
-    n_threads: kind === "reference" ? 1 : (options.threads ?? availableParallelism()),
+    n_threads:
+      kind === "reference" ? 1 : (options.threads ?? Number(/(\d+) thread/.exec(engine.description)?.[1] ?? 1)),
     n_prompt: test.kind === "pp" ? test.tokens : 0,
     n_gen: test.kind === "tg" ? test.tokens : 0,
     test_time: new Date().toISOString(),
