@@ -20,21 +20,31 @@ const keyLimit = (headDim: number) => Math.min(32_767, Math.floor(Math.sqrt((2 *
 /** Bytes of one cached element. */
 export const elementBytes = ({ type = "f32" }: CacheShape) => (type === "f32" ? 4 : 2);
 
-/** Arguments that `ropeStore` and the attention ops share: where one layer of the cache lies. Scales are 0 for f32. */
-function cacheAt(t: OpContext, at: number) {
-  const [kvHeads, headDim, keys, values, keyScales, valueScales, positions] = t.words.subarray(
-    at,
-    at + CACHE_ARGUMENTS,
-  );
-  const headBytes = positions * headDim * (keyScales === 0 ? 4 : 2);
-  return { kvHeads, headDim, keys, values, keyScales, valueScales, positions, headBytes };
-}
+/** Words of the arguments that `ropeStore` and the attention ops share: where one layer of the cache lies. */
 const CACHE_ARGUMENTS = 7;
+
+/** Those arguments, read one by one: a copy of the words, or a literal with a spread, takes longer than a small op. */
+function cacheAt({ words }: OpContext, at: number) {
+  const [headDim, keyScales, positions] = [words[at + 1], words[at + 4], words[at + 6]];
+  return {
+    kvHeads: words[at],
+    headDim,
+    keys: words[at + 2],
+    values: words[at + 3],
+    /** 0 for f32 */
+    keyScales,
+    valueScales: words[at + 5],
+    positions,
+    headBytes: positions * headDim * (keyScales === 0 ? 4 : 2),
+  };
+}
 
 /** Shared out by key-value head, as attention is. */
 export const ropeStore: Op = (t, at) => {
   const c = cacheAt(t, at);
-  const [q, k, v, heads, table] = t.words.subarray(at + CACHE_ARGUMENTS, at + CACHE_ARGUMENTS + 5);
+  const w = t.words;
+  const own = at + CACHE_ARGUMENTS;
+  const [q, k, v, heads, table] = [w[own], w[own + 1], w[own + 2], w[own + 3], w[own + 4]];
   const { kvHeads, headDim, positions } = c;
   const group = heads / kvHeads;
   const [begin, end] = t.share(t.rows * kvHeads);
@@ -67,7 +77,7 @@ export const TILE_PARTIALS = TILE_ROWS + 1;
 /** Many units: each thread does whole ones, chunk by chunk for a tile of rows that share a key-value head. */
 export const attend: Op = (t, at) => {
   const a = attentionAt(t, at);
-  const [begin, end] = t.share(t.rows * a.kvHeads);
+  const [begin, end] = t.share(t.rows * a.cache.kvHeads);
   for (let unit = begin; unit < end; ) {
     const head = Math.floor(unit / t.rows);
     const first = unit % t.rows;
@@ -98,15 +108,15 @@ function attendTile(t: OpContext, a: Attention, head: number, first: number, las
 export const attendSplit: Op = (t, at) => {
   const a = attentionAt(t, at);
   let total = 0;
-  for (let row = 0; row < t.rows; row++) total += chunksOf(t, row) * a.kvHeads;
+  for (let row = 0; row < t.rows; row++) total += chunksOf(t, row) * a.cache.kvHeads;
   const [begin, end] = t.share(total);
-  for (let unit = 0, first = 0; unit < t.rows * a.kvHeads; unit++) {
-    const row = Math.floor(unit / a.kvHeads);
+  for (let unit = 0, first = 0; unit < t.rows * a.cache.kvHeads; unit++) {
+    const row = Math.floor(unit / a.cache.kvHeads);
     const chunks = chunksOf(t, row);
     const last = Math.min(chunks, end - first);
     for (let chunk = Math.max(0, begin - first); chunk < last; chunk++) {
       const partial = a.split + unit * a.unitBytes + chunk * a.chunkBytes;
-      attendChunk(t, a, { row, head: unit % a.kvHeads, chunk, partial });
+      attendChunk(t, a, { row, head: unit % a.cache.kvHeads, chunk, partial });
     }
     first += chunks;
   }
@@ -115,33 +125,31 @@ export const attendSplit: Op = (t, at) => {
 /** Folds the chunks of `attendSplit` in order. */
 export const combine: Op = (t, at) => {
   const a = attentionAt(t, at);
-  const [begin, end] = t.share(t.rows * a.kvHeads);
+  const [begin, end] = t.share(t.rows * a.cache.kvHeads);
   for (let unit = begin; unit < end; unit++) {
-    const row = Math.floor(unit / a.kvHeads);
+    const row = Math.floor(unit / a.cache.kvHeads);
     const state = a.split + unit * a.unitBytes;
     for (let chunk = 1; chunk < chunksOf(t, row); chunk++) foldAll(t, a, state, state + chunk * a.chunkBytes);
-    finishAll(t, a, row, unit % a.kvHeads, state);
+    finishAll(t, a, row, unit % a.cache.kvHeads, state);
   }
 };
 
 function attentionAt(t: OpContext, at: number) {
+  const w = t.words;
+  const own = at + CACHE_ARGUMENTS;
   const cache = cacheAt(t, at);
-  const [q, out, heads, tile, split, unitBytes, scores] = t.words.subarray(
-    at + CACHE_ARGUMENTS,
-    at + CACHE_ARGUMENTS + 7,
-  );
-  const group = heads / cache.kvHeads;
+  const group = w[own + 2] / cache.kvHeads;
   return {
-    ...cache,
-    q,
-    out,
+    cache,
+    q: w[own],
+    out: w[own + 1],
     /** query heads that share one key-value head */
     group,
-    tile,
-    split,
+    tile: w[own + 3],
+    split: w[own + 4],
     /** bytes of all partial results of one unit */
-    unitBytes,
-    scores: scores + t.job.thread * scoreBytes(group, cache.headDim),
+    unitBytes: w[own + 5],
+    scores: w[own + 6] + t.job.thread * scoreBytes(group, cache.headDim),
     /** bytes of the partial result of one unit for one chunk */
     chunkBytes: group * partialFloats(cache.headDim) * 4,
   };
@@ -159,17 +167,21 @@ function attendChunk(
   at: { row: number; head: number; chunk: number; partial: number },
 ): void {
   const { row, head, chunk, partial } = at;
-  const { group, headDim, positions, scores } = a;
+  const { group, scores } = a;
+  const { headDim, positions } = a.cache;
   const first = chunk * CHUNK;
   const count = Math.min(CHUNK, t.position(row) + 1 - first);
-  const slot = t.slot(row) * a.kvHeads + head;
-  const [keys, values] = [a.keys + slot * a.headBytes, a.values + slot * a.headBytes];
-  const q = a.q + (row * a.kvHeads + head) * group * 4 * headDim;
-  if (a.keyScales === 0) {
+  const slot = t.slot(row) * a.cache.kvHeads + head;
+  const [keys, values] = [a.cache.keys + slot * a.cache.headBytes, a.cache.values + slot * a.cache.headBytes];
+  const q = a.q + (row * a.cache.kvHeads + head) * group * 4 * headDim;
+  if (a.cache.keyScales === 0) {
     t.kernels.attendChunk(q, keys, values, first, count, group, headDim, scores, partial);
     return;
   }
-  const [keyScales, valueScales] = [a.keyScales + slot * 4 * positions, a.valueScales + slot * 4 * positions];
+  const [keyScales, valueScales] = [
+    a.cache.keyScales + slot * 4 * positions,
+    a.cache.valueScales + slot * 4 * positions,
+  ];
   t.kernels.attendChunk16(
     q,
     keys,
@@ -188,14 +200,14 @@ function attendChunk(
 
 /** state += next for the heads of one unit. */
 function foldAll(t: OpContext, a: Attention, state: number, next: number): void {
-  const bytes = 4 * partialFloats(a.headDim);
-  for (let head = 0; head < a.group; head++) t.kernels.fold(state + head * bytes, next + head * bytes, a.headDim);
+  const bytes = 4 * partialFloats(a.cache.headDim);
+  for (let head = 0; head < a.group; head++) t.kernels.fold(state + head * bytes, next + head * bytes, a.cache.headDim);
 }
 
 function finishAll(t: OpContext, a: Attention, row: number, kvHead: number, state: number): void {
-  const bytes = 4 * partialFloats(a.headDim);
-  const out = a.out + (row * a.kvHeads + kvHead) * a.group * 4 * a.headDim;
+  const bytes = 4 * partialFloats(a.cache.headDim);
+  const out = a.out + (row * a.cache.kvHeads + kvHead) * a.group * 4 * a.cache.headDim;
   for (let head = 0; head < a.group; head++) {
-    t.kernels.finish(state + head * bytes, out + head * 4 * a.headDim, a.headDim);
+    t.kernels.finish(state + head * bytes, out + head * 4 * a.cache.headDim, a.cache.headDim);
   }
 }

@@ -1,6 +1,7 @@
 /**
- * What a thread does for each recorded op: its static share of the rows (or of the matrix's rows), by calls of kernels.
- * Arguments stand in the record in the order in which cpu.ts writes them. Addresses above 2 GiB are negative in int32;
+ * What is done for one share of each recorded op: its part of the rows (or of the matrix's rows), by calls of kernels.
+ * Arguments stand in the record in the order in which cpu.ts writes them; ops of every layer read them one by one, since a
+ * copy of the words takes longer than a small op. Addresses above 2 GiB are negative in int32;
  * WebAssembly takes them so, and sums of them wrap as they should.
  */
 
@@ -20,13 +21,13 @@ export const EXECUTE: Readonly<Record<OpName, Op>> = {
   },
 
   normQuantize(t, at) {
-    const [x, weight, normed, q, scales, sums, width] = t.words.subarray(at, at + 7);
-    const eps = t.floats[at + 7];
+    const w = t.words;
+    const [weight, width, eps] = [w[at + 1], w[at + 6], t.floats[at + 7]];
     const [begin, end] = t.share(t.rows);
     for (let row = begin; row < end; row++) {
       const i = row * width;
-      const [scale, sum] = [scales + 4 * row, sums + 4 * row];
-      t.kernels.normQuantize(x + 4 * i, weight, normed + 4 * i, q + i, scale, sum, width, eps);
+      const [x, normed, q] = [w[at] + 4 * i, w[at + 2] + 4 * i, w[at + 3] + i];
+      t.kernels.normQuantize(x, weight, normed, q, w[at + 4] + 4 * row, w[at + 5] + 4 * row, width, eps);
     }
   },
 
@@ -39,11 +40,12 @@ export const EXECUTE: Readonly<Record<OpName, Op>> = {
   combine,
 
   gate(t, at) {
-    const [gate, up, out, width, silu] = t.words.subarray(at, at + 5);
-    const kernel = silu === 1 ? t.kernels.gateSilu : t.kernels.gateRelu2;
-    const count = t.rows * width;
-    const [begin, end] = t.share(Math.ceil(count / 16)).map((line) => Math.min(16 * line, count));
-    kernel(gate + 4 * begin, up + 4 * begin, out + 4 * begin, end - begin);
+    const w = t.words;
+    const kernel = w[at + 4] === 1 ? t.kernels.gateSilu : t.kernels.gateRelu2;
+    const count = t.rows * w[at + 3];
+    const [first, last] = t.share(Math.ceil(count / 16)); // lines of 16 elements
+    const [from, n] = [64 * first, Math.min(16 * last, count) - 16 * first];
+    kernel(w[at] + from, w[at + 1] + from, w[at + 2] + from, n);
   },
 
   normOutputs(t, at) {
