@@ -10,4 +10,4 @@ export { headPack, headQuantize, headScan, atLeast } from "./head";
 export { storeKey16, storeValue16, attendChunk16 } from "./attention16";
 export { firstNonFinite } from "./finite";
 export { read } from "./read";
-export { barrier } from "./sync";
+export { barrier, pollChange, takeShare } from "./sync";

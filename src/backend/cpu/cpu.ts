@@ -3,9 +3,9 @@
  * an op writes one command into the record, `run` hands the record to the gang. Kernels are in asm/.
  */
 
-import { availableParallelism } from "node:os";
 import * as check from "../../check.js";
 import { TernionError } from "../../errors.js";
+import { availableProcessors } from "../../processors.js";
 import type {
   Activation,
   Backend,
@@ -29,7 +29,16 @@ import { readScale } from "../read.js";
 import { Arena } from "./arena.js";
 import { elementBytes, partialFloats, scoreBytes, TILE_PARTIALS } from "./attention.js";
 import { chooseKernels, type KernelChoice } from "./choose.js";
-import { CHUNK, CONTROL, CONTROL_BYTES, OPS, type OpName, RECORD_WORDS } from "./commands.js";
+import {
+  CHUNK,
+  CONTROL,
+  CONTROL_BYTES,
+  HEADER_WORDS,
+  OPS,
+  type OpName,
+  RECORD_WORDS,
+  THREAD_BYTES,
+} from "./commands.js";
 import type { DotForm } from "./forms.js";
 import { Gang } from "./gang.js";
 import {
@@ -44,11 +53,13 @@ import {
   layerOf,
 } from "./handles.js";
 import { HEAD_GROUP, HEAD_NUMBERS, headScratchBytes, joinResults, resultBytes } from "./head.js";
-import { packedBytes, piecesOf, STAGING } from "./loader.js";
-import { TILE, ternaryScratchBytes } from "./ternary.js";
+import { GROUP, packedBytes, piecesOf, STAGING } from "./loader.js";
+import { mostShares } from "./op-board.js";
+import { TILE, TILED_ROWS, ternaryScratchBytes } from "./ternary.js";
+import { NS, sharesOf, threadsFor, type Work } from "./work.js";
 
 export interface CpuOptions {
-  /** worker threads; default: what the system says it can run in parallel */
+  /** worker threads; default: processors that this process may use, by its affinity and its container's quota */
   threads?: number | undefined;
   /** rows of the largest batch */
   maxRows: number;
@@ -79,9 +90,12 @@ export class CpuBackend implements Backend {
   readonly #record: number;
   readonly #batch: { tokens: number; slots: number; positions: number; outputs: number };
   #end = 0; // words recorded
+  #sharedNs = 0; // of the ops in them that have several shares
+  #present = 1; // threads that take part in the present batch
   #rows = 0;
   #outputs = 0;
   #longest = 0; // last position of the batch
+  #positions = 0; // that its rows look at, in all
   #best = 0; // ids of a row that the last `best` found
   #current: Batch | undefined; // a copy, for `sample`
   #draw: (() => Int32Array) | undefined; // what `sample` recorded
@@ -102,7 +116,7 @@ export class CpuBackend implements Backend {
     readonly kernels: KernelChoice,
     readonly options: CpuOptions,
   ) {
-    const { threads = availableParallelism(), maxRows } = options;
+    const { threads = availableProcessors(), maxRows } = options;
     check.threads("threads", threads);
     const rows = () => this.#arena.allocate(4 * maxRows, "batch");
     this.#control = this.#arena.allocate(CONTROL_BYTES, "control block");
@@ -110,10 +124,9 @@ export class CpuBackend implements Backend {
     this.#batch = { tokens: rows(), slots: rows(), positions: rows(), outputs: rows() };
     const { module, dot } = kernels;
     const { memory } = this.#arena;
-    this.#gang = new Gang(
-      { memory, module, dot, control: this.#control, record: this.#record, batch: this.#batch },
-      threads,
-    );
+    const lines = this.#arena.allocate(threads * THREAD_BYTES, "control words of the threads");
+    const setup = { memory, module, dot, control: this.#control, lines, record: this.#record, batch: this.#batch };
+    this.#gang = new Gang({ ...setup, threads });
   }
 
   get description(): string {
@@ -209,22 +222,26 @@ export class CpuBackend implements Backend {
     words.set(slots, this.#batch.slots / 4);
     words.set(positions, this.#batch.positions / 4);
     words.set(outputs, this.#batch.outputs / 4);
+    this.#present = this.#gang.present;
     this.#rows = tokens.length;
     this.#outputs = outputs.length;
-    this.#longest = Math.max(...positions);
+    this.#longest = positions.reduce((most, position) => Math.max(most, position), 0);
+    this.#positions = positions.reduce((sum, position) => sum + position + 1, 0);
     this.#current = { ...batch, slots: slots.slice(), outputs: outputs.slice(), draws: draws?.slice() };
     words.set([this.#rows, this.#outputs], (this.#control + CONTROL.batch) / 4);
   }
 
   embed(out: Tensor, table: Weight): void {
     const { address, type, rowBytes } = denseOf(table);
-    this.#emit("embed", [addressOf(out), address, type, rowBytes, out.width]);
+    const work = { ns: NS.copy * this.#rows * out.width, units: this.#rows };
+    this.#emit("embed", work, [addressOf(out), address, type, rowBytes, out.width]);
   }
 
   normQuantize(out: Quantized, x: Tensor, weight: Weight, eps: number): void {
     const { normed, values, scales, sums, width } = out as CpuQuantized;
     const addresses = [addressOf(x), denseOf(weight).address, normed.address, values, scales, sums];
-    this.#emit("normQuantize", [...addresses, width, float(eps)]);
+    const work = { ns: NS.norm * this.#rows * width, units: this.#rows };
+    this.#emit("normQuantize", work, [...addresses, width, float(eps)]);
   }
 
   ternary(projections: readonly Projection[], x: Quantized): void {
@@ -234,13 +251,21 @@ export class CpuBackend implements Backend {
       return [address, weight.rows, addressOf(out), addTo === undefined ? 0 : addressOf(addTo), float(scale)];
     });
     const scratch = [this.#scratch.address, this.#scratch.bytes];
-    this.#emit("ternary", [values, scales, sums, width, ...scratch, projections.length, ...matrices]);
+    const outputs = projections.reduce((sum, { weight }) => sum + weight.rows, 0);
+    const tiled = this.#rows >= TILED_ROWS;
+    const work = {
+      ns: (tiled ? NS.tiled : NS.ternary) * this.#rows * outputs * width,
+      units: Math.ceil(Math.max(...projections.map(({ weight }) => weight.rows)) / GROUP),
+    };
+    this.#emit("ternary", work, [values, scales, sums, width, ...scratch, projections.length, ...matrices]);
   }
 
   ropeStore(cache: Cache, layer: number, { q, k, v }: { q: Tensor; k: Tensor; v: Tensor }): void {
     const heads = q.width / cache.shape.headDim;
     const { angles } = cache as CpuCache;
-    this.#emit("ropeStore", [...layerOf(cache, layer), ...[q, k, v].map(addressOf), heads, angles]);
+    const { kvHeads, headDim } = cache.shape;
+    const work = { ns: NS.rope * this.#rows * (heads + 2 * kvHeads) * headDim, units: this.#rows * kvHeads };
+    this.#emit("ropeStore", work, [...layerOf(cache, layer), ...[q, k, v].map(addressOf), heads, angles]);
   }
 
   attend(out: Tensor, q: Tensor, cache: Cache, layer: number): void {
@@ -248,31 +273,37 @@ export class CpuBackend implements Backend {
     const heads = q.width / headDim;
     const { tile, split, unitBytes, scores } = this.#attentionScratch(heads / kvHeads, cache as CpuCache);
     const all = [...layerOf(cache, layer), addressOf(q), addressOf(out), heads, tile, split, unitBytes, scores];
-    const manyUnits = this.#rows * kvHeads >= SPLIT_UNITS * this.#gang.threads;
+    const units = this.#rows * kvHeads;
+    const manyUnits = units >= SPLIT_UNITS * this.#gang.threads;
+    const ns = NS.attend * this.#positions * q.width + NS.attendHead * this.#rows * heads;
     if (manyUnits || this.#longest < CHUNK) {
-      this.#emit("attend", all);
+      this.#emit("attend", { ns, units }, all);
     } else {
-      this.#emit("attendSplit", all);
-      this.#emit("combine", all);
+      this.#emit("attendSplit", { ns, units: units * Math.ceil((this.#longest + 1) / CHUNK) }, all);
+      this.#emit("combine", { ns: NS.copy * this.#rows * q.width, units }, all);
     }
   }
 
   gate(out: Tensor, gate: Tensor, up: Tensor, activation: Activation): void {
-    this.#emit("gate", [...[gate, up, out].map(addressOf), out.width, activation === "silu" ? 1 : 0]);
+    const count = this.#rows * out.width;
+    const work = { ns: NS.gate * count, units: Math.ceil(count / 16) };
+    this.#emit("gate", work, [...[gate, up, out].map(addressOf), out.width, activation === "silu" ? 1 : 0]);
   }
 
   normOutputs(out: Tensor, x: Tensor, weight: Weight, eps: number): void {
-    this.#emit("normOutputs", [addressOf(x), denseOf(weight).address, addressOf(out), out.width, float(eps)]);
+    const work = { ns: NS.norm * this.#outputs * out.width, units: this.#outputs };
+    this.#emit("normOutputs", work, [addressOf(x), denseOf(weight).address, addressOf(out), out.width, float(eps)]);
   }
 
   logits(out: Tensor, head: Weight, x: Tensor): void {
     const { address, type, rowBytes } = denseOf(head);
     const scratch = [this.#scratch.address, this.#scratch.bytes];
-    this.#emit("logits", [addressOf(x), address, type, rowBytes, x.width, head.rows, addressOf(out), ...scratch]);
+    const work = { ns: NS.logits * this.#outputs * head.rows * x.width, units: head.rows };
+    this.#emit("logits", work, [addressOf(x), address, type, rowBytes, x.width, head.rows, addressOf(out), ...scratch]);
   }
 
   async head(weight: Weight, maxRows: number, maxBest: number, kind: HeadKind = "exact"): Promise<CpuHead> {
-    const none = { codes: 0, numbers: 0, scratch: { address: 0, bytes: 0 }, results: 0 };
+    const none = { codes: 0, numbers: 0, scratch: { address: 0, bytes: 0 }, shares: 1, results: 0 };
     if (kind === "full") return { weight, kind, maxRows: 0, maxBest: 0, ...none };
     const { threads } = this.#gang;
     const { address, type, rowBytes } = denseOf(weight);
@@ -280,16 +311,28 @@ export class CpuBackend implements Backend {
     const groups = Math.ceil(rows / HEAD_GROUP);
     const codes = this.#arena.allocate(groups * HEAD_GROUP * columns, "int8 copy of the head");
     const numbers = this.#arena.allocate(groups * HEAD_NUMBERS, "bounds of the head");
-    const bytes = headScratchBytes(columns, maxRows, threads, rows);
+    const work = { ns: NS.scan * rows * columns, units: groups, most: Math.max(threads, Math.min(2 * threads, 16)) }; // each share computes some rows exactly
+    const shares = sharesOf(work, threads);
+    const bytes = headScratchBytes(columns, maxRows, shares, rows);
     const scratch = { address: this.#arena.allocate(threads * bytes, "scratch of the head"), bytes };
-    const results = this.#arena.allocate(maxRows * threads * resultBytes(maxBest), "best ids");
-    this.#emit("headPack", [address, type, rowBytes, columns, rows, codes, numbers, scratch.address, bytes]);
+    const results = this.#arena.allocate(maxRows * shares * resultBytes(maxBest), "best ids");
+    this.#emit("headPack", { ns: NS.logits * rows * columns, units: groups }, [
+      address,
+      type,
+      rowBytes,
+      columns,
+      rows,
+      codes,
+      numbers,
+      scratch.address,
+      bytes,
+    ]);
     await this.run();
-    return { weight, kind, maxRows, maxBest, codes, numbers, scratch, results };
+    return { weight, kind, maxRows, maxBest, codes, numbers, scratch, shares, results };
   }
 
   best(head: Head, x: Tensor, count: number): void {
-    const { weight, kind, codes, numbers, scratch, results, maxRows, maxBest } = head as CpuHead;
+    const { weight, kind, codes, numbers, scratch, shares, results, maxRows, maxBest } = head as CpuHead;
     if (count < 1 || count > maxBest || this.#outputs > maxRows) {
       throw new RangeError(
         `best: expected 1 to ${maxBest} ids of at most ${maxRows} rows, got ${count} of ${this.#outputs}`,
@@ -298,7 +341,8 @@ export class CpuBackend implements Backend {
     const { address, type, rowBytes } = denseOf(weight);
     const table = [address, type, rowBytes, weight.columns, weight.rows, codes, numbers];
     this.#best = count;
-    this.#emit("best", [
+    const ns = NS.scan * this.#outputs * weight.rows * weight.columns;
+    this.#emit("best", { ns, units: shares, exactly: shares }, [
       addressOf(x),
       ...table,
       scratch.address,
@@ -333,13 +377,15 @@ export class CpuBackend implements Backend {
     this.#end = 0;
     this.#marks = [];
     this.#draw = undefined;
+    const options = { threads: threadsFor(this.#sharedNs), measure: this.#profile };
+    this.#sharedNs = 0;
     let begin = 0;
     for (const { at, name, tensor, rows } of marks) {
-      if (at > begin) await this.#gang.execute(begin, at, this.#profile);
+      if (at > begin) await this.#gang.execute(begin, at, options);
       begin = at;
       this.#tracer?.(name, this.#rowsOf(tensor, 0, rows), rows, tensor.width);
     }
-    if (end > begin) await this.#gang.execute(begin, end, this.#profile);
+    if (end > begin) await this.#gang.execute(begin, end, options);
     return draw?.() ?? new Int32Array();
   }
 
@@ -377,8 +423,8 @@ export class CpuBackend implements Backend {
     return this.options.profile ?? false;
   }
 
-  #emit(op: OpName, args: readonly number[]): void {
-    const length = args.length + 2;
+  #emit(op: OpName, work: Work, args: readonly number[]): void {
+    const length = args.length + HEADER_WORDS;
     if (this.#end + length > RECORD_WORDS) {
       throw new TernionError(
         "BACKEND_FAILED",
@@ -387,16 +433,19 @@ export class CpuBackend implements Backend {
     }
     const at = this.#record / 4 + this.#end;
     const words = this.#arena.i32;
-    words[at] = OPS.indexOf(op);
-    words[at + 1] = length;
-    words.set(args, at + 2);
+    // of many rows a share takes long enough as it is, and some of the work is done once for each share
+    const most = this.#rows >= TILED_ROWS ? this.#present : mostShares(this.#present);
+    const shares = sharesOf({ most, ...work }, this.#present);
+    if (shares > 1) this.#sharedNs += work.ns;
+    words.set([OPS.indexOf(op), length, shares, Math.ceil(work.ns / shares / 1000)], at);
+    words.set(args, at + HEADER_WORDS);
     this.#end += length;
   }
 
   #bestOf(head: Head, row: number): Best {
-    const { threads } = this.#gang;
-    const results = (head as CpuHead).results + row * threads * resultBytes(this.#best);
-    return joinResults(this.#arena.i32, this.#arena.f32, results, threads, this.#best);
+    const { shares, results } = head as CpuHead;
+    const at = results + row * shares * resultBytes(this.#best);
+    return joinResults(this.#arena.i32, this.#arena.f32, at, shares, this.#best);
   }
 
   #rowsOf({ address, width }: CpuTensor, first: number, count: number): Float32Array {

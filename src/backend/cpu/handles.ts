@@ -37,7 +37,9 @@ export interface CpuHead extends Head {
   readonly codes: number; // (vocabulary / 4, columns / 16, 4, 16) int8
   readonly numbers: number; // (vocabulary / 4, 4, 4) float32: scales, error norms, norms
   readonly scratch: { address: number; bytes: number };
-  readonly results: number; // (maxRows, threads) of resultBytes(maxBest)
+  /** shares of `best` */
+  readonly shares: number;
+  readonly results: number; // (maxRows, shares) of resultBytes(maxBest)
 }
 
 export const addressOf = (tensor: Tensor) => (tensor as CpuTensor).address;

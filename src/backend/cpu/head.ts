@@ -1,6 +1,6 @@
 /**
- * The exact head: the best ids of a row without computing every logit from the table. Each thread scans the int8 copy of
- * its share of the table, which bounds every logit from both sides; a row whose upper bound is below the k-th largest
+ * The exact head: the best ids of a row without computing every logit from the table. Each share scans the int8 copy of
+ * its part of the table, which bounds every logit from both sides; a row whose upper bound is below the k-th largest
  * lower bound of the share cannot be among the best k. What is left, a few dozen rows, is computed from the table by the
  * kernel of the full head. asm/head.ts has the bounds.
  */
@@ -18,13 +18,13 @@ export const HEAD_NUMBERS = 64;
 export const scanLimit = (columns: number) => Math.min(8191, Math.floor((2 ** 31 - 1) / (127 * columns)));
 
 /** Bytes of a thread's scratch for `best`; the order of its parts is that of `scratchOf`. */
-export function headScratchBytes(columns: number, maxRows: number, threads: number, vocabulary: number): number {
-  return scratchOf(0, columns, maxRows, shareRows(vocabulary, threads)).end;
+export function headScratchBytes(columns: number, maxRows: number, shares: number, vocabulary: number): number {
+  return scratchOf(0, columns, maxRows, shareRows(vocabulary, shares)).end;
 }
 
-/** Most rows of the table that one thread scans. */
-const shareRows = (vocabulary: number, threads: number) =>
-  HEAD_GROUP * (Math.floor(Math.ceil(vocabulary / HEAD_GROUP) / threads) + 1);
+/** Most rows of the table in one share. */
+const shareRows = (vocabulary: number, shares: number) =>
+  HEAD_GROUP * (Math.floor(Math.ceil(vocabulary / HEAD_GROUP) / shares) + 1);
 
 function scratchOf(address: number, columns: number, maxRows: number, rows: number) {
   const line = (bytes: number) => Math.ceil(bytes / 64) * 64;
@@ -48,7 +48,7 @@ function scratchOf(address: number, columns: number, maxRows: number, rows: numb
   };
 }
 
-/** Writes the int8 copy of this thread's share of the table's rows. */
+/** Writes the int8 copy of this share of the table's rows. */
 export const headPack: Op = (t, at) => {
   const [table, type, rowBytes, columns, vocabulary, codes, numbers, scratch, scratchBytes] = t.words.subarray(
     at,
@@ -71,7 +71,7 @@ export const best: Op = (t, at) => {
     t.words.subarray(at, at + 12);
   const [maxRows, int8] = t.words.subarray(at + 12, at + 14);
   const [begin, end] = t.share(Math.ceil(vocabulary / HEAD_GROUP));
-  const rows = shareRows(vocabulary, t.job.threads);
+  const rows = shareRows(vocabulary, t.parts);
   const s = scratchOf(scratch + t.job.thread * scratchBytes, columns, maxRows, rows);
   scan(t, { x, columns, codes, numbers, begin, end }, s);
   const first = HEAD_GROUP * begin;
@@ -87,7 +87,7 @@ export const best: Op = (t, at) => {
     const input = x + 4 * j * columns;
     const exact = (id: number) => exactLogit(t, table + id * rowBytes, type, input, s.row, columns);
     const top = int8 === 1 ? pickApproximate(t, share, count) : pick(t, share, count, exact);
-    writeResult(t, results + (j * t.job.threads + t.job.thread) * resultBytes(count), top);
+    writeResult(t, results + (j * t.parts + t.part) * resultBytes(count), top);
   }
 };
 
@@ -101,7 +101,7 @@ interface Scanned {
   readonly end: number;
 }
 
-/** Bounds of the logits of this thread's share, for every wanted row. */
+/** Bounds of the logits of this share, for every requested row. */
 function scan(
   t: OpContext,
   { x, columns, codes, numbers, begin, end }: Scanned,
@@ -228,7 +228,7 @@ class TopList {
   }
 }
 
-/** Bytes of one thread's result for one wanted row: a length, `count` ids, `count` logits. */
+/** Bytes of one share's result for one requested row: a length, `count` ids, `count` logits. */
 export const resultBytes = (count: number) => Math.ceil((4 + 8 * count) / 64) * 64;
 
 function writeResult(t: OpContext, address: number, { length, ids, values, count }: TopList): void {
@@ -237,17 +237,17 @@ function writeResult(t: OpContext, address: number, { length, ids, values, count
   t.floats.set(values, (address >>> 2) + 1 + count);
 }
 
-/** Joins the threads' results for one wanted row: the best `count`, ordered by id. */
+/** Joins the shares' results for one requested row: the best `count`, ordered by id. */
 export function joinResults(
   words: Int32Array,
   floats: Float32Array,
   results: number,
-  threads: number,
+  shares: number,
   count: number,
 ): Best {
   const all: { id: number; logit: number }[] = [];
-  for (let thread = 0; thread < threads; thread++) {
-    const at = (results + thread * resultBytes(count)) / 4;
+  for (let part = 0; part < shares; part++) {
+    const at = (results + part * resultBytes(count)) / 4;
     for (let i = 0; i < words[at]; i++) all.push({ id: words[at + 1 + i], logit: floats[at + 1 + count + i] });
   }
   const kept = all.sort((a, b) => b.logit - a.logit || a.id - b.id).slice(0, count);

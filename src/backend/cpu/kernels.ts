@@ -111,6 +111,8 @@ export interface Kernels {
   atLeast(values: number, n: number, threshold: number, found: number): number;
   firstNonFinite(at: number, count: number, stride: number, exponent: number): number;
   read(from: number, bytes: number): number;
+  takeShare(masks: number, words: number, first: number): number;
+  pollChange(address: number, value: number, polls: number): number;
   barrier(count: number, generation: number, sleepers: number, failed: number, threads: number, spins: number): number;
 }
 

@@ -1,5 +1,5 @@
 /** What the ops of one thread work with: the shared words, the batch, the kernels, and this thread's share. */
-import { CONTROL, OPS, share } from "./commands.js";
+import { CONTROL, share } from "./commands.js";
 import type { Kernels } from "./kernels.js";
 import type { RunJob } from "./worker.js";
 
@@ -10,9 +10,11 @@ export class OpContext {
   readonly words: Int32Array;
   readonly floats: Float32Array;
   rows = 0;
-  /** rows whose logits are wanted */
+  /** rows whose logits are requested */
   outputs = 0;
-  readonly #times: Float64Array;
+  /** the share of the op to be computed, of how many */
+  part = 0;
+  parts = 1;
 
   constructor(
     readonly job: RunJob,
@@ -20,23 +22,19 @@ export class OpContext {
   ) {
     this.words = new Int32Array(job.memory.buffer);
     this.floats = new Float32Array(job.memory.buffer);
-    this.#times = new Float64Array(job.memory.buffer, job.control + CONTROL.times, OPS.length);
   }
 
-  begin(): void {
+  begin(part: number, parts: number): void {
+    this.part = part;
+    this.parts = parts;
     const batch = (this.job.control + CONTROL.batch) / 4;
     this.rows = this.words[batch];
     this.outputs = this.words[batch + 1];
   }
 
-  addTime(op: number, ms: number): void {
-    this.#times[op] += ms;
-    this.words[(this.job.control + CONTROL.calls) / 4 + op]++;
-  }
-
-  /** This thread's [begin, end) of `count`. */
+  /** [begin, end) of `count` that belongs to this share. */
   share(count: number): [begin: number, end: number] {
-    return share(count, this.job.thread, this.job.threads);
+    return share(count, this.part, this.parts);
   }
 
   position(row: number): number {

@@ -1,5 +1,5 @@
 /**
- * The op `ternary` on one thread: this thread's share of the rows of each matrix, for every row of the batch. Tiles of
+ * The op `ternary`: one share of the rows of each matrix, for every row of the batch. Tiles of
  * 64 and 32 batch rows go by tables (asm/table.ts), what is left goes row by row (asm/ternary.ts); all give the same bits.
  */
 import { MASKS } from "./kernels.js";
@@ -17,6 +17,9 @@ const TILES = [
   [TILE, 46],
   [TILE / 2, 20],
 ] as const;
+
+/** Rows from which on a batch goes by tiles. */
+export const TILED_ROWS = TILES[1][1];
 
 /** Groups that the table kernel takes at a time: its scratch stays in a cache of 512 KB. */
 export const TILE_GROUPS = 216;
@@ -61,12 +64,13 @@ interface Matrix {
 }
 
 export const ternary: Op = (t, at) => {
-  const [q, scales, sums, columns, scratch, scratchBytes, count] = t.words.subarray(at, at + ARGUMENTS);
-  const input = { q, scales, sums, columns, scratch: scratch + t.job.thread * scratchBytes };
+  const w = t.words;
+  const [q, columns, count] = [w[at], w[at + 3], w[at + 6]];
+  const scratch = w[at + 4] + t.job.thread * w[at + 5];
+  const input = { q, scales: w[at + 1], sums: w[at + 2], columns, scratch };
   const matrices = Array.from({ length: count }, (_, i): Matrix => {
     const from = at + ARGUMENTS + i * PROJECTION_ARGUMENTS;
-    const [weight, outputs, out, addTo] = t.words.subarray(from, from + 4);
-    return { weight, outputs, out, addTo, scale: t.floats[from + 4] };
+    return { weight: w[from], outputs: w[from + 1], out: w[from + 2], addTo: w[from + 3], scale: t.floats[from + 4] };
   });
   let row = 0;
   for (const [tile, fewest] of TILES) {
