@@ -41,6 +41,7 @@ function reasonOf(chosen: DotForm, trials: readonly Trial[], relaxed: boolean): 
       ? "no form of relaxed SIMD gave exact sums in its self-test"
       : "this Node.js has no relaxed SIMD without a flag; from version 22 on it has";
   }
-  const times = trials.map(({ dot, exact, ms }) => `${dot} ${exact ? `${ms.toFixed(2)} ms` : "wrong sums"}`);
+  const time = (ms: number) => (Number.isFinite(ms) ? `${ms.toFixed(2)} ms` : "not optimised in time");
+  const times = trials.map(({ dot, exact, ms }) => `${dot} ${exact ? time(ms) : "wrong sums"}`);
   return `relaxed SIMD is there; of its forms the fastest with exact sums: ${times.join(", ")}`;
 }

@@ -6,6 +6,6 @@ export interface Trial {
   readonly dot: DotForm;
   /** passed the self-test */
   readonly exact: boolean;
-  /** of a fixed piece of work; 0 unless exact */
+  /** of a fixed piece of work; 0 unless exact, Infinity where V8 has not optimised the form in time */
   readonly ms: number;
 }
