@@ -3,8 +3,8 @@
  * memory, ends nobody else. Started with the first job, kept for the next, one job at a time; a job that is too long or
  * is given up ends the process, and the jobs that wait go on in a new one. While idle it keeps no process alive.
  *
- * A thread would not do: on the way to its memory limit (`resourceLimits`) a worker thread of Node.js 20 to 24 aborts the
- * whole process, for an array that grows as for one large string.
+ * A thread would not do: on the way to its memory limit (`resourceLimits`) a worker thread of Node.js 20, 24 and 26 aborts
+ * the whole process, for an array that grows as for one large string.
  */
 import { type ChildProcess, fork } from "node:child_process";
 import { fileURLToPath } from "node:url";

@@ -159,6 +159,12 @@ describe("ChatTemplate.encode", () => {
     assert.deepEqual(await made([{ role: "x|>sys", content: "" }]), [bosToken]);
   });
 
+  it("ends by the signal", async () => {
+    const endless = `${"{% for i in range(99999) %}".repeat(4)}x${"{% endfor %}".repeat(4)}`;
+    await assert.rejects(encode(endless, [user("Hi")], { signal: AbortSignal.timeout(50) }), { name: "TimeoutError" });
+    assert.equal((await encode(foreign, [user("Hi")], {})).length > 0, true);
+  });
+
   it("adds BOS once, and only where the vocabulary asks for it", async () => {
     const twice = "{{ bos_token }}{{ messages[0].content }}";
     assert.deepEqual(specials(await encode(twice, [user("hello")])), [bosToken]);
