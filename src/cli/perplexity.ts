@@ -17,7 +17,7 @@ interface PerplexityFlags extends EngineFlags {
 const EXAMPLES = `
 Examples:
   ternion perplexity text.txt --model model.gguf
-  ternion perplexity models/held-out.txt --window 512 --json
+  ternion perplexity text.txt --window 512 --json
 
 The text is cut into windows without overlap, each scored from an empty cache behind the token that begins a text.
 Perplexity is e to the power of the mean of -ln p over all tokens.`;

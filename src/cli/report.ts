@@ -30,8 +30,8 @@ interface ReportFlags extends EngineFlags {
 const EXAMPLES = `
 Examples:
   ternion report --model model.gguf --out report
-  ternion report --model model.gguf --out report.html --contexts 128,1024 --seconds 120
-  ternion report > report.md
+  ternion report --model model.gguf --out report.html --contexts 128,1024 --seconds 20
+  ternion report --seconds 10 > report.md
 
 Without --out the Markdown goes to stdout. A folder gets report.md and report.html; a file is one of the two by its end.
 The answers are judged first, as \`ternion verify\` does; under a failed verdict every speed is marked, and the exit code is 1.`;

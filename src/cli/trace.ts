@@ -17,7 +17,7 @@ interface TraceOptions extends EngineFlags {
 const EXAMPLES = `
 Examples:
   ternion trace --tokens 1,2,3 --out trace.safetensors
-  ternion trace --model model.gguf --backend reference --tokens 128000,9906 --out reference.safetensors
+  ternion trace --model model.gguf --backend reference --tokens 5,6 --out reference.safetensors
 
 Names: embd, blk.N.{attn_norm, q_rope, k_rope, v, attn_ctx, attn_sub_norm, attn_out, ffn_norm, ffn_act,
 ffn_sub_norm, ffn_down, l_out}, result_norm, logits. Each is F32 with a row for each token.`;
