@@ -68,6 +68,7 @@ async function bench(options: BenchOptions): Promise<void> {
     ...options.nPrompt.map((tokens) => ({ kind: "pp", tokens }) as const),
     ...options.nGen.map((tokens) => ({ kind: "tg", tokens }) as const),
   ].filter(({ tokens }) => tokens > 0);
+  if (tests.length === 0) throw new UsageError("--n-prompt, --n-gen: expected a length above 0, got none");
   const signal = interruptSignal();
   const path = await modelFile(options, signal);
   await using engine = await loadEngine(path, options, {

@@ -29,8 +29,9 @@ export function exitCodeOf(error: unknown): number {
   if (error instanceof Interrupted) return EXIT.interrupted;
   if (isClosedPipe(error)) return EXIT.ok; // as with `| head`: the reader had enough
   if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
-  // the library's RangeErrors are about option values
-  return error instanceof UsageError || error instanceof RangeError ? EXIT.usage : EXIT.failure;
+  // the library's RangeErrors are about option values, and its TypeErrors where they name one
+  const isValue = error instanceof RangeError || (error instanceof TypeError && messageOf(error).startsWith("--"));
+  return error instanceof UsageError || isValue ? EXIT.usage : EXIT.failure;
 }
 
 /** What to say on stderr, or "" where nothing needs saying. */

@@ -2,9 +2,11 @@
 import { access, constants, type FileHandle, stat } from "node:fs/promises";
 import { dirname } from "node:path";
 import { systemReason, writeWhole } from "../files.js";
+import { UsageError } from "./exit.js";
 
 /** Fails now where `writeOutput` would fail after the work: no folder, or a folder in the place of the file. */
 export async function checkOutput(flag: string, path: string): Promise<void> {
+  if (path === "") throw new UsageError(`${flag}: expected a file to write, got ""`);
   try {
     await access(dirname(path), constants.W_OK);
   } catch (cause) {

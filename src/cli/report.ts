@@ -84,7 +84,7 @@ const isPage = (out: string) => kindOf(out) === ".md" || kindOf(out) === ".html"
 
 /** Before a minute of measuring. */
 async function checkTarget(out: string): Promise<void> {
-  if (isPage(out)) return checkOutput("--out", out);
+  if (isPage(out) || out === "") return checkOutput("--out", out);
   const there = await stat(out).catch(() => undefined);
   if (there === undefined) return makeFolder(out);
   if (there.isDirectory()) return;

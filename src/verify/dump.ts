@@ -5,7 +5,7 @@
  */
 import { decodeDense } from "../backend/decode.js";
 import { printable, quote, TernionError } from "../errors.js";
-import { openRegular } from "../files.js";
+import { openRegular, systemReason } from "../files.js";
 import type { Rows } from "./evaluate.js";
 import { LAYER_OPS } from "./formulas.js";
 
@@ -108,7 +108,7 @@ async function readContainer(path: string): Promise<{ header: object; data: Buff
     }
   } catch (error) {
     if (error instanceof TernionError) throw error;
-    throw damaged(path, printable((error as Error).message, 200), error);
+    throw damaged(path, printable(systemReason(error), 200), error);
   }
 }
 

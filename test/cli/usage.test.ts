@@ -54,6 +54,10 @@ const MISTAKES: readonly (readonly [args: string[], code: number, line: string |
     1,
     /^--out: expected a file to write, got no\/where: no such file or directory$/,
   ],
+  [["trace", "--tokens", "1", "--out", ""], 2, '--out: expected a file to write, got ""'],
+  [["report", "--out", ""], 2, '--out: expected a file to write, got ""'],
+  [["run", "x", "--model", "http://"], 2, "--model: expected a path or a URL, got a malformed URL"],
+  [["bench", "-p", "0", "-n", "0"], 2, "--n-prompt, --n-gen: expected a length above 0, got none"],
   [["trace", "--tokens", "1", "--out", "/"], 1, "--out: expected a file to write, got /, which is a folder"],
   [
     ["trace", "--tokens", "999", "--model", TINY, "--out", "x"],
