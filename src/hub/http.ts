@@ -68,7 +68,8 @@ export async function request(address: Address, options: RequestOptions): Promis
     size ||= Number(headers["x-linked-size"] ?? 0);
     const target = status >= 300 && status < 400 ? headers.location : undefined;
     if (target === undefined || (options.method === "HEAD" && size > 0)) {
-      sha256 ??= checksumIn(headers.etag);
+      // after a redirect elsewhere the tag may be a hash of another kind: a store has its own
+      if (url.origin === address.source.origin) sha256 ??= checksumIn(headers.etag);
       const authorized = authorization !== undefined;
       return { status, statusText, headers, sha256, size, authorized, ...bodyOf(response, options) };
     }
@@ -96,7 +97,7 @@ async function authorizationFor(url: URL, { source, authorization }: Address): P
 
 /** An entity tag of 64 hexadecimal digits is a SHA-256, as content-addressed stores have it. */
 function checksumIn(tag = ""): string | undefined {
-  return /^(?:W\/)?"?([0-9a-f]{64})"?$/i.exec(tag)?.[1].toLowerCase();
+  return /^"?([0-9a-f]{64})"?$/i.exec(tag)?.[1].toLowerCase();
 }
 
 /** The answer, with its body to come. */
@@ -104,9 +105,13 @@ async function ask(
   url: URL,
   { method = "GET", headers, signal, idleTimeout }: RequestOptions,
 ): Promise<IncomingMessage> {
-  const agent = await proxyAgent(url);
+  const connecting = new AbortController();
+  const agent = await proxyAgent(url, connecting.signal);
   const sent = send(url, { method, headers, agent });
-  const abort = () => void sent.request.destroy();
+  const abort = () => {
+    sent.request.destroy();
+    connecting.abort(); // a connection to a proxy that does not answer is not the request's yet
+  };
   signal?.addEventListener("abort", abort, { once: true });
   try {
     signal?.throwIfAborted();

@@ -6,8 +6,8 @@ import type { Agent } from "node:http";
 import { getProxyForUrl } from "proxy-from-env";
 import { TernionError } from "../errors.js";
 
-/** What connects to `url` by way of its proxy; undefined where it has none. */
-export async function proxyAgent(url: URL): Promise<Agent | undefined> {
+/** What connects to `url` by way of its proxy; undefined where it has none. `signal` ends the connection. */
+export async function proxyAgent(url: URL, signal: AbortSignal): Promise<Agent | undefined> {
   const proxy = getProxyForUrl(url.href);
   if (proxy === "") return undefined;
   // not shown: it may hold a password
@@ -19,6 +19,8 @@ export async function proxyAgent(url: URL): Promise<Agent | undefined> {
     );
   }
   // loaded only here: few need them, and a bundle of them may not even start
-  if (url.protocol === "https:") return new (await import("https-proxy-agent")).HttpsProxyAgent(proxy);
+  if (url.protocol === "https:") {
+    return new (await import("https-proxy-agent")).HttpsProxyAgent(proxy, { signal }); // handed on to net.connect
+  }
   return new (await import("http-proxy-agent")).HttpProxyAgent(proxy);
 }

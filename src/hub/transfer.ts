@@ -12,7 +12,7 @@ import { printable, type TernionError } from "../errors.js";
 import { checkBeginning, readGgufFile } from "../gguf/gguf.js";
 import { type Address, failure } from "./address.js";
 import { type Headers, Interrupted, type Reply, request } from "./http.js";
-import type { Held } from "./lock.js";
+import { type Held, LockLost } from "./lock.js";
 import { refusal, retryAfter, waitTooLong } from "./refusal.js";
 
 export interface TransferOptions {
@@ -49,14 +49,15 @@ const ENOUGH = 1 << 20;
 export async function transfer(address: Address, path: string, options: TransferOptions): Promise<void> {
   const { signal, retries } = options;
   for (let failures = 0; ; ) {
-    const before = await sizeOf(partOf(path));
+    const before = await sizeOf(partPath(path));
     try {
       return await attempt(address, path, options);
     } catch (error) {
+      if (error instanceof LockLost) throw error; // the part is another's now
       if ((await readPart(path)) === undefined) await discard(path); // nobody can go on from there
       signal?.throwIfAborted(); // whatever broke off broke off because of it
       if (!(error instanceof Interrupted)) throw explained(error, address, path);
-      const here = await sizeOf(partOf(path));
+      const here = await sizeOf(partPath(path));
       failures = here - before >= ENOUGH ? 1 : failures + 1;
       const hopeless = error.early && here === 0;
       if (hopeless || failures > retries) throw gaveUp(address, error, failures);
@@ -65,8 +66,8 @@ export async function transfer(address: Address, path: string, options: Transfer
   }
 }
 
-const partOf = (path: string) => `${path}.part`;
-const stateOf = (path: string) => `${path}.part.json`;
+const partPath = (path: string) => `${path}.part`;
+const statePath = (path: string) => `${path}.part.json`;
 
 /** What is here and should become, for others that wait for it. */
 export async function progressOf(path: string): Promise<{ loaded: number; total: number }> {
@@ -80,15 +81,15 @@ async function attempt(address: Address, path: string, options: TransferOptions)
   const { total, sha256, hash, type } = whole
     ? { ...part, type: undefined, hash: await hashOf(path, part.sha256) }
     : await receive(address, path, part, options);
+  await options.held.check(true);
   try {
-    await checkContent(address, partOf(path), { total, sha256, hash, type });
+    await checkContent(address, partPath(path), { total, sha256, hash, type });
   } catch (error) {
     if (!(error instanceof Interrupted)) await discard(path);
     throw error;
   }
-  await options.held.check(true);
-  await rename(partOf(path), path);
-  await rm(stateOf(path), { force: true });
+  await rename(partPath(path), path);
+  await rm(statePath(path), { force: true });
 }
 
 interface Received {
@@ -111,11 +112,11 @@ async function receive(
   try {
     await checkSpace(address, path, total - start);
     await held.check();
-    if (version === undefined) await rm(stateOf(path), { force: true });
-    else await writeFile(stateOf(path), JSON.stringify({ version, total, sha256 } satisfies PartState));
+    if (version === undefined) await rm(statePath(path), { force: true });
+    else await writeFile(statePath(path), JSON.stringify({ version, total, sha256 } satisfies PartState));
     const hash = await hashOf(path, sha256, start);
     onProgress(start, total);
-    const file = await open(partOf(path), start > 0 ? "r+" : "w");
+    const file = await open(partPath(path), start > 0 ? "r+" : "w");
     try {
       let loaded = start;
       for await (const chunk of reply.chunks()) {
@@ -141,8 +142,8 @@ async function receive(
 /** The part of an earlier attempt, if it says of which version it is. */
 async function readPart(path: string): Promise<Part | undefined> {
   try {
-    const { version, total, sha256 } = JSON.parse(await readFile(stateOf(path), "utf8")) as Partial<PartState>;
-    const size = await sizeOf(partOf(path));
+    const { version, total, sha256 } = JSON.parse(await readFile(statePath(path), "utf8")) as Partial<PartState>;
+    const size = await sizeOf(partPath(path));
     const sound = sha256 === undefined || typeof sha256 === "string";
     if (typeof version === "string" && typeof total === "number" && sound && size > 0) {
       return { version, total, sha256, size };
@@ -225,7 +226,7 @@ async function hashOf(path: string, sha256: string | undefined, length = Number.
   if (sha256 === undefined) return undefined;
   const hash = createHash("sha256");
   if (length === 0) return hash;
-  for await (const chunk of createReadStream(partOf(path), { end: length - 1 })) hash.update(chunk as Buffer);
+  for await (const chunk of createReadStream(partPath(path), { end: length - 1 })) hash.update(chunk as Buffer);
   return hash;
 }
 
@@ -288,7 +289,7 @@ async function wrong(address: Address, path: string, problem: string, cause?: un
 }
 
 async function discard(path: string): Promise<void> {
-  await Promise.all([rm(partOf(path), { force: true }), rm(stateOf(path), { force: true })]);
+  await Promise.all([rm(partPath(path), { force: true }), rm(statePath(path), { force: true })]);
 }
 
 /** Better before a download of an hour than at its end. */
@@ -299,7 +300,7 @@ async function checkSpace(address: Address, path: string, needed: number): Promi
 }
 
 function full(address: Address, path: string, problem: string, cause?: unknown): TernionError {
-  const advice = `Free some there, or set TERNION_CACHE to a folder on another disk; what arrived is kept as ${partOf(path)}`;
+  const advice = `Free some there, or set TERNION_CACHE to a folder on another disk; what arrived is kept as ${partPath(path)}`;
   return failure(address, `no space in ${dirname(path)}: ${problem}`, advice, cause);
 }
 

@@ -132,6 +132,24 @@ describe("proxies of downloads", () => {
     }
   });
 
+  it("a proxy that does not answer is given up, and its connection with it", async () => {
+    let closed = () => {};
+    const ended = new Promise<void>((resolve) => {
+      closed = resolve;
+    });
+    const silent = createServer().on("connect", (_, client) =>
+      client.resume().once("end", closed).once("error", closed),
+    );
+    const port = await sites.listen(silent);
+    await within({ HTTPS_PROXY: `http://127.0.0.1:${port}` }, () =>
+      rejectsWith(
+        download("https://models.example/m.gguf", { cacheDirectory: folder, retries: 0, idleTimeout: 100 }),
+        /nothing came for 0\.1 s/,
+      ),
+    );
+    await ended;
+  });
+
   it("a proxy that is not there is an error that names the failure", async () => {
     await within({ HTTP_PROXY: "http://127.0.0.1:1" }, () =>
       rejectsWith(get("http://models.example/m.gguf"), /models\.example\/m\.gguf: fetch failed: connect ECONNREFUSED/),
