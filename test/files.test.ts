@@ -1,73 +1,93 @@
-/** Files that are written are whole or not there, whatever they are written to. */
+/** What is no regular file is refused at once wherever a model, or a dump, is opened: nothing hangs, nothing is read. */
 import assert from "node:assert/strict";
-import { execFileSync, spawn } from "node:child_process";
-import { chmod, lstat, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from "node:fs/promises";
+import { execFileSync } from "node:child_process";
+import { mkdir, mkdtemp, rm } from "node:fs/promises";
+import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
-import { writeWhole } from "../src/files.js";
+import type { WeightSource } from "../src/backend/backend.js";
+import { readWeight } from "../src/backend/decode.js";
+import { openFile, readScale } from "../src/backend/read.js";
+import { Engine, readGguf, repairFile, TernionError, verify } from "../src/index.js";
+import { ternion } from "./cli/program.js";
+import { repositoryFile } from "./golden.js";
 
-const UNIX = process.platform !== "win32";
-// this file runs as dist/test/files.test.js
-const MODULE = new URL("../src/files.js", import.meta.url).href;
+const TINY = repositoryFile("test/golden/tiny/model.gguf");
+const skip = process.platform === "win32" && "Windows has no FIFOs among its files";
 
-describe("writeWhole", () => {
-  let directory: string;
+describe("what is no regular file", { skip }, () => {
+  let folder: string;
+  let kinds: readonly (readonly [path: string, kind: RegExp])[];
+  const socket = createServer();
   before(async () => {
-    directory = await mkdtemp(join(tmpdir(), "ternion-files-"));
+    folder = await mkdtemp(join(tmpdir(), "ternion-files-"));
+    execFileSync("mkfifo", [join(folder, "fifo")]);
+    await mkdir(join(folder, "directory"));
+    await new Promise<void>((resolve) => socket.listen(join(folder, "socket"), resolve));
+    kinds = [
+      [join(folder, "fifo"), /fifo: expected a file, got a FIFO \(named pipe\)\. Copy/],
+      [join(folder, "directory"), /directory: expected a file, got a directory\. Give/],
+      [join(folder, "socket"), /socket: expected a file, got a socket\. Copy/],
+      ["/dev/zero", /^\/dev\/zero: expected a file, got a device\. Copy/],
+    ];
   });
-  after(() => rm(directory, { recursive: true }));
+  after(async () => {
+    socket.close();
+    await rm(folder, { recursive: true });
+  });
 
-  it("leaves what was there when the writer fails, and nothing else", async () => {
-    const path = join(directory, "kept.txt");
-    await writeFile(path, "old");
-    const failing = writeWhole(path, async (file) => {
-      await file.writeFile("half");
-      throw new Error("no space");
+  const source = (path: string): WeightSource => ({
+    name: "w",
+    type: "I2_S",
+    rows: 1,
+    columns: 128,
+    path,
+    offset: 0,
+    byteLength: 64,
+  });
+  const opens: Readonly<Record<string, (path: string) => Promise<unknown>>> = {
+    readGguf,
+    "Engine.load": (path) => Engine.load(path),
+    repairFile: (path) => repairFile(path, join(folder, "out.gguf")),
+    verify: (path) => verify(path),
+    "openFile of the worker threads": async (path) => openFile(path),
+    readScale: async (path) => readScale(source(path)),
+    readWeight: (path) => readWeight(source(path)),
+  };
+  for (const [name, opening] of Object.entries(opens)) {
+    it(`is refused by ${name}`, async () => {
+      for (const [path, message] of kinds) {
+        await assert.rejects(opening(path), (error) => {
+          assert.ok(error instanceof TernionError);
+          assert.equal(error.code, "GGUF_READ");
+          assert.match(error.message, message);
+          return true;
+        });
+      }
     });
-    await assert.rejects(failing, /no space/);
-    assert.equal(await readFile(path, "utf8"), "old");
-    assert.deepEqual(await readdir(directory), ["kept.txt"]);
+  }
+
+  it("is refused as a dump", async () => {
+    for (const [path, message] of kinds) {
+      await assert.rejects(verify(TINY, { against: path }), { code: "VERIFY_DUMP", message });
+    }
   });
 
-  it("leaves what was there when the process is killed", async () => {
-    const path = join(directory, "killed.txt");
-    await writeFile(path, "old");
-    const script = `import { writeWhole } from ${JSON.stringify(MODULE)};
-      await writeWhole(${JSON.stringify(path)}, async (file) => {
-        await file.writeFile("half"); console.log("half"); setInterval(() => {}, 1000); await new Promise(() => {});
-      });`;
-    const child = spawn(process.execPath, ["--input-type=module", "-e", script]);
-    await new Promise((resolve) => child.stdout.once("data", resolve));
-    child.kill("SIGKILL");
-    await new Promise((resolve) => child.once("close", resolve));
-    assert.equal(await readFile(path, "utf8"), "old");
+  it("is refused by the command line", async () => {
+    const { code, stderr } = await ternion(["inspect", "--model", join(folder, "fifo")]);
+    assert.equal(code, 1);
+    assert.match(stderr, /fifo: expected a file, got a FIFO/);
   });
+});
 
-  it("writes through a link, and keeps the mode", { skip: !UNIX && "modes and links are those of Unix" }, async () => {
-    const [path, link] = [join(directory, "target.txt"), join(directory, "link.txt")];
-    await writeFile(path, "old");
-    await chmod(path, 0o640);
-    await symlink("target.txt", link);
-    await writeWhole(link, (file) => file.writeFile("new"));
-    assert.equal(await readFile(path, "utf8"), "new");
-    assert.ok((await lstat(link)).isSymbolicLink());
-    assert.equal((await stat(path)).mode & 0o777, 0o640);
-  });
-
-  it("writes to a FIFO as it is", { skip: !UNIX && "there are no FIFOs" }, async () => {
-    const path = join(directory, "fifo");
-    execFileSync("mkfifo", [path]);
-    const reader = readFile(path, "utf8");
-    await writeWhole(path, (file) => file.writeFile("through"));
-    assert.equal(await reader, "through");
-    assert.ok((await stat(path)).isFIFO());
-  });
-
-  it("refuses a directory", async () => {
-    await assert.rejects(
-      writeWhole(directory, async () => {}),
-      { code: "EISDIR" },
-    );
+describe("reading a head", () => {
+  it("obeys the abort signal", async () => {
+    const reason = new Error("enough");
+    await assert.rejects(readGguf(TINY, { signal: AbortSignal.abort(reason) }), reason);
+    const controller = new AbortController();
+    const reading = readGguf(TINY, { signal: controller.signal });
+    controller.abort(reason);
+    await assert.rejects(reading, reason);
   });
 });
