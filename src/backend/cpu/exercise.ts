@@ -87,9 +87,12 @@ export class Exercise {
   }
 
   /** Half-precision numbers that are finite. */
-  #halves(count: number): number {
+  #halves(count: number, low = 0xff): number {
     const address = this.#randomBytes(2 * count);
-    for (let i = 0; i < count; i++) this.bytes[address + 2 * i + 1] &= 0xbf;
+    for (let i = 0; i < count; i++) {
+      this.bytes[address + 2 * i] &= low;
+      this.bytes[address + 2 * i + 1] &= 0xbf;
+    }
     return address;
   }
 
@@ -125,7 +128,7 @@ export class Exercise {
     const [normed, q, numbers] = [this.#allocate(4 * columns), this.#allocate(columns), this.#allocate(8)];
     const [squared, silu] = [this.#allocate(4 * columns), this.#allocate(4 * columns)];
     const [rotated, table] = [this.#floats(heads * headDim), this.#floats(headDim, 0.7)];
-    const [found, threads] = [this.#allocate(4 * columns), this.#allocate(256)];
+    const [found, threads, shares] = [this.#allocate(4 * columns), this.#allocate(256), this.#randomBytes(16)];
     return [
       this.#store(() => k.norm(huge, weight, normed, columns, 1e-5)),
       () => k.normQuantize(x, weight, normed, q, numbers, numbers + 4, columns, 1e-5),
@@ -134,6 +137,8 @@ export class Exercise {
       () => k.rope(rotated, table, heads, headDim),
       this.#store(() => k.atLeast(x, columns, 0.5, found)),
       this.#store(() => k.read(x, 4 * columns)),
+      this.#store(() => k.takeShare(shares, 4, 70)),
+      this.#store(() => k.pollChange(threads, 1, 1)),
       this.#store(() => k.barrier(threads, threads + 64, threads + 128, threads + 192, 1, 1)),
     ];
   }
@@ -143,8 +148,7 @@ export class Exercise {
     const rows = 8 * groups;
     const [x, y, table] = [this.#floats(columns), this.#floats(columns), this.#halves(rows * columns)];
     const [logits, decoded] = [this.#allocate(4 * rows), [0, 1, 2, 3, 4].map(() => this.#allocate(4 * columns))];
-    const blocks = this.#halves(columns); // more bytes than quantised blocks have; all their scales are finite
-    this.bytes.fill(0x2c, blocks, blocks + 2 * columns).set(this.bytes.slice(x, x + 32), blocks + 2);
+    const blocks = this.#halves(columns, 0xbf); // quantised blocks, and more; any two bytes may be a scale
     return [
       () => k.decodeF32(x, decoded[0], columns),
       () => k.decodeF16(table, decoded[1], columns),
