@@ -63,9 +63,22 @@ export class TernionError extends Error {
  */
 export function printable(text: string, most = 80): string {
   // twice: a character may take two units
-  const characters = Array.from(text.slice(0, 2 * most + 2));
-  const shown = characters.length > most ? `${characters.slice(0, most - 1).join("")}…` : characters.join("");
-  return shown.replace(/[\p{C}\p{Zl}\p{Zp}]/gu, escaped);
+  const shown = Array.from(text.slice(0, 2 * most + 2), (character) =>
+    character.replace(/[\p{C}\p{Zl}\p{Zp}]/u, escaped),
+  );
+  const whole = fitting(shown, most);
+  return whole === shown.length ? shown.join("") : `${shown.slice(0, fitting(shown, most - 1)).join("")}…`;
+}
+
+/** How many of the `parts`, each of one character or what spells it out, fit into `most` characters. */
+function fitting(parts: readonly string[], most: number): number {
+  let [count, length] = [0, 0];
+  while (count < parts.length) {
+    length += Array.from(parts[count]).length;
+    if (length > most) break;
+    count++;
+  }
+  return count;
 }
 
 /** The same in quotation marks. */

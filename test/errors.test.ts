@@ -25,7 +25,9 @@ test("long text is cut between characters", () => {
   assert.equal(printable("x".repeat(80)), "x".repeat(80));
   assert.equal(printable("x".repeat(81)), `${"x".repeat(79)}…`);
   assert.equal(printable("🦙".repeat(100), 3), "🦙🦙…");
-  assert.equal(printable("\x1b".repeat(1e7), 4), "\\x1b\\x1b\\x1b…");
+  assert.equal(printable("\x1b".repeat(1e7), 13), "\\x1b\\x1b\\x1b…");
+  assert.equal(printable("\x1b".repeat(20)), "\\x1b".repeat(20));
+  assert.equal(printable("\x1b".repeat(21)), `${"\\x1b".repeat(19)}…`);
 });
 
 test("no text leaves anything that is not printed", () => {
