@@ -15,7 +15,7 @@ const BACKENDS: readonly Backend[] = ["auto", "cpu", "gpu", "reference"];
 const KERNELS: readonly Kernel[] = ["ternaryDot16", "ternaryDot32", "ternaryDotBaseline"];
 
 const CACHES: readonly Cache[] = ["f32", "i16"];
-export const LAYOUTS: readonly Layout[] = ["auto", "block128", "block64", "rows4"];
+const LAYOUTS: readonly Layout[] = ["auto", "block128", "block64", "rows4"];
 const HEADS: readonly Head[] = ["exact", "f16", "int8"];
 
 /** Of the commands that read a model file. */
