@@ -8,7 +8,8 @@ import { LoadClock, type LoadReport, type ProgressEvent } from "./engine/load-re
 import { ENGINE_CHECKS, type EngineOptions, type Limits, limitsOf } from "./engine/options.js";
 import { choicesOf, createBackend, mayGoOn, type PlainBackend, placeModel } from "./engine/placing.js";
 import { SELF_CHECK_CHECKS, type SelfCheck, type SelfCheckOptions, selfCheck } from "./engine/self-check.js";
-import { TernionError } from "./errors.js";
+import { isOutOfMemory, outOfMemory, TernionError } from "./errors.js";
+import { collectGarbage } from "./garbage.js";
 import { type GgufValue, readGguf } from "./gguf/gguf.js";
 import { download } from "./hub/pull.js";
 import { type ModelConfig, readConfig } from "./model/config.js";
@@ -47,13 +48,22 @@ export class Engine implements AsyncDisposable {
   readonly #chatTemplate: ChatTemplate | undefined;
   readonly #freeSlots: number[];
   #closing: Promise<void> | undefined;
+  /** of a backend that has ended */
+  #lastDescription: string | undefined;
 
   /**
    * Loads a model from a path, a file: URL, or an http(s) URL (downloaded once, then kept); without one, or with undefined,
    * the model in the box, which is too small for real work.
    */
   static async load(pathOrUrl: string | URL = boxModel(), given: EngineOptions = {}): Promise<Engine> {
-    const options = check.options(given, ENGINE_CHECKS);
+    try {
+      return await Engine.#load(pathOrUrl, check.options(given, ENGINE_CHECKS));
+    } catch (error) {
+      throw isOutOfMemory(error) ? outOfMemory(error) : error;
+    }
+  }
+
+  static async #load(pathOrUrl: string | URL, options: EngineOptions): Promise<Engine> {
     const { signal, onProgress } = guarded(options);
     signal.throwIfAborted();
     const path = await download(pathOrUrl, {
@@ -177,11 +187,11 @@ export class Engine implements AsyncDisposable {
 
   /** "cpu: 2 threads, relaxed SIMD, int16 dot" */
   get description(): string {
-    return `${this.#backend.kind}: ${this.#backend.description}`;
+    return this.#lastDescription ?? `${this.#backend.kind}: ${this.#backend.description}`;
   }
   /** Bytes that the backend holds; pages of a cache that were never used take none of the machine's memory. */
   get memoryBytes(): number {
-    return this.#backend.memoryBytes;
+    return this.#closing === undefined ? this.#backend.memoryBytes : 0;
   }
 
   /** A new timeline. Sessions may answer at the same time; close those no longer needed. */
@@ -256,15 +266,21 @@ export class Engine implements AsyncDisposable {
 
   /** Time by op since the last call; needs option `profile`. A GPU tells its host time in any case. */
   takeProfile(): OpTime[] {
-    return this.#backend.takeProfile();
+    return this.#closing === undefined ? this.#backend.takeProfile() : [];
   }
 
   /** Ends answers under way (they reject with CLOSED), threads and memory; safe to call twice. */
   close(): Promise<void> {
-    this.#scheduler.stop(closed());
-    this.#chatTemplate?.close();
-    this.#closing ??= this.#backend.close();
+    this.#closing ??= this.#close();
     return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    const { kind, memoryBytes } = this.#backend;
+    this.#lastDescription = this.description;
+    this.#chatTemplate?.close();
+    await this.#scheduler.close(closed());
+    if (kind !== "gpu" && memoryBytes > COLLECTED_BYTES) await collectGarbage();
   }
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
@@ -292,6 +308,9 @@ interface Opening extends ReturnType<typeof guarded> {
   readonly repairs: readonly Repair[];
   readonly clock: LoadClock;
 }
+
+/** From so much memory on it is worth looking for what a closed engine has left. */
+const COLLECTED_BYTES = 32 << 20;
 
 /** Positions that a text needs to tell sense from nonsense. */
 const FEWEST_CHECKED = 16;

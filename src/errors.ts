@@ -57,6 +57,20 @@ export class TernionError extends Error {
   }
 }
 
+/** Whether V8 found no memory outside of its heap: for a buffer, for WebAssembly. It throws a RangeError then. */
+export function isOutOfMemory(error: unknown): error is RangeError {
+  return error instanceof RangeError && /allocat|out of memory/i.test(error.message);
+}
+
+export function outOfMemory(cause: RangeError): TernionError {
+  return new TernionError(
+    "OUT_OF_MEMORY",
+    `The system gave no memory: ${cause.message}. ` +
+      "Choose a smaller context length, fewer sessions or a smaller model, or raise the limit of memory.",
+    { cause },
+  );
+}
+
 /**
  * Text of a file, a server or a template, fit for a line of a message: cut to `most` characters, and what steers a
  * terminal (controls, escapes, line ends, marks of direction) or is no character is spelled out, as in "\x1b".

@@ -76,7 +76,7 @@ export class Scheduler {
   /** ends when the backend is free for the next of `alone` */
   #turn: Promise<void> = Promise.resolve();
   #stopped: TernionError | undefined;
-  #placed: Placed;
+  #placed: Placed | undefined;
   #recover: Recover | undefined;
   /** while the model moves to another backend */
   #moving: Promise<void> | undefined;
@@ -94,10 +94,21 @@ export class Scheduler {
 
   /** The present one: caches of another do not count any more. */
   get backend(): Backend {
-    return this.#placed.backend;
+    return this.#present.backend;
   }
   get model(): Model {
-    return this.#placed.model;
+    return this.#present.model;
+  }
+  get #present(): Placed {
+    if (this.#placed === undefined) throw this.#stopped;
+    return this.#placed;
+  }
+
+  /** Stops, and when the backend has ended lets go of it and of the model's weights. */
+  async close(reason: TernionError): Promise<void> {
+    this.stop(reason);
+    await this.backend.close();
+    this.#placed = undefined;
   }
 
   /** How many ids of an answer `follow` has under way; 1 where it gains nothing. */
@@ -161,6 +172,7 @@ export class Scheduler {
 
   /** A run on `backend` failed: the model moves where it can, and else everything that waits hears of it. */
   async #failed(reason: unknown, backend: Backend): Promise<void> {
+    if (this.#stopped !== undefined) return; // all that waited has been rejected
     if (backend !== this.backend) return; // moved since, and who waited knows
     this.#moving ??= this.#move(reason).finally(() => {
       this.#moving = undefined;
@@ -197,6 +209,7 @@ export class Scheduler {
       if (!this.#pending.some(({ ready }) => ready > 0)) break;
       await this.#inTurn(async () => {
         await this.#moving;
+        if (this.#stopped !== undefined) return;
         const { backend } = this;
         try {
           await this.#nextBatch();

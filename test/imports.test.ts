@@ -85,7 +85,9 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   processors: [],
   verify: ["engine", "hub", "model", "gguf", "backend", "files", "check", "errors"],
   repair: ["engine", "model", "gguf", "backend", "check", "errors"],
+  garbage: [],
   engine: [
+    "garbage",
     "perplexity",
     "session",
     "generate",

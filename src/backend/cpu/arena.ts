@@ -3,17 +3,15 @@
  * threads meet. Blocks are never freed one by one; the memory goes with the backend.
  */
 import { TernionError } from "../../errors.js";
+import { MAX_PAGES, mebibytes, PAGE, sharedMemory } from "./memory.js";
 
-const PAGE = 65_536;
-/** WebAssembly's 32-bit limit: 4 GiB */
-const MAX_PAGES = 65_536;
 /** one cache line, so that no two blocks share one */
 const ALIGNMENT = 64;
 
 export class Arena {
-  readonly memory = new WebAssembly.Memory({ initial: 16, maximum: MAX_PAGES, shared: true });
+  #memory = sharedMemory(16, MAX_PAGES);
   #end = ALIGNMENT; // address 0 stays unused: a pointer of 0 means "none"
-  #views = viewsOf(this.memory.buffer);
+  #views = viewsOf(this.#memory.buffer);
 
   /** Address of a new zeroed block of `bytes`, on a cache line. `what` names it if the memory is full. */
   allocate(bytes: number, what: string): number {
@@ -24,6 +22,17 @@ export class Arena {
     if (missing > 0) this.#grow(missing, what, bytes);
     this.#end = end;
     return address;
+  }
+
+  get memory(): WebAssembly.Memory {
+    return this.#memory;
+  }
+
+  /** Lets go of the memory; all views are empty from now on. */
+  release(): void {
+    this.#memory = new WebAssembly.Memory({ initial: 0 });
+    this.#views = viewsOf(this.#memory.buffer);
+    this.#end = 0;
   }
 
   get byteLength(): number {
@@ -56,11 +65,10 @@ function viewsOf(buffer: ArrayBufferLike) {
 }
 
 function full(what: string, bytes: number, used: number, cause?: unknown): TernionError {
-  const mib = (n: number) => `${Math.ceil(n / 2 ** 20)} MiB`;
   const system = cause === undefined ? "" : " and the system gave no more";
   return new TernionError(
     "OUT_OF_MEMORY",
-    `${what}: needs ${mib(bytes)} beside ${mib(used)} in use, of ${mib(MAX_PAGES * PAGE)} of shared memory${system}. ` +
+    `${what}: needs ${mebibytes(bytes)} beside ${mebibytes(used)} in use, of ${mebibytes(MAX_PAGES * PAGE)} of shared memory${system}. ` +
       "Choose a smaller context length or fewer sessions.",
     { cause },
   );

@@ -6,16 +6,16 @@ import { Piscina } from "piscina";
 import { packageFile } from "../../package.js";
 import type { ReadJob } from "./bandwidth-worker.js";
 import { chooseKernels } from "./choose.js";
+import { PAGE, sharedMemory } from "./memory.js";
 
 /** 256 MB */
 const AREA = 256 << 20;
-const PAGE = 65_536;
 const REPETITIONS = 9;
 
 /** Bytes a second; the median of several rounds that all threads begin and end together. Takes less than a second. */
 export async function readBandwidth(threads: number): Promise<number> {
   const { module } = await chooseKernels();
-  const memory = new WebAssembly.Memory({ initial: AREA / PAGE + 1, maximum: 65_536, shared: true });
+  const memory = sharedMemory(AREA / PAGE + 1, AREA / PAGE + 1);
   new Uint8Array(memory.buffer, PAGE).fill(1); // so that every page exists
   const pool = new Piscina({ minThreads: threads, maxThreads: threads, idleTimeout: Number.POSITIVE_INFINITY });
   const filename = packageFile("dist/src/backend/cpu/bandwidth-worker.js").href;

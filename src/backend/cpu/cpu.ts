@@ -89,6 +89,7 @@ export class CpuBackend implements Backend {
   readonly #control: number;
   readonly #record: number;
   readonly #batch: { tokens: number; slots: number; positions: number; outputs: number };
+  #closing: Promise<void> | undefined;
   #end = 0; // words recorded
   #sharedNs = 0; // of the ops in them that have several shares
   #present = 1; // threads that take part in the present batch
@@ -214,6 +215,7 @@ export class CpuBackend implements Backend {
   }
 
   begin(batch: Batch): void {
+    this.#gang.throwIfEnded();
     const { tokens, slots, positions, outputs, draws } = batch;
     const { maxRows } = this.options;
     if (tokens.length > maxRows) throw new RangeError(`batch: expected at most ${maxRows} rows, got ${tokens.length}`);
@@ -390,6 +392,7 @@ export class CpuBackend implements Backend {
   }
 
   write(tensor: Tensor, data: Float32Array): void {
+    this.#gang.throwIfEnded();
     if (data.length > tensor.maxRows * tensor.width) {
       throw new RangeError(`write: expected at most ${tensor.maxRows} x ${tensor.width} values, got ${data.length}`);
     }
@@ -399,6 +402,7 @@ export class CpuBackend implements Backend {
     return this.#rowsOf(tensor as CpuTensor, first, count);
   }
   async readQuantized(x: Quantized, first: number, count: number) {
+    this.#gang.throwIfEnded();
     const { values, scales, width } = x as CpuQuantized;
     return {
       values: this.#arena.i8.slice(values + first * width, values + (first + count) * width),
@@ -407,6 +411,7 @@ export class CpuBackend implements Backend {
   }
 
   takeProfile(): OpTime[] {
+    if (this.#closing !== undefined) return [];
     const times = new Float64Array(this.#arena.memory.buffer, this.#control + CONTROL.times, OPS.length);
     const calls = new Int32Array(this.#arena.memory.buffer, this.#control + CONTROL.calls, OPS.length);
     const profile = OPS.map((op, i) => ({ op, calls: calls[i], ms: times[i] }));
@@ -416,7 +421,12 @@ export class CpuBackend implements Backend {
   }
 
   close(): Promise<void> {
-    return this.#gang.close();
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+  async #close(): Promise<void> {
+    await this.#gang.close();
+    this.#arena.release(); // whoever still holds this backend holds no memory by it
   }
 
   get #profile(): boolean {
@@ -424,6 +434,7 @@ export class CpuBackend implements Backend {
   }
 
   #emit(op: OpName, work: Work, args: readonly number[]): void {
+    if (this.#closing !== undefined) return; // run() says so
     const length = args.length + HEADER_WORDS;
     if (this.#end + length > RECORD_WORDS) {
       throw new TernionError(
@@ -443,12 +454,14 @@ export class CpuBackend implements Backend {
   }
 
   #bestOf(head: Head, row: number): Best {
+    this.#gang.throwIfEnded();
     const { shares, results } = head as CpuHead;
     const at = results + row * shares * resultBytes(this.#best);
     return joinResults(this.#arena.i32, this.#arena.f32, at, shares, this.#best);
   }
 
   #rowsOf({ address, width }: CpuTensor, first: number, count: number): Float32Array {
+    this.#gang.throwIfEnded();
     return this.#arena.f32.slice(address / 4 + first * width, address / 4 + (first + count) * width);
   }
 

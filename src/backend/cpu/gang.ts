@@ -1,10 +1,12 @@
 /**
- * The worker threads as a gang. piscina owns the threads: it starts them, reports their errors and ends them. While there
- * is work each thread runs one long task that sleeps between ranges of commands; after IDLE_MS without work the tasks
+ * The worker threads as a gang. piscina owns the threads: it starts them, reports their errors and ends them. Each thread has
+ * a pool of its own: a pool of several starts the missing ones again from its event handlers, and where the system has no
+ * room for them the exception ends the process; here it ends the load. While there is work each thread runs one long task that sleeps between ranges of commands; after IDLE_MS without work the tasks
  * return, so that an idle engine uses no processor and keeps no process alive.
  */
+import { setTimeout } from "node:timers/promises";
 import { Piscina } from "piscina";
-import { TernionError } from "../../errors.js";
+import { isOutOfMemory, outOfMemory, TernionError } from "../../errors.js";
 import { packageFile } from "../../package.js";
 import { CONTROL, NONE } from "./commands.js";
 import type { LoadJob } from "./loader.js";
@@ -12,15 +14,20 @@ import { OpBoard } from "./op-board.js";
 import type { JobResult, RunJob } from "./worker.js";
 
 const IDLE_MS = 200;
+/** How often a gang that ends looks whether threads that failed to start are gone, which nothing reports. */
+const THREADS_POLL_MS = 20;
 
 export type GangSetup = Omit<RunJob, "kind" | "thread">;
 
 export class Gang {
-  readonly #pool: Piscina;
+  readonly #pools: readonly Piscina[];
   readonly #worker = packageFile("dist/src/backend/cpu/worker.js").href;
   #tasks: Promise<void> | undefined;
-  readonly #posted = new Set<Promise<JobResult>>();
-  #board: OpBoard;
+  /** under way, by thread */
+  readonly #jobs = new Map<number, Promise<JobResult>>();
+  /** the memory that all threads share; nothing once the gang has ended */
+  #setup: GangSetup | undefined;
+  #board: OpBoard | undefined;
   /** number of the last range that was begun */
   #range = 0;
   #idle: NodeJS.Timeout | undefined;
@@ -29,10 +36,16 @@ export class Gang {
   #rejectFailed: (reason: TernionError) => void = () => {};
   #closing: Promise<void> | undefined;
 
-  constructor(readonly setup: GangSetup) {
-    // threads start with their first job: where one cannot start, that job is rejected, and those that did start are ended
-    this.#pool = new Piscina({ minThreads: 0, maxThreads: setup.threads, idleTimeout: Number.POSITIVE_INFINITY });
-    this.#pool.on("error", (error) => this.#fail(error));
+  readonly threads: number;
+
+  constructor(setup: GangSetup) {
+    this.threads = setup.threads;
+    this.#setup = setup;
+    this.#pools = Array.from({ length: setup.threads }, () => {
+      // the thread starts with its first job, and no other one if it fails
+      const pool = new Piscina({ minThreads: 0, maxThreads: 1, idleTimeout: Number.POSITIVE_INFINITY });
+      return pool.on("error", (error) => this.#fail(error));
+    });
     this.#failed = new Promise((_, reject) => {
       this.#rejectFailed = reject;
     });
@@ -40,14 +53,10 @@ export class Gang {
     this.#board = new OpBoard(setup);
   }
 
-  get threads(): number {
-    return this.setup.threads;
-  }
-
   /** Threads that do not nap, since they found no processor for a while (see member.ts). */
   get present(): number {
-    const running = this.#tasks !== undefined && this.#board.load(CONTROL.park) === 0;
-    return running ? Math.max(1, this.#board.load(CONTROL.present)) : this.threads;
+    const running = this.#tasks !== undefined && this.#board?.load(CONTROL.park) === 0;
+    return running ? Math.max(1, this.#board?.load(CONTROL.present) ?? 1) : this.threads;
   }
 
   /** One task a thread that takes pieces until none is left; rejects with the first error. */
@@ -55,7 +64,7 @@ export class Gang {
     this.throwIfEnded();
     const jobs = Array.from({ length: this.threads }, (_, i) => ({ ...job, staging: staging + i * stagingBytes }));
     try {
-      await Promise.race([Promise.all(jobs.map((each) => this.#post(each))), this.#failed]);
+      await Promise.race([Promise.all(jobs.map((each, thread) => this.#post(thread, each))), this.#failed]);
     } catch (error) {
       this.#fail(error);
     }
@@ -66,12 +75,12 @@ export class Gang {
   async execute(begin: number, end: number, options: { threads: number; measure: boolean }): Promise<void> {
     this.throwIfEnded();
     clearTimeout(this.#idle);
-    await this.#start();
+    const { board, setup } = await this.#start();
     this.#range = (this.#range + 1) | 0;
-    this.#board.beginRange({ begin, end, number: this.#range, ...options }, this.setup.record / 4);
-    await this.#finished();
+    board.beginRange({ begin, end, number: this.#range, ...options }, setup.record / 4);
+    await this.#finished(board);
     this.throwIfEnded();
-    this.#idle = setTimeout(() => this.#park(), IDLE_MS).unref();
+    this.#idle = globalThis.setTimeout(() => this.#park(), IDLE_MS).unref();
   }
 
   /** Ends all threads; a running `execute` rejects with CLOSED. */
@@ -83,44 +92,55 @@ export class Gang {
   async #end(): Promise<void> {
     clearTimeout(this.#idle);
     this.#release();
-    // a thread that is ended while it loads the worker's module aborts the process (an assertion in Node.js 20): piscina
-    // gets the module with each job, not at its start, and jobs are waited for; they leave as soon as they see `failed`.
-    // Jobs that still wait for a thread, since it could not start, never begin.
-    while (this.#posted.size > this.#pool.queueSize) await Promise.race(this.#posted).catch(() => {});
-    await this.#pool.destroy();
+    await Promise.all(this.#pools.map((pool, thread) => this.#endThread(pool, thread)));
+    this.#setup = this.#board = undefined;
+  }
+
+  /**
+   * A thread that is ended while it loads the worker's module aborts the process (an assertion in Node.js 20): piscina gets the
+   * module with each job, not at its start, and jobs are waited for; they leave as soon as they see `failed`. A job whose
+   * thread could not start never ends, and a pool without a thread has nothing to end.
+   */
+  async #endThread(pool: Piscina, thread: number): Promise<void> {
+    while (this.#jobs.has(thread) && pool.threads.length > 0) {
+      await Promise.race([this.#jobs.get(thread), setTimeout(THREADS_POLL_MS)]).catch(() => {});
+    }
+    if (pool.threads.length > 0) await pool.destroy();
   }
 
   /** Starts the long tasks if none is running; anew where the memory has grown since, which their views do not reach. */
-  async #start(): Promise<void> {
-    const parked = this.#board.load(CONTROL.park) !== 0;
-    if (this.#tasks !== undefined && !parked) {
-      if (this.setup.memory.buffer === this.#board.words.buffer) return;
+  async #start(): Promise<{ board: OpBoard; setup: GangSetup }> {
+    const [running, setup] = [this.#board, this.#setup];
+    if (running === undefined || setup === undefined) throw closed();
+    if (this.#tasks !== undefined && running.load(CONTROL.park) === 0) {
+      if (setup.memory.buffer === running.words.buffer) return { board: running, setup };
       this.#park();
     }
     await this.#tasks;
     this.throwIfEnded(); // a failure is not to be overwritten by the words below
-    const { setup, threads } = this;
-    this.#board = new OpBoard(setup);
-    const board = this.#board;
+    const { threads } = this;
+    const board = new OpBoard(setup);
+    this.#board = board;
     board.set(CONTROL.park, 0);
     board.set(CONTROL.op, NONE);
     board.set(CONTROL.present, threads);
     const jobs = Array.from({ length: threads }, (_, thread): RunJob => ({ kind: "run", ...setup, thread }));
-    this.#tasks = Promise.all(jobs.map((job) => this.#post(job))).then(
+    this.#tasks = Promise.all(jobs.map((job, thread) => this.#post(thread, job))).then(
       () => {},
       (error) => this.#fail(error),
     );
+    return { board, setup };
   }
 
   #park(): void {
-    this.#board.set(CONTROL.park, 1);
-    this.#board.wakeAll();
+    this.#board?.set(CONTROL.park, 1);
+    this.#board?.wakeAll();
   }
 
   /** Waits until the last range is computed, or the gang has ended. */
-  async #finished(): Promise<void> {
-    const { words } = this.#board;
-    const done = this.#board.at(CONTROL.done);
+  async #finished(board: OpBoard): Promise<void> {
+    const { words } = board;
+    const done = board.at(CONTROL.done);
     while (this.#failure === undefined && this.#closing === undefined) {
       const seen = Atomics.load(words, done);
       if (seen === this.#range) return;
@@ -128,10 +148,10 @@ export class Gang {
     }
   }
 
-  async #post(job: LoadJob | RunJob): Promise<void> {
-    const posted: Promise<JobResult> = this.#pool.run(job, { filename: this.#worker });
-    this.#posted.add(posted);
-    const result = await posted.finally(() => this.#posted.delete(posted));
+  async #post(thread: number, job: LoadJob | RunJob): Promise<void> {
+    const posted: Promise<JobResult> = this.#pools[thread].run(job, { filename: this.#worker });
+    this.#jobs.set(thread, posted);
+    const result = await posted.finally(() => this.#jobs.delete(thread));
     if (result.error !== undefined) throw new TernionError(result.error.code, result.error.message);
   }
 
@@ -143,24 +163,28 @@ export class Gang {
   }
 
   #release(): void {
-    this.#board.set(CONTROL.failed, 1);
+    const board = this.#board;
+    if (board === undefined) return;
+    board.set(CONTROL.failed, 1);
     this.#park();
-    Atomics.notify(this.#board.words, this.#board.at(CONTROL.done));
+    Atomics.notify(board.words, board.at(CONTROL.done));
   }
 
   /** Throws what ended the gang: its close, or the first failure. */
   throwIfEnded(): void {
-    if (this.#closing !== undefined)
-      throw new TernionError("CLOSED", "The CPU backend is closed. Load the model again.");
+    if (this.#closing !== undefined) throw closed();
     if (this.#failure !== undefined) throw this.#failure;
   }
 }
+
+const closed = () => new TernionError("CLOSED", "The CPU backend is closed. Load the model again.");
 
 /** Errors of the system that mean that it has no room for a thread. */
 const NO_ROOM = /EMFILE|ENFILE|EAGAIN|ENOMEM|ERR_WORKER_(?:INIT_FAILED|OUT_OF_MEMORY)/;
 
 function failureOf(cause: unknown): TernionError {
   const message = cause instanceof Error ? cause.message : String(cause);
+  if (isOutOfMemory(cause)) return outOfMemory(cause);
   const code = (cause as { code?: unknown } | undefined)?.code ?? "";
   const advice = NO_ROOM.test(`${code} ${message}`)
     ? "Use fewer threads, or raise the limit of open files (ulimit -n), of processes (ulimit -u) or of memory."

@@ -5,6 +5,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { DotForm, Trial } from "./forms.js";
 import { instantiate, MASKS } from "./kernels.js";
+import { sharedMemory } from "./memory.js";
 
 const COLUMNS = 512; // two runs of int16 accumulation
 const GROUPS = 24; // 24 KB of weights: stays in the first cache, so that the kernel is timed and not the memory
@@ -20,7 +21,7 @@ const FASTER = 0.7;
 const PATIENCE_MS = { rivals: 150, alone: 20 } as const;
 
 class Form {
-  readonly #memory = new WebAssembly.Memory({ initial: 1, maximum: 65_536, shared: true });
+  readonly #memory = sharedMemory(1, 1);
   readonly #run: (groups: number, sum: number) => void;
   /** of V8's first code, and of what runs now */
   #first = Number.NaN;

@@ -24,9 +24,7 @@ export class Channel {
   onProgress: ((loaded: number) => void) | undefined;
 
   constructor() {
-    this.#worker = new Worker(packageFile("dist/src/backend/gpu/worker.js"), {
-      execArgv: [], // it needs none of the host's, and a file refuses --input-type
-    });
+    this.#worker = startThread();
     this.#worker.unref();
     this.#worker.on("message", (message: Message) => this.#receive(message));
     this.#worker.on("error", (error) => this.#fail(failed(`The device's thread ended with an error: ${error}.`)));
@@ -101,6 +99,16 @@ export class Channel {
     this.#waiting.clear();
     for (const { reject } of waiting) reject(reason);
     if (this.#closing === undefined) this.#worker.unref();
+  }
+}
+
+function startThread(): Worker {
+  try {
+    // it needs none of the host's arguments, and a file refuses --input-type
+    return new Worker(packageFile("dist/src/backend/gpu/worker.js"), { execArgv: [] });
+  } catch (cause) {
+    if (cause instanceof TernionError) throw cause;
+    throw failed(`The device's thread could not start: ${cause}.`);
   }
 }
 

@@ -1,0 +1,49 @@
+/** What an engine held is the system's again when close() resolves, although the host still holds the engine. */
+import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import { promisify } from "node:util";
+import { repositoryFile } from "../golden.js";
+
+const run = promisify(execFile);
+
+/** A process that loads, answers and closes again and again, and prints its resident MiB before and after each close. */
+const PROGRAM = `
+  const { Engine, collect } = await import(process.argv[1]);
+  const mib = () => Math.round(process.memoryUsage().rss / 2 ** 20);
+  const kept = [];
+  for (let i = 0; i < 6; i++) {
+    const engine = await Engine.load(process.argv[2], { backend: process.argv[3], threads: 2, contextLength: 64 });
+    const session = engine.session();
+    await collect(session.generate([1, 2, 3], { maxTokens: 2 }));
+    const open = mib();
+    await engine.close();
+    kept.push(engine, session);
+    console.log(open, mib());
+  }`;
+
+for (const backend of ["cpu", "reference"]) {
+  test(`${backend}: six engines of a model of 60 MB in a row`, async () => {
+    const folder = mkdtempSync(join(tmpdir(), "ternion-memory-"));
+    try {
+      const model = join(folder, "model.gguf");
+      await run(process.execPath, [repositoryFile("dist/bench/make-model.js"), "--shape", "0.1B", model]);
+      const index = repositoryFile("dist/src/index.js");
+      const { stdout } = await run(process.execPath, ["--input-type=module", "-e", PROGRAM, index, model, backend]);
+      const rounds = stdout
+        .trim()
+        .split("\n")
+        .map((line) => line.split(" ").map(Number));
+      assert.equal(rounds.length, 6);
+      const [[open, closed]] = rounds;
+      assert.ok(open - closed > 40, `the first close gave back ${open - closed} MiB of a model of 60 MB`);
+      const last = rounds[5][1];
+      assert.ok(last - closed < 40, `after the first close ${closed} MiB, after the last one ${last} MiB`);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
+}
