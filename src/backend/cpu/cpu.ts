@@ -448,7 +448,7 @@ export class CpuBackend implements Backend {
     const most = this.#rows >= TILED_ROWS ? this.#present : mostShares(this.#present);
     const shares = sharesOf({ most, ...work }, this.#present);
     if (shares > 1) this.#sharedNs += work.ns;
-    words.set([OPS.indexOf(op), length, shares, Math.ceil(work.ns / shares / 1000)], at);
+    words.set([OPS.indexOf(op), length, shares, Math.ceil(1 + work.ns / shares / 1000)], at);
     words.set(args, at + HEADER_WORDS);
     this.#end += length;
   }

@@ -8,8 +8,10 @@ import { setTimeout } from "node:timers/promises";
 import { Piscina } from "piscina";
 import { isOutOfMemory, outOfMemory, TernionError } from "../../errors.js";
 import { packageFile } from "../../package.js";
+import { availableProcessors } from "../../processors.js";
 import { CONTROL, NONE } from "./commands.js";
 import type { LoadJob } from "./loader.js";
+import { LONGEST_NAP } from "./member.js";
 import { OpBoard } from "./op-board.js";
 import type { JobResult, RunJob } from "./worker.js";
 
@@ -50,7 +52,10 @@ export class Gang {
       this.#rejectFailed = reject;
     });
     this.#failed.catch(() => {}); // not every failure is waited for
-    this.#board = new OpBoard(setup);
+    const board = new OpBoard(setup);
+    this.#board = board;
+    // threads beyond the processors begin with a nap, and see then whether they find one
+    for (let thread = availableProcessors(); thread < this.threads; thread++) board.keepNap(thread, LONGEST_NAP);
   }
 
   /** Threads that do not nap, since they found no processor for a while (see member.ts). */

@@ -16,21 +16,25 @@ import { EXECUTE } from "./ops.js";
 const POLLS = 500;
 /** Milliseconds that a thread polls at least, and at most, before it sleeps. */
 const LEAST_POLLING = 0.1;
-const MOST_POLLING = 0.5;
+const MOST_POLLING = 0.2;
+/** And where it has just come back from a nap: most likely there is still no processor for it. */
+const SHORT_POLLING = 0.02;
+/** Shares that should take longer are not waited for long enough to know that they are late. */
+const LONGEST_LATE = 0.5;
 /** A thread naps when it has waited for late threads a third of the last STALL_MEMORY milliseconds or so. */
 const STALL_MEMORY = 20;
 const MOST_STALLED = STALL_MEMORY / 3;
 /** One stall counts for so much at most: who sleeps is not woken by everything. */
 const LONGEST_STALL = 4;
 const SHORTEST_NAP = 0.5;
-const LONGEST_NAP = 200;
+export const LONGEST_NAP = 200;
 /** After so many milliseconds without a nap all is forgotten. */
 const NAP_MEMORY = 1000;
 
 export class Member {
   readonly #board: OpBoard;
   /** time of a share, of what was expected; a thread that loses its processor in a share does not spoil it */
-  #pace = 4;
+  #pace = 1.5;
   /** milliseconds waited for late threads, the earlier ones counting less */
   #stalled = 0;
   #lastStall = 0;
@@ -100,12 +104,15 @@ export class Member {
     if (op === NONE) return;
     const start = performance.now();
     const limit = Math.max(LEAST_POLLING, 2 * this.#pace * this.#expectedMs(op));
+    const isBack = start - this.#lastNap < STALL_MEMORY && this.#nap > STALL_MEMORY;
+    const most = isBack ? SHORT_POLLING : Math.min(limit, MOST_POLLING);
     while (kernels.pollChange(job.control + CONTROL.sequence, sequence, POLLS) === 0) {
       if (board.stopped) return;
-      if (performance.now() - start < Math.min(limit, MOST_POLLING)) continue;
-      const late = limit <= MOST_POLLING && board.load(CONTROL.left) > 0; // and not: one thread computes small ops
+      if (performance.now() - start < most) continue;
+      const late = limit <= LONGEST_LATE && board.load(CONTROL.left) > 0; // and not: one thread computes small ops
       board.sleep(job.thread, sequence);
-      if (late) this.#stall(start);
+      const waited = performance.now() - start;
+      if (late && waited > limit) this.#stall(waited);
       return;
     }
   }
@@ -116,11 +123,11 @@ export class Member {
     return words[job.record / 4 + op + 3] / 1000;
   }
 
-  /** This thread has waited for a late one from `start` on. */
-  #stall(start: number): void {
+  /** This thread has waited so many milliseconds for a late one. */
+  #stall(waited: number): void {
     const now = performance.now();
     const remembered = this.#stalled * Math.exp((this.#lastStall - now) / STALL_MEMORY);
-    this.#stalled = remembered + Math.min(now - start, LONGEST_STALL);
+    this.#stalled = remembered + Math.min(waited, LONGEST_STALL);
     this.#lastStall = now;
     if (this.#stalled < MOST_STALLED) return;
     this.#nap = now - this.#lastNap < NAP_MEMORY ? Math.min(2 * this.#nap, LONGEST_NAP) : SHORTEST_NAP;
