@@ -1,6 +1,7 @@
 /**
- * Files of users, opened and written. What is opened must be a regular file. Anything else is refused before it is opened for good: a FIFO would hang in
- * open, a device gives bytes without end, a directory fails only when it is read. Errors of the system pass through.
+ * Files of users, opened and written. What is opened must be a regular file. Anything else is refused before it is opened
+ * for good: a FIFO would hang in open, a device gives bytes without end, a directory fails only when it is read. Errors of
+ * the system pass through.
  */
 import { randomUUID } from "node:crypto";
 import { closeSync, constants, fstatSync, openSync, type Stats, statSync } from "node:fs";
@@ -78,6 +79,13 @@ async function writeTo(path: string, flags: string, write: (file: FileHandle) =>
     await write(file);
   } finally {
     await file.close();
+  }
+}
+
+/** Writes all of `bytes` at `position`; a single write may take fewer. */
+export async function writeFully(file: FileHandle, bytes: Uint8Array, position: number): Promise<void> {
+  for (let done = 0; done < bytes.byteLength; ) {
+    done += (await file.write(bytes, done, bytes.byteLength - done, position + done)).bytesWritten;
   }
 }
 

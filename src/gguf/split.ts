@@ -19,7 +19,7 @@ export interface Split {
 const MAX_PARTS = 0xffff;
 const PART = /-(\d{5})-of-(\d{5})(\.gguf)$/i;
 
-/** What the file says of itself, if it is one of several. */
+/** What the file says about itself, if it is one of several. */
 export function splitOf({ path, metadata }: Pick<GgufHead, "path" | "metadata">): Split | undefined {
   const count = metadata.get("split.count");
   if (count === undefined || count === 1) return undefined;
@@ -35,20 +35,21 @@ function isInteger(value: unknown, min: number, max: number): value is number {
   return Number.isInteger(value) && (value as number) >= min && (value as number) <= max;
 }
 
+const padded = (value: number) => String(value).padStart(5, "0");
+
 /** The name of another part: "m-00001-of-00003.gguf" → "m-00002-of-00003.gguf"; undefined for a name of another form. */
 export function partName(name: string, number: number): string | undefined {
   if (!PART.test(name)) return undefined;
-  return name.replace(PART, (_, _number, count, end) => `-${String(number).padStart(5, "0")}-of-${count}${end}`);
+  return name.replace(PART, (_, _number, count, end) => `-${padded(number)}-of-${count}${end}`);
 }
 
 /** The names of all parts, given that of one of them. */
 export function partNames(name: string, { number, count }: Split): string[] {
   const [, said, of] = PART.exec(name) ?? [];
   if (Number(said) !== number || Number(of) !== count) {
-    const pad = (value: number) => String(value).padStart(5, "0");
     throw new TernionError(
       "GGUF_SPLIT",
-      `${name}: it is part ${number} of ${count}: expected a name that ends in -${pad(number)}-of-${pad(count)}.gguf, ` +
+      `${name}: it is part ${number} of ${count}: expected a name that ends in -${padded(number)}-of-${padded(count)}.gguf, ` +
         "by which to find the others; give all parts the names that they had",
     );
   }

@@ -6,7 +6,7 @@
  */
 import type { FileHandle } from "node:fs/promises";
 import { TernionError } from "../errors.js";
-import { systemReason, writeWhole } from "../files.js";
+import { systemReason, writeFully, writeWhole } from "../files.js";
 import type { GgufArray, GgufHead, GgufValue } from "./gguf.js";
 import {
   type GgmlType,
@@ -107,13 +107,6 @@ async function writeAll(file: FileHandle, tensors: readonly GgufTensorSource[], 
     if (written < length) throw new RangeError(`${tensor.name}: expected ${length} bytes of data, got ${written}`);
   }
   await file.truncate(plan.byteLength); // the padding after the last tensor
-}
-
-async function writeFully(file: FileHandle, bytes: Uint8Array, position: number): Promise<void> {
-  let done = 0;
-  while (done < bytes.byteLength) {
-    done += (await file.write(bytes, done, bytes.byteLength - done, position + done)).bytesWritten;
-  }
 }
 
 function asWriteError(error: unknown, path: string): unknown {

@@ -3,8 +3,8 @@ import { printable, type TernionError } from "../errors.js";
 import { type Address, failure, hubEndpoint } from "./address.js";
 import type { Reply } from "./http.js";
 
-/** Milliseconds that no download waits for, however much the server asks for it. */
-export const waitTooLong = 5 * 60_000;
+/** Milliseconds that a download waits at most because the server asks for it. */
+export const LONGEST_WAIT_ASKED = 5 * 60_000;
 
 /** The header as milliseconds from now: seconds, or a date. */
 export function retryAfter(header: string | undefined): number | undefined {

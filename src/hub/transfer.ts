@@ -5,15 +5,16 @@
  */
 import { createHash, type Hash } from "node:crypto";
 import { createReadStream } from "node:fs";
-import { type FileHandle, open, readFile, rename, rm, stat, statfs, writeFile } from "node:fs/promises";
+import { open, readFile, rename, rm, stat, statfs, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { printable, type TernionError } from "../errors.js";
+import { writeFully } from "../files.js";
 import { checkBeginning, readGgufFile } from "../gguf/gguf.js";
 import { type Address, failure } from "./address.js";
 import { type Headers, Interrupted, type Reply, request } from "./http.js";
 import { type Held, LockLost } from "./lock.js";
-import { refusal, retryAfter, waitTooLong } from "./refusal.js";
+import { LONGEST_WAIT_ASKED, refusal, retryAfter } from "./refusal.js";
 
 export interface TransferOptions {
   /** bytes of the file that are here, and of the whole file; 0 where the server does not tell */
@@ -216,7 +217,7 @@ function refused(address: Address, reply: Reply): Error {
   const { status, statusText, headers } = reply;
   const busy = status === 408 || status === 429 || status >= 500;
   const wait = retryAfter(headers["retry-after"]);
-  if (busy && wait !== undefined && wait > waitTooLong) return refusal(address, reply, wait);
+  if (busy && wait !== undefined && wait > LONGEST_WAIT_ASKED) return refusal(address, reply, wait);
   if (busy) return new Interrupted(`expected status 200, got ${status} ${printable(statusText)}`.trimEnd(), { wait });
   return refusal(address, reply);
 }
@@ -228,12 +229,6 @@ async function hashOf(path: string, sha256: string | undefined, length = Number.
   if (length === 0) return hash;
   for await (const chunk of createReadStream(partPath(path), { end: length - 1 })) hash.update(chunk as Buffer);
   return hash;
-}
-
-async function writeFully(file: FileHandle, bytes: Uint8Array, position: number): Promise<void> {
-  for (let done = 0; done < bytes.byteLength; ) {
-    done += (await file.write(bytes, done, bytes.byteLength - done, position + done)).bytesWritten;
-  }
 }
 
 /** Refuses what is no GGUF file by its first bytes, not only after an hour. */

@@ -4,13 +4,14 @@
  * that process mean that they do not. Where the verdict cannot be kept, each process finds out anew.
  */
 import { type ExecFileException, execFile } from "node:child_process";
-import { createHash, randomUUID } from "node:crypto";
-import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { createHash } from "node:crypto";
+import { mkdir, readFile } from "node:fs/promises";
 import { cpus, tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { isDeepStrictEqual } from "node:util";
 import { cacheDirectory } from "../../cache.js";
+import { writeWhole } from "../../files.js";
 import { packageFile } from "../../package.js";
 import type { DotForm } from "./forms.js";
 import type { ProofRequest } from "./proof-child.js";
@@ -129,13 +130,11 @@ async function readVerdict(file: string | undefined, about: Case): Promise<Proof
 /** Whole or not at all; where it cannot be written, the next process proves again. */
 async function keepVerdict(file: string | undefined, verdict: Verdict): Promise<void> {
   if (file === undefined) return;
-  const part = `${file}.${randomUUID()}.part`;
   try {
     await mkdir(dirname(file), { recursive: true });
-    await writeFile(part, `${JSON.stringify(verdict, undefined, 2)}\n`, { flag: "wx" });
-    await rename(part, file);
+    await writeWhole(file, (part) => part.writeFile(`${JSON.stringify(verdict, undefined, 2)}\n`));
   } catch {
-    await rm(part, { force: true }).catch(() => {});
+    // a folder that cannot be written
   }
 }
 
