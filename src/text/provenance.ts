@@ -193,9 +193,9 @@ function noneLeft(): never {
 function replaceAll(finder: WordFinder, text: string, change: (word: string) => string): string {
   let done = "";
   let start = 0;
-  for (let found = finder.next(text, 0); found !== undefined; found = finder.next(text, start)) {
-    done += text.slice(start, found.index) + change(found.word);
-    start = found.index + found.word.length;
+  for (const { index, word } of finder.all(text)) {
+    done += text.slice(start, index) + change(word);
+    start = index + word.length;
   }
   return done + text.slice(start);
 }

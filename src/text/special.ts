@@ -35,9 +35,17 @@ export class WordFinder {
     return undefined;
   }
 
+  /** All words in `text` from left to right, each after the end of the one before. */
+  *all(text: string): Generator<Found, void, undefined> {
+    for (let found = this.next(text, 0); found !== undefined; ) {
+      yield found;
+      found = this.next(text, found.index + found.word.length);
+    }
+  }
+
   /**
    * Whatever is sorted between a word that the rest begins with and the rest itself begins with that word too: so the one
-   * searched for is the last word that is not behind the rest, or one that it begins with.
+   * searched for is the last word that is not sorted after the rest, or one that it begins with.
    */
   at(text: string, index: number): string | undefined {
     if (this.#first[text.charCodeAt(index)] === 0) return undefined;

@@ -1,6 +1,6 @@
 /**
- * Text ↔ token ids. Owns what is a special token and what is plain text; what becomes of the
- * latter is the business of `plain.ts`. Special tokens in a text are plain characters unless the caller asks otherwise.
+ * Text ↔ token ids. Owns what is a special token and what is plain text; what becomes of the latter is the business of
+ * `plain.ts`. Special tokens in a text are plain characters unless the caller asks otherwise.
  * `decode(encode(text))` is `text` for every well-formed string.
  */
 import * as check from "../check.js";
@@ -140,10 +140,10 @@ class BytePairTokenizer implements Tokenizer {
 
   *#encodeText(text: string, finder: WordFinder, ids: number[]): Generator<void, void, undefined> {
     let start = 0;
-    for (let found = finder.next(text, 0); found !== undefined; found = finder.next(text, start)) {
-      yield* this.#plain.encode(text.slice(start, found.index), ids);
-      ids.push(this.idOf(found.word) as number);
-      start = found.index + found.word.length;
+    for (const { index, word } of finder.all(text)) {
+      yield* this.#plain.encode(text.slice(start, index), ids);
+      ids.push(this.idOf(word) as number);
+      start = index + word.length;
     }
     yield* this.#plain.encode(text.slice(start), ids);
   }
