@@ -15,7 +15,7 @@ export async function checkOutput(flag: string, path: string): Promise<void> {
   if (await isFolder(path)) throw new Error(`${flag}: expected a file to write, got ${path}, which is a folder`);
 }
 
-export async function isFolder(path: string): Promise<boolean> {
+function isFolder(path: string): Promise<boolean> {
   return stat(path).then(
     (stats) => stats.isDirectory(),
     () => false,

@@ -3,7 +3,7 @@ import type { Command } from "commander";
 import { perplexity } from "../index.js";
 import { loadEngine, modelFile } from "./model.js";
 import { addEngineOptions, type EngineFlags } from "./options.js";
-import { StatusLine } from "./progress.js";
+import { withStatus } from "./progress.js";
 import { interruptSignal, print } from "./streams.js";
 import { readTextFile } from "./text-input.js";
 import { integerOption } from "./values.js";
@@ -41,7 +41,8 @@ async function measurePerplexity(file: string, options: PerplexityFlags): Promis
   const path = await modelFile(options, signal);
   await using engine = await loadEngine(path, options, { signal, maxSessions: 1 });
   const { window = engine.contextLength, special: parseSpecial } = options;
-  const result = await withStatus((onProgress) => {
+  const result = await withStatus("perplexity: first window", (show) => {
+    const onProgress = (done: number, total: number) => show(`perplexity: ${done} of ${total} tokens`);
     return perplexity(engine, text, { window, parseSpecial, onProgress, signal });
   });
   if (options.json) {
@@ -54,13 +55,4 @@ async function measurePerplexity(file: string, options: PerplexityFlags): Promis
       `${tokens} tokens in ${windows} windows of at most ${window}, ${tokensPerSecond.toFixed(1)} tokens/s\n` +
       `${engine.description}\n`,
   );
-}
-
-async function withStatus<T>(use: (onProgress: (done: number, total: number) => void) => Promise<T>): Promise<T> {
-  const status = new StatusLine("perplexity: first window");
-  try {
-    return await use((done, total) => status.show(`perplexity: ${done} of ${total} tokens`));
-  } finally {
-    status.stop();
-  }
 }

@@ -46,8 +46,18 @@ export class LoadingBar {
 
 const megabytes = (bytes: number) => (bytes / 1e6).toFixed(1);
 
+/** Shows what `use` is doing, first `stage`, until it ends. */
+export async function withStatus<T>(stage: string, use: (show: (stage: string) => void) => Promise<T>): Promise<T> {
+  const status = new StatusLine(stage);
+  try {
+    return await use((next) => status.show(next));
+  } finally {
+    status.stop();
+  }
+}
+
 /** A stage by its name and the time since the beginning. It is written on by itself where this thread is free. */
-export class StatusLine {
+class StatusLine {
   readonly #start = performance.now();
   readonly #every = process.stderr.isTTY ? EVERY.terminal : EVERY.log;
   readonly #timer = setInterval(() => this.#write(), this.#every).unref();

@@ -3,19 +3,12 @@ import { mkdir, stat } from "node:fs/promises";
 import { extname, join } from "node:path";
 import type { Command } from "commander";
 import { systemReason } from "../files.js";
-import {
-  measureReport,
-  type ReportData,
-  type ReportOptions,
-  type ReportStage,
-  renderHtml,
-  renderMarkdown,
-} from "../index.js";
+import { measureReport, type ReportData, type ReportStage, renderHtml, renderMarkdown } from "../index.js";
 import { UsageError } from "./exit.js";
 import { modelFile } from "./model.js";
 import { addEngineOptions, type EngineFlags, engineOptions } from "./options.js";
 import { checkOutput, writeOutput } from "./output.js";
-import { StatusLine } from "./progress.js";
+import { withStatus } from "./progress.js";
 import { interruptSignal, note, print } from "./streams.js";
 import { integerListOption, integerOption } from "./values.js";
 
@@ -65,18 +58,12 @@ async function report(options: ReportFlags): Promise<void> {
   if (out !== undefined) await checkTarget(out);
   const signal = interruptSignal();
   const path = await modelFile(options, signal);
-  const data = await measured(path, { ...engineOptions(options), contexts, seconds, maxTokens, verify, signal });
+  const data = await withStatus("report: reading the file", (show) => {
+    const onStage = (stage: ReportStage) => show(`report: ${STAGES[stage]}`);
+    return measureReport(path, { ...engineOptions(options), contexts, seconds, maxTokens, verify, onStage, signal });
+  });
   await write(data, out);
   if (data.verdict.status === "failed") throw new Error(`verify: ${data.verdict.summary}`);
-}
-
-async function measured(path: string, options: ReportOptions): Promise<ReportData> {
-  const status = new StatusLine("report: reading the file");
-  try {
-    return await measureReport(path, { ...options, onStage: (stage) => status.show(`report: ${STAGES[stage]}`) });
-  } finally {
-    status.stop();
-  }
 }
 
 const kindOf = (out: string) => extname(out).toLowerCase();

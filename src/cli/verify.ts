@@ -4,7 +4,7 @@ import { type Agreement, type Fault, type OpVerdict, type Verdict, type VerifyOp
 import { EXIT } from "./exit.js";
 import { modelFile } from "./model.js";
 import { addEngineOptions, type EngineFlags, engineOptions } from "./options.js";
-import { StatusLine } from "./progress.js";
+import { withStatus } from "./progress.js";
 import { interruptSignal, print } from "./streams.js";
 import { formatTable } from "./table.js";
 import { integerListOption } from "./values.js";
@@ -45,30 +45,23 @@ async function run({ tokens, against, endToEnd, json, ...options }: VerifyFlags)
   const signal = interruptSignal();
   const path = await modelFile(options, signal);
   const { contextLength: _, ...engine } = engineOptions(options);
-  const verdict = await withStatus((progress) => {
-    return verify(path, { ...engine, ...progress, signal, tokens, against, endToEnd });
+  const verdict = await withStatus("verify: reading the file", (show) => {
+    return verify(path, { ...engine, ...progress(show), signal, tokens, against, endToEnd });
   });
   await print(json ? `${JSON.stringify(verdict, null, 2)}\n` : asText(verdict));
   if (!verdict.ok) process.exitCode = EXIT.failure;
 }
 
-type Progress = Pick<VerifyOptions, "onProgress" | "onLayer">;
-
-async function withStatus<T>(use: (progress: Progress) => Promise<T>): Promise<T> {
-  const status = new StatusLine("verify: reading the file");
-  try {
-    return await use({
-      onProgress: ({ loadedBytes, totalBytes }) => {
-        const percent = Math.floor((100 * loadedBytes) / totalBytes);
-        status.show(percent < 100 ? `verify: loading, ${percent} %` : "verify: computing");
-      },
-      onLayer: (done, total) => {
-        status.show(done < total ? `verify: judging layer ${done + 1} of ${total}` : "verify: judging the logits");
-      },
-    });
-  } finally {
-    status.stop();
-  }
+function progress(show: (stage: string) => void): Pick<VerifyOptions, "onProgress" | "onLayer"> {
+  return {
+    onProgress: ({ loadedBytes, totalBytes }) => {
+      const percent = Math.floor((100 * loadedBytes) / totalBytes);
+      show(percent < 100 ? `verify: loading, ${percent} %` : "verify: computing");
+    },
+    onLayer: (done, total) => {
+      show(done < total ? `verify: judging layer ${done + 1} of ${total}` : "verify: judging the logits");
+    },
+  };
 }
 
 function asText({ ok, backend, tokens, ops, firstFault, endToEnd, fingerprint, against }: Verdict): string {
