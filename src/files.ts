@@ -5,7 +5,8 @@
  */
 import { randomUUID } from "node:crypto";
 import { closeSync, constants, fstatSync, openSync, type Stats, statSync } from "node:fs";
-import { access, chmod, type FileHandle, open, realpath, rename, rm, stat } from "node:fs/promises";
+import { access, chmod, type FileHandle, mkdir, open, realpath, rename, rm, stat } from "node:fs/promises";
+import { dirname, resolve } from "node:path";
 import { type ErrorCode, TernionError } from "./errors.js";
 
 /** Should the path become a FIFO after it was looked at, opening it does not wait for a writer. Windows has no such flag. */
@@ -50,6 +51,31 @@ function kindOf(stats: Stats): string {
   if (stats.isFIFO()) return "a FIFO (named pipe)";
   if (stats.isSocket()) return "a socket";
   return "a device";
+}
+
+/**
+ * A folder and its parents, where they are not there yet. Node.js's `recursive` tries without end where a folder that exists
+ * takes none and says ENOENT, as /proc and automounted folders do.
+ */
+export async function makeFolder(path: string): Promise<void> {
+  try {
+    await mkdir(path);
+  } catch (error) {
+    const parent = dirname(resolve(path));
+    if ((error as NodeJS.ErrnoException).code === "ENOENT" && !(await isFolder(parent))) {
+      await makeFolder(parent);
+      await makeFolder(path);
+    } else if (!(await isFolder(path))) {
+      throw error;
+    }
+  }
+}
+
+function isFolder(path: string): Promise<boolean> {
+  return stat(path).then(
+    (stats) => stats.isDirectory(),
+    () => false,
+  );
 }
 
 /**

@@ -5,7 +5,7 @@ import { chmod, lstat, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile 
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
-import { writeWhole } from "../src/files.js";
+import { makeFolder, writeWhole } from "../src/files.js";
 
 const UNIX = process.platform !== "win32";
 // this file runs as dist/test/files-written.test.js
@@ -69,5 +69,32 @@ describe("writeWhole", () => {
       writeWhole(directory, async () => {}),
       { code: "EISDIR" },
     );
+  });
+});
+
+describe("makeFolder", () => {
+  let directory: string;
+  before(async () => {
+    directory = await mkdtemp(join(tmpdir(), "ternion-files-"));
+  });
+  after(() => rm(directory, { recursive: true }));
+
+  it("makes the parents too, once for all who ask at the same time", async () => {
+    const path = join(directory, "a", "b", "c");
+    await Promise.all(Array.from({ length: 8 }, () => makeFolder(path)));
+    assert.ok((await stat(path)).isDirectory());
+    await makeFolder(path);
+    await makeFolder(directory);
+  });
+
+  it("fails where a part of the path is a file", async () => {
+    const path = join(directory, "file");
+    await writeFile(path, "");
+    await assert.rejects(makeFolder(path), { code: "EEXIST" });
+    await assert.rejects(makeFolder(join(path, "a", "b")), { code: UNIX ? "ENOTDIR" : "EEXIST" });
+  });
+
+  it("ends where a folder takes none", { skip: process.platform !== "linux" && "there is no /proc" }, async () => {
+    await assert.rejects(makeFolder("/proc/ternion/a/b"), { code: "ENOENT" });
   });
 });

@@ -1,8 +1,8 @@
 /** `ternion report`: load profile, speed, memory, answers and perplexity of a model, as Markdown and as a page. */
-import { mkdir, stat } from "node:fs/promises";
+import { stat } from "node:fs/promises";
 import { extname, join } from "node:path";
 import type { Command } from "commander";
-import { systemReason } from "../files.js";
+import { makeFolder, systemReason } from "../files.js";
 import { measureReport, type ReportData, type ReportStage, renderHtml, renderMarkdown } from "../index.js";
 import { UsageError } from "./exit.js";
 import { modelFile } from "./model.js";
@@ -73,7 +73,7 @@ const isPage = (out: string) => kindOf(out) === ".md" || kindOf(out) === ".html"
 async function checkTarget(out: string): Promise<void> {
   if (isPage(out) || out === "") return checkOutput("--out", out);
   const there = await stat(out).catch(() => undefined);
-  if (there === undefined) return makeFolder(out);
+  if (there === undefined) return makeOutput(out);
   if (there.isDirectory()) return;
   throw new UsageError(`--out: expected a folder, FILE.md or FILE.html, got ${out}, which is a file of another kind`);
 }
@@ -87,9 +87,9 @@ async function write(data: ReportData, out: string | undefined): Promise<void> {
   note(`wrote report.md and report.html to ${out}`);
 }
 
-async function makeFolder(path: string): Promise<void> {
+async function makeOutput(path: string): Promise<void> {
   try {
-    await mkdir(path, { recursive: true });
+    await makeFolder(path);
   } catch (cause) {
     throw new Error(`--out: expected a folder, got ${path}: ${systemReason(cause)}`, { cause });
   }

@@ -4,12 +4,12 @@
  * that was damaged since is fetched anew. Of a split model all parts are fetched. Processes that want the same file wait
  * for the one that downloads it.
  */
-import { mkdir } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { cacheDirectory } from "../cache.js";
 import * as check from "../check.js";
 import { printable, TernionError } from "../errors.js";
+import { makeFolder } from "../files.js";
 import { type GgufHead, readGgufFile } from "../gguf/gguf.js";
 import { partNames, splitOf } from "../gguf/split.js";
 import { type Address, addressOf, cacheName, failure, partOf } from "./address.js";
@@ -117,7 +117,7 @@ async function cached(address: Address, options: DownloadOptions): Promise<GgufH
   try {
     const here = await found(path, signal);
     if (here !== undefined) return here;
-    await mkdir(dirname(path), { recursive: true });
+    await makeFolder(dirname(path));
     const fetchOnce = () =>
       locked(path, { signal, onWait }, async (held): Promise<GgufHead> => {
         const whole = await found(path, signal); // another process was faster

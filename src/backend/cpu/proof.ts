@@ -5,13 +5,13 @@
  */
 import { type ExecFileException, execFile } from "node:child_process";
 import { createHash } from "node:crypto";
-import { mkdir, readFile } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { cpus, tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { isDeepStrictEqual } from "node:util";
 import { cacheDirectory } from "../../cache.js";
-import { writeWhole } from "../../files.js";
+import { makeFolder, writeWhole } from "../../files.js";
 import { packageFile } from "../../package.js";
 import type { DotForm } from "./forms.js";
 import type { ProofRequest } from "./proof-child.js";
@@ -131,7 +131,7 @@ async function readVerdict(file: string | undefined, about: Case): Promise<Proof
 async function keepVerdict(file: string | undefined, verdict: Verdict): Promise<void> {
   if (file === undefined) return;
   try {
-    await mkdir(dirname(file), { recursive: true });
+    await makeFolder(dirname(file));
     await writeWhole(file, (part) => part.writeFile(`${JSON.stringify(verdict, undefined, 2)}\n`));
   } catch {
     // a folder that cannot be written
