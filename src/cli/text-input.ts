@@ -2,11 +2,14 @@
  * Text that a user gives as bytes, in a file or on stdin: UTF-8, or UTF-16 with its mark at the beginning. A mark is no
  * part of the text. Other bytes are refused, since a guess would put other words into the prompt.
  */
-import { isUtf8 } from "node:buffer";
-import { readFile } from "node:fs/promises";
+import { constants, isUtf8 } from "node:buffer";
+import { createReadStream } from "node:fs";
 import { systemReason } from "../files.js";
 
 const MARK = Buffer.from("\uFEFF");
+
+/** Of a text in bytes: V8's strings are no longer. It ends what a device gives without end, too. */
+const LONGEST = constants.MAX_STRING_LENGTH;
 
 /** `name` says in an error what the bytes are of. */
 export function decodeText(bytes: Buffer, name: string): string {
@@ -20,7 +23,7 @@ export function decodeText(bytes: Buffer, name: string): string {
 export async function readTextFile(path: string, flag?: string): Promise<string> {
   let bytes: Buffer;
   try {
-    bytes = await readFile(path);
+    bytes = await readAll(createReadStream(path));
   } catch (cause) {
     const what = flag === undefined ? "" : `${flag}: `;
     const reason = (cause as NodeJS.ErrnoException).code === "ENOENT" ? "no such file" : systemReason(cause);
@@ -31,9 +34,19 @@ export async function readTextFile(path: string, flag?: string): Promise<string>
 
 /** All of stdin. */
 export async function readStdin(): Promise<string> {
+  return decodeText(await readAll(process.stdin, "stdin: "), "stdin");
+}
+
+/** `name` begins an error. */
+export async function readAll(source: AsyncIterable<Buffer>, name = ""): Promise<Buffer> {
   const chunks: Buffer[] = [];
-  for await (const chunk of process.stdin) chunks.push(chunk as Buffer);
-  return decodeText(Buffer.concat(chunks), "stdin");
+  let length = 0;
+  for await (const chunk of source) {
+    length += chunk.byteLength;
+    if (length > LONGEST) throw new Error(`${name}expected at most ${LONGEST} bytes of text, got more`);
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks);
 }
 
 /** The lines of stdin. Only "\n" ends one: node:readline would also split at U+2028, which a JSON string may contain. */

@@ -4,7 +4,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
-import { decodeText } from "../../src/cli/text-input.js";
+import { decodeText, readAll } from "../../src/cli/text-input.js";
 import { outcome, start, TINY } from "./program.js";
 
 const TEXT = "Grüße, 世界 🌍\n";
@@ -38,6 +38,16 @@ describe("decodeText", () => {
     ] as const) {
       assert.throws(() => decodeText(bytes, "x"), said);
     }
+  });
+});
+
+describe("readAll", () => {
+  it("ends what gives bytes without end, as /dev/zero does", async () => {
+    const chunk = Buffer.alloc(1 << 26);
+    async function* endless() {
+      for (;;) yield chunk;
+    }
+    await assert.rejects(readAll(endless(), "stdin: "), /^Error: stdin: expected at most \d+ bytes of text, got more$/);
   });
 });
 
