@@ -106,4 +106,10 @@ describe("ternion run", () => {
     const { stderr, code } = await end;
     assert.deepEqual({ stderr, code }, { stderr: "", code: 0 });
   });
+
+  it("says what is missing where V8 runs without WebAssembly", async () => {
+    const { stdout, stderr, code } = await ternion(["run", ...SHORT, "Hello"], "", { NODE_OPTIONS: "--jitless" });
+    assert.match(stderr, /ternion: The CPU backend needs WebAssembly .* without --jitless\.\n$/);
+    assert.deepEqual([stdout, code], ["", 1]);
+  });
 });

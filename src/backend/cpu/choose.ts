@@ -47,10 +47,11 @@ export interface KernelOptions {
 }
 
 export async function chooseKernels(options: KernelOptions = {}): Promise<KernelChoice> {
-  if (!(await simd()) || !(await threads())) {
+  // V8 leaves all of it out under --jitless
+  if (typeof WebAssembly === "undefined" || !(await simd()) || !(await threads())) {
     throw new TernionError(
       "BACKEND_UNAVAILABLE",
-      "The CPU backend needs WebAssembly with SIMD and threads, which this JavaScript engine lacks. Use Node.js 20 or later.",
+      "The CPU backend needs WebAssembly with SIMD and threads, which this JavaScript engine lacks. Use Node.js 20 or later, without --jitless.",
     );
   }
   const { form } = options;

@@ -188,13 +188,19 @@ const closed = () => new TernionError("CLOSED", "The CPU backend is closed. Load
 const NO_ROOM = /EMFILE|ENFILE|EAGAIN|ENOMEM|ERR_WORKER_(?:INIT_FAILED|OUT_OF_MEMORY)/;
 
 function failureOf(cause: unknown): TernionError {
-  const message = cause instanceof Error ? cause.message : String(cause);
+  const message = (cause instanceof Error ? cause.message : String(cause)).replace(/\.$/, "");
   if (isOutOfMemory(cause)) return outOfMemory(cause);
   const code = (cause as { code?: unknown } | undefined)?.code ?? "";
-  const advice = NO_ROOM.test(`${code} ${message}`)
-    ? "Use fewer threads, or raise the limit of open files (ulimit -n), of processes (ulimit -u) or of memory."
-    : "Load the model again.";
+  const advice = adviceFor(`${code} ${message}`);
   return new TernionError("BACKEND_FAILED", `A worker thread of the CPU backend failed: ${message}. ${advice}`, {
     cause,
   });
+}
+
+function adviceFor(failure: string): string {
+  if (NO_ROOM.test(failure)) {
+    return "Use fewer threads, or raise the limit of open files (ulimit -n), of processes (ulimit -u) or of memory.";
+  }
+  if (failure.includes("ERR_ACCESS_DENIED")) return "Start Node.js with --allow-worker, or use the reference backend.";
+  return "Load the model again.";
 }
