@@ -36,7 +36,7 @@ describe("bodies of downloads", () => {
   const half = (response: ServerResponse, etag = '"one"') => {
     response.setHeader("etag", etag);
     response.setHeader("content-length", SIZE);
-    response.write(model.subarray(0, HALF), () => setTimeout(() => response.destroy(), 50));
+    response.write(model.subarray(0, HALF), () => response.destroy());
   };
   const rangesAsked = () => site.requests.map(({ headers }) => headers.range);
   const expectModel = async (path: string) => assert.ok((await readFile(path)).equals(model));
@@ -155,7 +155,7 @@ describe("bodies of downloads", () => {
       response.setHeader("content-length", SIZE - start);
       if (start > 0) response.setHeader("content-range", `bytes ${start}-${SIZE - 1}/${SIZE}`);
       response.writeHead(start > 0 ? 206 : 200);
-      if (nth % 2 === 1) response.write(bytes.subarray(0, HALF), () => setTimeout(() => response.destroy(), 50));
+      if (nth % 2 === 1) response.write(bytes.subarray(0, HALF), () => response.destroy());
       else response.end(bytes.subarray(start));
     };
     await rejectsWith(

@@ -16,7 +16,7 @@ import { fileURLToPath } from "node:url";
 import { locked } from "../../src/hub/lock.js";
 import { download } from "../../src/hub/pull.js";
 import type { Answered, Order } from "./processes.js";
-import { modelOf, type Site, Sites } from "./server.js";
+import { modelOf, type Site, Sites, until } from "./server.js";
 
 const model = modelOf(300_000);
 const PROCESSES = 4;
@@ -46,15 +46,6 @@ class Downloader {
     const ended = new Promise((resolve) => this.child.once("exit", resolve));
     this.child.kill(signal);
     await ended;
-  }
-}
-
-/** Waits until `find` finds something. */
-async function until<T>(find: () => T | undefined | Promise<T | undefined>): Promise<T> {
-  for (;;) {
-    const found = await find();
-    if (found !== undefined) return found;
-    await sleep(20);
   }
 }
 

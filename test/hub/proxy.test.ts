@@ -2,18 +2,20 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { readFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { createServer, request } from "node:http";
 import { createServer as createSecureServer } from "node:https";
 import { connect } from "node:net";
+import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { after, before, beforeEach, describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
 import { download } from "../../src/hub/pull.js";
-import { repositoryFile } from "../golden.js";
+import { certificateFor } from "./certificate.js";
 import { modelOf, rejectsWith, type Site, Sites, withEnvironment } from "./server.js";
 
 const model = modelOf(50_000);
+const certified = certificateFor("models.example");
 const NONE = Object.fromEntries(
   ["http_proxy", "https_proxy", "all_proxy", "no_proxy"].flatMap((name) => [
     [name, undefined],
@@ -36,10 +38,7 @@ describe("proxies of downloads", () => {
 
   before(async () => {
     site = await sites.serve((_, response) => response.end(model));
-    const [key, cert] = await Promise.all(
-      ["key", "crt"].map((end) => readFile(repositoryFile(`test/hub/localhost.${end}`))),
-    );
-    securePort = await sites.listen(createSecureServer({ key, cert }, (_, response) => response.end(model)));
+    securePort = await sites.listen(createSecureServer(certified, (_, response) => response.end(model)));
     const server = createServer(({ url = "", headers }, response) => {
       asked.push(url);
       credentials.push(headers["proxy-authorization"]);
@@ -88,14 +87,11 @@ describe("proxies of downloads", () => {
   }
 
   it("HTTPS_PROXY tunnels https", async () => {
+    const trusted = join(await sites.folder(), "trusted.pem");
+    await writeFile(trusted, certified.cert);
     // in a process of its own: certificates to trust are read at the start
     const child = spawn(process.execPath, [fileURLToPath(new URL("./processes.js", import.meta.url))], {
-      env: {
-        ...process.env,
-        https_proxy: "",
-        HTTPS_PROXY: proxy,
-        NODE_EXTRA_CA_CERTS: repositoryFile("test/hub/localhost.crt"),
-      },
+      env: { ...process.env, https_proxy: "", HTTPS_PROXY: proxy, NODE_EXTRA_CA_CERTS: trusted },
     });
     child.stdin.end(`${JSON.stringify({ url: "https://models.example/m.gguf", cacheDirectory: folder })}\n`);
     const [out] = await Promise.all([text(child.stdout), once(child, "close")]);

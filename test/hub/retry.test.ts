@@ -1,11 +1,12 @@
 /** What passes is tried again, as often and as late as is sensible; what does not ends at once with what to do. */
 import assert from "node:assert/strict";
-import { readFile } from "node:fs/promises";
+import { readdir, readFile, stat } from "node:fs/promises";
 import type { IncomingMessage, ServerResponse } from "node:http";
+import { join } from "node:path";
 import { after, before, beforeEach, describe, it } from "node:test";
 import { download } from "../../src/hub/pull.js";
 import { retryAfter } from "../../src/hub/refusal.js";
-import { modelOf, namesIn, rejectsWith, type Site, Sites } from "./server.js";
+import { modelOf, namesIn, rejectsWith, type Site, Sites, until } from "./server.js";
 
 const model = modelOf(100_000);
 
@@ -15,6 +16,11 @@ describe("retries of downloads", () => {
   let folder: string;
   let answer: (request: IncomingMessage, response: ServerResponse, nth: number) => void;
   const get = (options = {}) => download(`${site.origin}/model.gguf`, { cacheDirectory: folder, ...options });
+  /** of the file that is on its way */
+  const bytesHere = async () => {
+    const part = (await readdir(folder)).find((name) => name.endsWith(".part"));
+    return part === undefined ? 0 : (await stat(join(folder, part))).size;
+  };
   const whole = (response: ServerResponse) => {
     response.setHeader("content-length", model.length);
     response.end(model);
@@ -100,7 +106,11 @@ describe("retries of downloads", () => {
       response.writeHead(range === undefined ? 200 : 206);
       if (nth === 4) return void response.end(model.subarray(start));
       const piece = model.subarray(start, start + 40_000);
-      response.write(piece, () => setTimeout(() => response.socket?.resetAndDestroy(), 50));
+      response.write(piece);
+      // a reset drops what the system has not handed out
+      void until(async () => ((await bytesHere()) === start + piece.length ? true : undefined)).then(() =>
+        response.socket?.resetAndDestroy(),
+      );
     };
     assert.ok((await readFile(await get({ retries: 3 }))).equals(model));
     assert.deepEqual(

@@ -5,6 +5,7 @@ import { createServer, type IncomingMessage, type RequestListener, type Server }
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { TernionError } from "../../src/errors.js";
 
 // the servers are here: a proxy of the machine's environment cannot reach them
@@ -66,6 +67,15 @@ export class Sites {
 /** Names in a cache folder, without the hash of the address. */
 export async function namesIn(folder: string): Promise<string[]> {
   return (await readdir(folder)).map((name) => name.replace(/^[0-9a-f]{12}-/, "")).sort();
+}
+
+/** Waits until `find` finds something. */
+export async function until<T>(find: () => T | undefined | Promise<T | undefined>): Promise<T> {
+  for (;;) {
+    const found = await find();
+    if (found !== undefined) return found;
+    await sleep(20);
+  }
 }
 
 export async function rejectsWith(promise: Promise<unknown>, message: RegExp): Promise<TernionError> {
