@@ -2,8 +2,8 @@
  * Plain text → ids: Llama 3's split into words, and byte-pair merging within each. Knows no special tokens. Time is in
  * proportion to the text (n log n within a word), and is given in slices, so that a long text need not block a thread.
  *
- * Our own since `@huggingface/tokenizers` took 8 s for a megabyte of one letter, 23 s for one of Chinese without spaces and
- * 1 s for prose, where this takes 0.4, 0.3 and 0.1 s; the tests compare the two.
+ * Our own since the time of `@huggingface/tokenizers` grows faster than the text: figures are in docs/dependencies.md. The
+ * tests compare the two.
  */
 import { BYTE_CHARACTERS } from "./byte-alphabet.js";
 import { Merges, SHORT, Word } from "./merges.js";

@@ -14,7 +14,7 @@ const OPTIMISED = ["--no-liftoff", "--no-wasm-lazy-compilation"];
 
 /**
  * Node.js 20 has relaxed SIMD behind a flag, and its baseline compiler (Liftoff) gives wrong sums of relaxed dots; later
- * versions need no flag, and are as fast without (docs/kernels.md). Without Liftoff V8 has no feedback to inline by, which
+ * versions need no flag, and are as fast without (docs/node.md). Without Liftoff V8 has no feedback to inline by, which
  * Node.js 26 takes for a fatal error; the kernels have nothing to inline.
  */
 export function usefulFlags(binary: Binary, revectorize: boolean): readonly string[] {
