@@ -213,7 +213,7 @@ export class Engine implements AsyncDisposable {
 
   /**
    * Every named intermediate of the forward pass over `ids`, in the order of computation. Takes the place of a session
-   * meanwhile; answers under way wait.
+   * until it ends; answers under way wait.
    */
   async trace(ids: check.TokenIds, options: TraceOptions = {}): Promise<Map<string, TracedTensor>> {
     const own = check.ids(this.config.vocabularySize)("ids", ids);
@@ -256,7 +256,7 @@ export class Engine implements AsyncDisposable {
 
   /**
    * Whether the model makes sense: its perplexity on a short built-in English text, against a limit that follows from the
-   * size of its vocabulary. Takes the place of one session meanwhile, and about the time of a prompt of 45 tokens. A model
+   * size of its vocabulary. Takes the place of one session until it ends, and about the time of a prompt of 45 tokens. A model
    * of random weights does not pass.
    */
   async selfCheck(options: SelfCheckOptions = {}): Promise<SelfCheck> {

@@ -24,7 +24,7 @@ export function packageFile(path: string): URL {
   );
 }
 
-/** The path of the model in the box: 10.8 M parameters, MIT licence, see models/README.md. */
+/** The path of the model in the box: 10.8 M parameters, MIT licence, see models/README.md. Throws PACKAGE_MISSING. */
 export const boxModel = (): string => fileURLToPath(packageFile("models/ternion-tiny.gguf"));
 
 export const packageVersion = (): string => manifest().version;

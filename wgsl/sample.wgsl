@@ -96,7 +96,7 @@ fn sample(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_ind
       }
     }
   }
-  // NaN among the best, or an infinite one: the row is no distribution, and the host is told by an id that is none
+  // NaN among the best, or an infinite one: the row is no distribution, which the host learns from an id that is none
   let sound = ranked[0] > LEAST && ranked[0] <= -LEAST;
   let id = select(NO_ID, rankedIds[chosen], sound);
   ids[j] = id;

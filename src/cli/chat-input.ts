@@ -47,7 +47,7 @@ const MARK_PASTES = { on: "\x1b[?2004h", off: "\x1b[?2004l" } as const;
 
 /**
  * The line editor reads all the time and shows what it does only while it waits for a message: what is typed during an
- * answer neither gets into it nor is lost, but stands behind the next prompt.
+ * answer neither gets into it nor is lost, but stands after the next prompt.
  */
 class TerminalInput implements ChatInput {
   readonly #screen = new Screen();

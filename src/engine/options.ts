@@ -38,7 +38,7 @@ export interface EngineOptions {
   readonly i2sLayout?: "auto" | TernaryLayout | undefined;
   /** form of the ternary kernel of the CPU backend; default: the fastest that works here */
   readonly kernel?: DotForm | undefined;
-  /** part of the name of the GPU adapter, see `ternion doctor`; default: the best one that is no software */
+  /** part of the name of the GPU adapter, see `ternion doctor`; default: the best hardware adapter */
   readonly adapter?: string | undefined;
   /** let V8 pair 128-bit operations into 256-bit ones: experimental there, from Node.js 24 on; default false */
   readonly revectorize?: boolean | undefined;

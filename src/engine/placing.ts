@@ -57,7 +57,7 @@ export async function createBackend(name: PlainBackend, options: EngineOptions, 
     }
     case "gpu": {
       const { GpuBackend } = await import("../backend/gpu/gpu.js");
-      // of itself "auto" takes no software for a GPU: the CPU backend is faster
+      // "auto" alone takes no software adapter for a GPU: the CPU backend is faster
       const hardwareOnly = (options.backend ?? "auto") === "auto" && adapter === undefined;
       return GpuBackend.create({ adapter, hardwareOnly, maxRows, profile });
     }

@@ -43,7 +43,8 @@ const CHECKS: check.OptionChecks<DownloadOptions> = {
 
 /**
  * The path of the model: of a path itself, of a file: URL its path, of an http(s) URL a copy that is kept. Where the model
- * is split into parts, that of the first.
+ * is split into parts, that of the first. Rejects with MODEL_DOWNLOAD where no whole model comes, and with the reason of
+ * `signal`.
  */
 export async function download(pathOrUrl: string | URL, given: DownloadOptions = {}): Promise<string> {
   const options = check.options(given, CHECKS);

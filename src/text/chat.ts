@@ -17,7 +17,7 @@ export { type ChatMessage, checkMessages } from "./messages.js";
 export interface TemplateOptions {
   /** what the template gets beside the messages: tools, documents, enable_thinking, ... */
   readonly templateVariables?: Readonly<Record<string, unknown>> | undefined;
-  /** most time for rendering; default 5000 */
+  /** most milliseconds for rendering; default 5000 */
   readonly templateTimeoutMs?: number | undefined;
   /** end with the opening of the assistant's turn; default true */
   readonly addGenerationPrompt?: boolean | undefined;
@@ -52,7 +52,10 @@ const MOST_TEMPLATE_CHARACTERS = 1 << 20;
 /** of `renderChat` */
 const shared = new TemplateProcess();
 
-/** The prompt as text, which no longer tells the template's words from the users': to look at, not to feed a model. */
+/**
+ * The prompt as text, which no longer tells the template's words from the users': to look at, not to feed a model. Rejects
+ * with CHAT_TEMPLATE where the template is at fault, refuses the messages, or takes too much time or memory.
+ */
 export async function renderChat(messages: readonly ChatMessage[], options: ChatOptions): Promise<string> {
   const { bosToken = "", eosToken = "" } = check.options(options, RENDER_CHECKS);
   const template = check.string("template", options.template);
@@ -67,7 +70,7 @@ export class ChatTemplate {
   readonly #source: string;
   readonly #provenance: Provenance;
   readonly #process: TemplateProcess;
-  /** the template's; told by the process once */
+  /** the template's, as the process has found them */
   #literals: readonly string[] | undefined;
 
   /** `process` ends with this. */

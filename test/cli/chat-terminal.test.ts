@@ -14,7 +14,7 @@ const SHORT = [...GREEDY, "--max-tokens", "4"];
 const LONG = [...GREEDY, "--ctx", "4096"];
 
 const [CTRL_C, CTRL_D, ENTER, UP] = ["\x03", "\x04", "\r", "\x1b[A"];
-/** the prompt as the editor draws it, and nothing typed behind it */
+/** the prompt as the editor draws it, and nothing typed after it */
 // biome-ignore lint/suspicious/noControlCharactersInRegex: what a terminal is sent
 const PROMPT = /> \x1b\[3G/;
 

@@ -1,6 +1,6 @@
 /**
  * Whether this machine has an adapter for the GPU tests. With TERNION_REQUIRE_GPU=1 its absence is a failure, with
- * TERNION_REQUIRE_HARDWARE=1 that of one that is no software.
+ * TERNION_REQUIRE_HARDWARE=1 that of a hardware adapter.
  */
 import { listAdapters } from "../../src/backend/gpu/adapter.js";
 

@@ -4,7 +4,7 @@ import { installCommand, isMissing } from "../../package.js";
 import type { AdapterInfo, AdapterKind } from "./adapter-info.js";
 
 export interface AdapterChoice {
-  /** part of the adapter's name, in any case; default: the best that is no software, else the software one */
+  /** part of the adapter's name, in any case; default: the best hardware adapter, else the software one */
   readonly adapter?: string | undefined;
   /** refuse software adapters; default false */
   readonly hardwareOnly?: boolean | undefined;

@@ -6,7 +6,7 @@ import type { CacheShape, Draw, OpTime, WeightSource } from "../backend.js";
 import type { Feature } from "./variants.js";
 
 export interface DeviceOptions {
-  /** part of the adapter's name; default: the best that is no software */
+  /** part of the adapter's name; default: the best hardware adapter, else the software one */
   readonly adapter?: string | undefined;
   /** refuse software adapters even where nothing else is there; default false */
   readonly hardwareOnly?: boolean | undefined;
