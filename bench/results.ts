@@ -61,7 +61,8 @@ export async function writeResult<Figures>(
 /** The command as one would type it in the root of the project, without the places of other programs. */
 function commandLine(): string {
   const [, script, ...args] = process.argv;
-  const shown = args.map((arg, i) => (args[i - 1] === "--node" ? "NODE" : arg.replace(ROOT, "")));
+  const places: Readonly<Record<string, string>> = { "--node": "NODE", "--base": "CHECKOUT" };
+  const shown = args.map((arg, i) => places[args[i - 1]] ?? arg.replace(ROOT, ""));
   return ["node", relative(ROOT, script), ...shown].join(" ");
 }
 

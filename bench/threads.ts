@@ -120,5 +120,8 @@ await main(async () => {
       `${place}, ${threads} threads, ${kind}: of one thread ${ofOneThread.median.toFixed(2)}${beside}\n`,
     );
   }
-  await writeResult(values.machine, "threads", { model: model.replace(ROOT, ""), rows } satisfies ThreadsFigures);
+  await writeResult(values.machine, base === undefined ? "threads" : "threads-base", {
+    model: model.replace(ROOT, ""),
+    rows,
+  } satisfies ThreadsFigures);
 });

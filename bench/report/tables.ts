@@ -7,6 +7,8 @@ import type { KernelFigures } from "../kernels.js";
 import type { LoadFigures } from "../load.js";
 import type { PeerFigures } from "../peers.js";
 import type { PrefillFigures } from "../prefill.js";
+import type { Summary } from "../statistics.js";
+import type { ThreadsFigures } from "../threads.js";
 import { fixed, type MachineResults, percent, type ResultFile, table } from "./files.js";
 import { targets } from "./targets.js";
 
@@ -204,6 +206,24 @@ const gpuKernels: Section = (results) => {
   return parts.join("\n\n");
 };
 
+const threads: Section = (results) => {
+  const parts = results.all<ThreadsFigures>("threads").map(({ node, figures }) => {
+    const ratio = (summary: Summary | undefined) => (summary === undefined ? "" : summary.median.toFixed(2));
+    const rows = figures.rows.map((row) => [
+      row.place,
+      row.threads,
+      row.kind,
+      row.tokensPerSecond.median.toFixed(0),
+      `${row.tokensPerSecond.min.toFixed(0)} to ${row.tokensPerSecond.max.toFixed(0)}`,
+      ratio(row.ofOneThread),
+      ratio(row.ofBase),
+    ]);
+    const head = ["where", "threads", "test", "tokens/s", "range", "of one thread", "of base"];
+    return `Node.js ${node}, ${figures.model}.\n\n${table(head, rows)}`;
+  });
+  return parts.join("\n\n");
+};
+
 export const SECTIONS: Readonly<Record<string, Section>> = {
   origin,
   kernels,
@@ -212,6 +232,7 @@ export const SECTIONS: Readonly<Record<string, Section>> = {
   load,
   peers,
   targets: targetTable,
+  threads,
   "gpu-bench": gpuBench,
   "gpu-kernels": gpuKernels,
 };
