@@ -357,7 +357,8 @@ function guarded({ signal, onProgress }: EngineOptions) {
     signal: signal === undefined ? thrown.signal : AbortSignal.any([signal, thrown.signal]),
     onProgress(event: ProgressEvent): void {
       try {
-        onProgress?.(event);
+        const returned: unknown = onProgress?.(event);
+        if (returned instanceof Promise) returned.catch((error) => thrown.abort(error)); // an async function
       } catch (error) {
         thrown.abort(error);
       }

@@ -203,6 +203,7 @@ describe("a load that fails leaves no thread behind:", () => {
     };
     for (const backend of ["cpu", "reference"] as const) {
       await fails(TINY, { backend, onProgress }, thrown);
+      await fails(TINY, { backend, onProgress: async () => onProgress() }, thrown);
     }
     // long enough that a timer calls it
     const large = await variantOf("large.gguf", ({ metadata, tensors }) => ({ metadata, tensors }));
