@@ -51,7 +51,7 @@ export const NONE = -1;
  */
 export const THREAD_BYTES = 64;
 
-export const MASK_WORDS = 8;
+const MASK_WORDS = 8;
 /** Most shares of an op: one bit each. */
 export const MAX_SHARES = 32 * MASK_WORDS;
 

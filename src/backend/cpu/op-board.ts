@@ -83,7 +83,9 @@ export class OpBoard {
       Atomics.store(words, this.at(CONTROL.masks) + i, bits >= 32 ? -1 : 2 ** bits - 1);
     }
     Atomics.add(words, this.at(CONTROL.sequence), 1);
-    this.wake(Math.min(shares, this.words[this.at(CONTROL.range) + 3]) - self);
+    // threads that are awake see the op by themselves, also one on its way to sleep
+    const awake = this.load(CONTROL.present) - this.load(CONTROL.sleepers);
+    this.wake(Math.min(shares, this.words[this.at(CONTROL.range) + 3]) - Math.max(self, awake));
   }
 
   /** A share that nobody has begun, or -1. The op cannot end before it is computed. */
