@@ -10,6 +10,11 @@ export function availableProcessors(): number {
   return Math.max(1, Math.min(availableParallelism(), Math.floor(processorQuota())));
 }
 
+/** More threads than these never run at the same time: the same, but for a part of a processor that a quota leaves. */
+export function mostProcessors(): number {
+  return Math.max(1, Math.min(availableParallelism(), Math.ceil(processorQuota())));
+}
+
 /**
  * Processors' worth of time that the control groups of this process allow (Linux): the least of its own group and all groups
  * above; Infinity without a limit. `root` is that of the file system. Files: cgroups(7), cgroup v2 "cpu.max" and v1

@@ -77,14 +77,34 @@ describe("threads of the CPU backend", () => {
     });
   });
 
-  test("a run right behind another finds the threads anywhere, and is right", async () => {
-    await withTable(3, async (b, table) => {
-      const x = b.tensor(8, 128);
-      for (let i = 0; i < 1000; i++) {
-        b.begin(batch(8, i % 9));
-        b.embed(x, table);
+  for (const threads of [3, 16]) {
+    test(`${threads}: a run right after another finds the threads anywhere, and is right`, async () => {
+      await withTable(threads, async (b, table) => {
+        const x = b.tensor(8, 128);
+        for (let i = 0; i < 1000; i++) {
+          b.begin(batch(8, i % 9));
+          b.embed(x, table);
+          await b.run();
+          if (i % 50 === 0) assert.deepEqual((await b.read(x, 7, 1))[0], (await b.read(x, 0, 1))[0]);
+        }
+      });
+    });
+  }
+
+  test("ops of many shares, each computed once, by more threads than processors", async () => {
+    await withTable(16, async (b) => {
+      const width = 1 << 16;
+      const [x, y] = [b.tensor(8, width), b.tensor(8, width)];
+      const input = uniform(8 * width, 5);
+      let want: Float32Array | undefined;
+      for (let i = 0; i < 20; i++) {
+        b.write(x, input);
+        b.begin(batch(8));
+        for (let j = 0; j < 3; j++) b.gate(j % 2 === 0 ? y : x, j % 2 === 0 ? x : y, x, "silu"); // in place: twice would show
         await b.run();
-        if (i % 50 === 0) assert.deepEqual((await b.read(x, 7, 1))[0], (await b.read(x, 0, 1))[0]);
+        const got = await b.read(y, 0, 8);
+        want ??= got;
+        assert.deepEqual(got, want);
       }
     });
   });

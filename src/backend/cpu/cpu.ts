@@ -307,14 +307,14 @@ export class CpuBackend implements Backend {
   async head(weight: Weight, maxRows: number, maxBest: number, kind: HeadKind = "exact"): Promise<CpuHead> {
     const none = { codes: 0, numbers: 0, scratch: { address: 0, bytes: 0 }, shares: 1, results: 0 };
     if (kind === "full") return { weight, kind, maxRows: 0, maxBest: 0, ...none };
-    const { threads } = this.#gang;
+    const { threads, present } = this.#gang;
     const { address, type, rowBytes } = denseOf(weight);
     const { rows, columns } = weight;
     const groups = Math.ceil(rows / HEAD_GROUP);
     const codes = this.#arena.allocate(groups * HEAD_GROUP * columns, "int8 copy of the head");
     const numbers = this.#arena.allocate(groups * HEAD_NUMBERS, "bounds of the head");
-    const work = { ns: NS.scan * rows * columns, units: groups, most: Math.max(threads, Math.min(2 * threads, 16)) }; // each share computes some rows exactly
-    const shares = sharesOf(work, threads);
+    const work = { ns: NS.scan * rows * columns, units: groups, most: Math.max(present, Math.min(2 * present, 16)) }; // each share computes some rows exactly
+    const shares = sharesOf(work, present);
     const bytes = headScratchBytes(columns, maxRows, shares, rows);
     const scratch = { address: this.#arena.allocate(threads * bytes, "scratch of the head"), bytes };
     const results = this.#arena.allocate(maxRows * shares * resultBytes(maxBest), "best ids");

@@ -8,7 +8,7 @@ import { setTimeout } from "node:timers/promises";
 import { Piscina } from "piscina";
 import { isOutOfMemory, outOfMemory, TernionError } from "../../errors.js";
 import { packageFile } from "../../package.js";
-import { availableProcessors } from "../../processors.js";
+import { mostProcessors } from "../../processors.js";
 import { CONTROL, NONE } from "./commands.js";
 import type { LoadJob } from "./loader.js";
 import { LONGEST_NAP } from "./member.js";
@@ -30,6 +30,7 @@ export class Gang {
   /** the memory that all threads share; nothing once the gang has ended */
   #setup: GangSetup | undefined;
   #board: OpBoard | undefined;
+  readonly #processors = mostProcessors();
   /** number of the last range that was begun */
   #range = 0;
   #idle: NodeJS.Timeout | undefined;
@@ -55,13 +56,14 @@ export class Gang {
     const board = new OpBoard(setup);
     this.#board = board;
     // threads beyond the processors begin with a nap, and see then whether they find one
-    for (let thread = availableProcessors(); thread < this.threads; thread++) board.keepNap(thread, LONGEST_NAP);
+    for (let thread = this.#processors; thread < this.threads; thread++) board.keepNap(thread, LONGEST_NAP);
   }
 
-  /** Threads that do not nap, since they found no processor for a while (see member.ts). */
+  /** Threads that can run at the same time: no more than processors, without those that nap (see member.ts). */
   get present(): number {
     const running = this.#tasks !== undefined && this.#board?.load(CONTROL.park) === 0;
-    return running ? Math.max(1, this.#board?.load(CONTROL.present) ?? 1) : this.threads;
+    const present = running ? (this.#board?.load(CONTROL.present) ?? 1) : this.threads;
+    return Math.max(1, Math.min(present, this.#processors));
   }
 
   /** One task a thread that takes pieces until none is left; rejects with the first error. */
