@@ -53,6 +53,9 @@ describe("proxies of downloads", () => {
         client.write("HTTP/1.1 200 Connection established\r\n\r\n");
         target.pipe(client).pipe(target);
       });
+      // one side may end or reset while the other one still sends
+      client.on("error", () => target.destroy());
+      target.on("error", () => client.destroy());
     });
     proxy = `http://127.0.0.1:${await sites.listen(server)}`;
   });
