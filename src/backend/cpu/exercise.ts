@@ -7,6 +7,7 @@ import { CHUNK } from "./commands.js";
 import type { DotForm } from "./forms.js";
 import { HEAD_GROUP, HEAD_NUMBERS, scanLimit } from "./head.js";
 import { HALF, instantiate, type Kernels, MASKS } from "./kernels.js";
+import { MAX_PAGES, sharedMemory } from "./memory.js";
 import { tableScratchBytes } from "./ternary.js";
 
 export interface Shape {
@@ -35,7 +36,7 @@ export class Exercise {
     dot: DotForm,
     readonly shape: Shape,
   ) {
-    const memory = new WebAssembly.Memory({ initial: PAGES, maximum: 65_536, shared: true });
+    const memory = sharedMemory(PAGES, MAX_PAGES);
     this.bytes = new Uint8Array(memory.buffer);
     const kernels = instantiate(module, memory);
     this.#calls = [

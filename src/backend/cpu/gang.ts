@@ -11,8 +11,7 @@ import { packageFile } from "../../package.js";
 import { mostProcessors } from "../../processors.js";
 import { CONTROL, NONE } from "./commands.js";
 import type { LoadJob } from "./loader.js";
-import { LONGEST_NAP } from "./member.js";
-import { OpBoard } from "./op-board.js";
+import { LONGEST_NAP, OpBoard } from "./op-board.js";
 import type { JobResult, RunJob } from "./worker.js";
 
 const IDLE_MS = 200;
@@ -110,6 +109,7 @@ export class Gang {
    */
   async #endThread(pool: Piscina, thread: number): Promise<void> {
     while (this.#jobs.has(thread) && pool.threads.length > 0) {
+      // whoever posted the job hears of its failure
       await Promise.race([this.#jobs.get(thread), setTimeout(THREADS_POLL_MS)]).catch(() => {});
     }
     if (pool.threads.length > 0) await pool.destroy();

@@ -8,7 +8,7 @@
  * work to the others for a while, for longer each time.
  */
 import { CONTROL, HEADER_WORDS, NONE, OPS } from "./commands.js";
-import { OpBoard } from "./op-board.js";
+import { LONGEST_NAP, OpBoard } from "./op-board.js";
 import type { OpContext } from "./op-context.js";
 import { EXECUTE } from "./ops.js";
 
@@ -27,7 +27,6 @@ const MOST_STALLED = STALL_MEMORY / 3;
 /** One stall counts for so much at most: who sleeps is not woken by everything. */
 const LONGEST_STALL = 4;
 const SHORTEST_NAP = 0.5;
-export const LONGEST_NAP = 200;
 /** After so many milliseconds without a nap all is forgotten. */
 const NAP_MEMORY = 1000;
 

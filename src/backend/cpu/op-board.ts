@@ -6,6 +6,9 @@
 import { CONTROL, MAX_SHARES, NONE, OPS, THREAD_BYTES } from "./commands.js";
 import type { Kernels } from "./kernels.js";
 
+/** Milliseconds of the longest nap of a thread (see member.ts). */
+export const LONGEST_NAP = 200;
+
 /** Where the control words of a gang lie. */
 export interface BoardPlace {
   readonly memory: WebAssembly.Memory;
