@@ -3,8 +3,7 @@
  * only its own host gets, and a limit to the time without a byte. Asks once; what may be asked again is `Interrupted`.
  */
 import { on } from "node:events";
-import http, { type Agent, type IncomingMessage } from "node:http";
-import https from "node:https";
+import type { Agent, IncomingMessage } from "node:http";
 import { TernionError } from "../errors.js";
 import { type Address, failure, hubEndpoint } from "./address.js";
 import { proxyAgent } from "./proxy.js";
@@ -107,7 +106,7 @@ async function ask(
 ): Promise<IncomingMessage> {
   const connecting = new AbortController();
   const agent = await proxyAgent(url, connecting.signal);
-  const sent = send(url, { method, headers, agent });
+  const sent = await send(url, { method, headers, agent });
   const abort = () => {
     sent.request.destroy();
     connecting.abort(); // a connection to a proxy that does not answer is not the request's yet
@@ -127,8 +126,10 @@ async function ask(
 
 type Sending = Pick<RequestOptions, "method" | "headers"> & { readonly agent: Agent | undefined };
 
-function send(url: URL, options: Sending) {
-  const request = (url.protocol === "https:" ? https : http).request(url, options);
+async function send(url: URL, options: Sending) {
+  // loaded only here: Node.js 22 ends the process when an ES module imports node:http where there is no WebAssembly
+  const { request: begin } = url.protocol === "https:" ? await import("node:https") : await import("node:http");
+  const request = begin(url, options);
   const response = new Promise<IncomingMessage>((resolve, reject) => {
     request.once("response", resolve);
     request.on("error", reject); // for good: one that comes after the response must not be without a listener
