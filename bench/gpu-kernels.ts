@@ -1,23 +1,23 @@
 /**
  * The GPU kernels at the 2B-4T shape, each as a chain of dispatches over the matrices of all layers, so that weights come from
- * memory and the start of a dispatch counts. That they are right is what `test/gpu/` shows.
+ * memory and the start of a dispatch counts. That they are right is what `test/backend/gpu/` shows.
  *
  *   npm run build && node dist/bench/gpu-kernels.js [--adapter NAME] [--without subgroups,f16]
  *                                                       [--repetitions 9] [--machine NAME] [--quick]
  */
 import { parseArgs } from "node:util";
-import { measureCopyRate } from "../src/backend/gpu/copy-rate.js";
-import { Device } from "../src/backend/gpu/device.js";
-import type { Call, Window } from "../src/backend/gpu/kernel.js";
+import { measureCopyRate } from "../src/backend/gpu/device/copy-rate.js";
+import { Device } from "../src/backend/gpu/device/device.js";
+import { FEATURES } from "../src/backend/gpu/device/features.js";
+import type { Call, Window } from "../src/backend/gpu/device/kernel.js";
 import { attend, partialBytes, ropeStore } from "../src/backend/gpu/kernels/attention.js";
 import { logits } from "../src/backend/gpu/kernels/dense.js";
 import { best, bestScratchBytes } from "../src/backend/gpu/kernels/head.js";
 import { gateNormQuantize, normQuantize } from "../src/backend/gpu/kernels/norm.js";
 import { ternary } from "../src/backend/gpu/kernels/ternary.js";
 import { type Finish, ternaryRow } from "../src/backend/gpu/kernels/ternary-row.js";
-import { FEATURES } from "../src/backend/gpu/variants.js";
 import { formatTable } from "../src/cli/table.js";
-import { median } from "../src/report/median.js";
+import { median } from "../src/tools/report/median.js";
 import { COMMON, choice, integer, main } from "./options.js";
 import { writeResult } from "./results.js";
 

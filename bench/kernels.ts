@@ -6,16 +6,16 @@
  */
 import { parseArgs } from "node:util";
 import { Bench } from "tinybench";
-import { chooseKernels } from "../src/backend/cpu/choose.js";
-import { DOT_FORMS } from "../src/backend/cpu/forms.js";
+import { chooseKernels } from "../src/backend/cpu/choice/choose.js";
+import { DOT_FORMS } from "../src/backend/cpu/choice/forms.js";
 import { instantiate } from "../src/backend/cpu/kernels.js";
 import { ENGINE, resultName } from "./engine.js";
 import { attendChunk, attendChunk16 } from "./kernels/attention.js";
 import { type CaseMaker, type KernelCase, Space } from "./kernels/case.js";
-import { CONTROL_BYTES, type GangMemory, KernelGang } from "./kernels/gang.js";
 import { headScan, logitsF16 } from "./kernels/head.js";
 import { gateRelu2, normQuantize, rope } from "./kernels/rows.js";
 import { tableDot, ternaryDot } from "./kernels/ternary.js";
+import { CONTROL_BYTES, KernelPool, type PoolMemory } from "./kernels/thread-pool.js";
 import { integers, main } from "./options.js";
 import { measureRead } from "./read-bandwidth.js";
 import { writeResult } from "./results.js";
@@ -76,17 +76,17 @@ function time(run: () => void, ms: number): { ms: number; samples: number } {
   return { ms: result.latency.p50, samples: result.latency.samplesCount };
 }
 
-function measure(kernelCase: KernelCase, gang: KernelGang, read: number, ms: number): KernelRow {
+function measure(kernelCase: KernelCase, pool: KernelPool, read: number, ms: number): KernelRow {
   const { kernel, shape, macs, bytes } = kernelCase;
-  return gang.with(kernelCase.calls(gang.threads), () => {
+  return pool.with(kernelCase.calls(pool.threads), () => {
     kernelCase.reset();
-    gang.run();
+    pool.run();
     kernelCase.check();
-    const timed = time(() => gang.run(), ms);
+    const timed = time(() => pool.run(), ms);
     return {
       kernel,
       shape,
-      threads: gang.threads,
+      threads: pool.threads,
       ...timed,
       gmacPerSecond: macs / timed.ms / 1e6,
       gbPerSecond: bytes / timed.ms / 1e6,
@@ -96,9 +96,9 @@ function measure(kernelCase: KernelCase, gang: KernelGang, read: number, ms: num
 }
 
 /** Microseconds of one barrier: a run without calls has two. */
-function measureBarrier(gang: KernelGang, ms: number): number {
-  const nothing = Array.from({ length: gang.threads }, () => []);
-  return gang.with(nothing, () => (1000 * time(() => gang.run(), ms).ms) / 2);
+function measureBarrier(pool: KernelPool, ms: number): number {
+  const nothing = Array.from({ length: pool.threads }, () => []);
+  return pool.with(nothing, () => (1000 * time(() => pool.run(), ms).ms) / 2);
 }
 
 await main(async () => {
@@ -108,7 +108,7 @@ await main(async () => {
   const { module, dot } = await chooseKernels({ revectorize: values.revectorize });
   const space = new Space(SPACE, CONTROL_BYTES);
   const kernels = instantiate(module, space.memory);
-  const setup: GangMemory = { memory: space.memory, modules: [module], control: 0 };
+  const setup: PoolMemory = { memory: space.memory, modules: [module], control: 0 };
   const forms = dot === "ternaryDotBaseline" ? [dot] : DOT_FORMS;
 
   const figures = { readBandwidth: {}, barrierMicroseconds: {}, rows: [] } as {
@@ -117,22 +117,22 @@ await main(async () => {
     rows: KernelRow[];
   };
   for (const count of threads) {
-    const gang = await KernelGang.start(setup, count);
+    const pool = await KernelPool.start(setup, count);
     space.clear();
-    const read = measureRead(gang, space.allocate(READ), READ, 9);
+    const read = measureRead(pool, space.allocate(READ), READ, 9);
     figures.readBandwidth[count] = read / 1e9;
-    figures.barrierMicroseconds[count] = measureBarrier(gang, ms);
+    figures.barrierMicroseconds[count] = measureBarrier(pool, ms);
     process.stderr.write(`${count} threads: reads ${(read / 1e9).toFixed(1)} GB/s\n`);
     for (const make of caseMakers(forms, Math.max(...threads))) {
       space.clear();
-      const row = measure(make(space, kernels), gang, read, ms);
+      const row = measure(make(space, kernels), pool, read, ms);
       figures.rows.push(row);
       process.stderr.write(
         `${row.kernel} ${row.shape}: ${row.ms.toFixed(3)} ms, ${row.gmacPerSecond.toFixed(1)} GMAC/s, ` +
           `${row.gbPerSecond.toFixed(1)} GB/s${row.shareOfRead === null ? "" : `, ${(100 * row.shareOfRead).toFixed(0)} %`}\n`,
       );
     }
-    await gang.close();
+    await pool.close();
   }
   await writeResult(values.machine, resultName("kernels"), figures satisfies KernelFigures);
 });

@@ -1,5 +1,5 @@
 /** Command-line options that the benchmarks share. */
-import { availableProcessors } from "../src/processors.js";
+import { availableProcessors } from "../src/platform/processors.js";
 import { machineName, ROOT } from "./results.js";
 
 export const COMMON = {

@@ -6,7 +6,7 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { cpus, totalmem } from "node:os";
 import { relative } from "node:path";
 import { fileURLToPath } from "node:url";
-import { availableProcessors } from "../src/processors.js";
+import { availableProcessors } from "../src/platform/processors.js";
 
 // this file runs as dist/bench/results.js
 export const ROOT = fileURLToPath(new URL("../../", import.meta.url));

@@ -1,5 +1,5 @@
 /** What a series of samples comes to. */
-import { median } from "../src/report/median.js";
+import { median } from "../src/tools/report/median.js";
 
 export interface Summary {
   readonly median: number;

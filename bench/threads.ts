@@ -9,7 +9,7 @@
 import { execFile, spawn } from "node:child_process";
 import { join, resolve } from "node:path";
 import { parseArgs, promisify } from "node:util";
-import { availableProcessors } from "../src/processors.js";
+import { availableProcessors } from "../src/platform/processors.js";
 import { COMMON, integer, integers, main } from "./options.js";
 import { ROOT, writeResult } from "./results.js";
 import { type Summary, summary } from "./statistics.js";

@@ -2,29 +2,22 @@
 /** The public API. Its types name nothing of Node.js or WebGPU; see test/package/installed.ts. */
 export type { OpTime, TernaryLayout } from "./backend/backend.js";
 export type { TokenIds } from "./check.js";
-export { type Diagnosis, type DoctorOptions, diagnose } from "./doctor/doctor.js";
-export type { SelfTest } from "./doctor/self-test.js";
+export { Engine, type TracedTensor, type TraceOptions } from "./engine/engine.js";
 export type { LoadReport, LoadStep, ProgressEvent } from "./engine/load-report.js";
 export type { BackendName, EngineOptions } from "./engine/options.js";
 export type { SelfCheck, SelfCheckOptions } from "./engine/self-check.js";
-export { Engine, type TracedTensor, type TraceOptions } from "./engine.js";
 export { type ErrorCode, TernionError } from "./errors.js";
-export { collect, type Finish, type FinishReason, type GenerateOptions, type Piece } from "./generate.js";
 export { type GgufArray, type GgufFile, type GgufTensor, type GgufValue, readGguf } from "./gguf/gguf.js";
 export { type DownloadOptions, download } from "./hub/pull.js";
-export type { Machine } from "./machine.js";
 export type { ModelConfig } from "./model/config.js";
 export { type Repair, repairMetadata } from "./model/repair.js";
 export { type ModelSummary, modelSummary } from "./model/summary.js";
-export { boxModel } from "./package.js";
-export { type Perplexity, type PerplexityOptions, perplexity, type Scorer } from "./perplexity.js";
-export { type RepairedFile, type RepairOptions, repairFile } from "./repair.js";
-export { renderHtml } from "./report/html.js";
-export { renderMarkdown } from "./report/markdown.js";
-export { measureReport, type ReportData, type ReportOptions, type ReportStage } from "./report/measure.js";
-export type { ReportVerdict } from "./report/verdict.js";
-export type { SamplingOptions, TokenLogprob } from "./sampler.js";
-export type { ScoreOptions, Session, SessionChatOptions } from "./session.js";
+export type { Machine } from "./platform/machine.js";
+export { boxModel } from "./platform/package.js";
+export { collect, type Finish, type FinishReason, type GenerateOptions, type Piece } from "./run/generate.js";
+export { type Perplexity, type PerplexityOptions, perplexity, type Scorer } from "./run/perplexity.js";
+export type { ScoreOptions, Session, SessionChatOptions } from "./run/session.js";
+export type { SamplingOptions, TokenLogprob } from "./sampling/sampler.js";
 export {
   BITNET_CHAT_TEMPLATE,
   type ChatMessage,
@@ -39,10 +32,17 @@ export {
   type PromptPart,
   type Tokenizer,
 } from "./text/tokenizer.js";
-export type { Agreement, Fingerprint } from "./verify/agreement.js";
-export type { OpVerdict } from "./verify/judge.js";
-export { type Verdict, type VerifyOptions, verify } from "./verify/verify.js";
-export type { Fault } from "./verify/walk.js";
+export { type Diagnosis, type DoctorOptions, diagnose } from "./tools/doctor/doctor.js";
+export type { SelfTest } from "./tools/doctor/self-test.js";
+export { type RepairedFile, type RepairOptions, repairFile } from "./tools/repair/repair.js";
+export { renderHtml } from "./tools/report/html.js";
+export { renderMarkdown } from "./tools/report/markdown.js";
+export { measureReport, type ReportData, type ReportOptions, type ReportStage } from "./tools/report/measure.js";
+export type { ReportVerdict } from "./tools/report/verdict.js";
+export type { Agreement, Fingerprint } from "./tools/verify/agreement.js";
+export type { OpVerdict } from "./tools/verify/judge.js";
+export { type Verdict, type VerifyOptions, verify } from "./tools/verify/verify.js";
+export type { Fault } from "./tools/verify/walk.js";
 
 declare global {
   // both are in the types of Node.js and in TypeScript's library "DOM", and merge with them; a project may have neither

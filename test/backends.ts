@@ -1,10 +1,10 @@
 /** Every backend variant that the conformance and golden tests run over. */
 import type { Backend } from "../src/backend/backend.js";
+import type { DotForm } from "../src/backend/cpu/choice/forms.js";
 import { CpuBackend } from "../src/backend/cpu/cpu.js";
-import type { DotForm } from "../src/backend/cpu/forms.js";
 import { GpuBackend } from "../src/backend/gpu/gpu.js";
 import { ReferenceBackend } from "../src/backend/reference.js";
-import { NO_ADAPTER } from "./gpu/require.js";
+import { NO_ADAPTER } from "./backend/gpu/require.js";
 
 export interface Variant {
   readonly name: string;

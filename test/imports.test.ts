@@ -44,88 +44,56 @@ function importsOf(path: string): Import[] {
 
 const IMPORTS = SOURCES.flatMap(importsOf);
 
-/** Layers from the top; a file imports from its own part or from parts named behind its own. */
+/** Layers from the top; a file imports from its own part or from those that are named here. */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
-  cli: ["index", "package", "files", "errors"],
+  cli: ["index", "platform", "errors"],
   index: [
+    "tools",
     "engine",
-    "perplexity",
-    "doctor",
-    "report",
-    "machine",
-    "package",
-    "verify",
-    "repair",
-    "session",
-    "generate",
+    "run",
     "hub",
     "model",
     "text",
-    "sampler",
+    "sampling",
     "gguf",
     "backend",
+    "platform",
     "check",
     "errors",
   ],
-  doctor: ["engine", "generate", "machine", "package", "cpu", "gpu", "check", "errors"],
-  report: [
-    "engine",
-    "generate",
-    "perplexity",
-    "verify",
-    "machine",
-    "package",
-    "model",
-    "backend",
-    "cpu",
-    "check",
-    "errors",
-  ],
-  machine: ["package", "processors"],
-  processors: [],
-  verify: ["engine", "hub", "model", "gguf", "backend", "files", "check", "errors"],
-  repair: ["engine", "model", "gguf", "backend", "check", "errors"],
-  garbage: [],
+  tools: ["engine", "run", "hub", "model", "gguf", "formats", "cpu", "gpu", "backend", "platform", "check", "errors"],
   engine: [
-    "garbage",
-    "perplexity",
-    "session",
-    "generate",
-    "scheduler",
+    "run",
     "hub",
-    "package",
     "model",
     "text",
-    "sampler",
+    "sampling",
     "gguf",
-    "backend",
     "cpu",
     "gpu",
     "reference",
+    "backend",
+    "platform",
     "check",
     "errors",
   ],
-  perplexity: ["session", "text", "check", "errors"],
-  session: ["generate", "scheduler", "text", "check", "errors"],
-  scheduler: ["model", "backend", "check", "errors"],
-  generate: ["scheduler", "sampler", "text", "check", "errors"],
-  hub: ["cache", "gguf", "files", "check", "errors"],
-  package: ["check", "errors"],
-  model: ["gguf", "backend", "text", "check", "errors"],
-  text: ["gguf", "package", "check", "errors"],
-  sampler: ["backend", "check", "errors"],
-  gguf: ["files", "check", "errors"],
-  cache: [],
-  cpu: ["cache", "backend", "package", "processors", "files", "check", "errors"],
-  gpu: ["backend", "package", "check", "errors"],
-  reference: ["backend", "check", "errors"],
-  backend: ["files", "check", "errors"],
-  files: ["check", "errors"],
+  run: ["model", "text", "sampling", "backend", "check", "errors"],
+  hub: ["gguf", "platform", "check", "errors"],
+  model: ["gguf", "formats", "text", "backend", "check", "errors"],
+  text: ["gguf", "platform", "check", "errors"],
+  gguf: ["platform", "check", "errors"],
+  cpu: ["sampling", "formats", "backend", "platform", "check", "errors"],
+  gpu: ["sampling", "formats", "backend", "platform", "check", "errors"],
+  reference: ["sampling", "formats", "backend", "check", "errors"],
+  sampling: ["backend", "check", "errors"],
+  formats: ["backend", "platform", "errors"],
+  backend: [],
+  platform: ["text", "check", "errors"],
   check: [],
   errors: [],
 };
 
-/** "backend/cpu/gang.ts" → "cpu", "sampler/options.ts" → "sampler"; decode.ts belongs to the backends in common. */
+/** "backend/cpu/arena.ts" → "cpu", "sampling/options.ts" → "sampling"; the contract and its formulas are "backend". */
 function partOf(path: string): string {
   const [first, second, third] = path.replace(/\.ts$/, "").split("/");
   if (first !== "backend") return first;
@@ -157,10 +125,10 @@ test("the contract imports nothing", () => {
   );
 });
 
-test("only the engine, the doctor and the report load parts of backends, when they are asked for", () => {
+test("only the engine and the tools load parts of backends, when they are asked for", () => {
   const outside = IMPORTS.filter(({ from, to, kind }) => {
     const backend = ["cpu", "gpu", "reference"].includes(partOf(to)) && partOf(to) !== partOf(from);
-    return backend && kind !== "type" && !(["engine", "doctor", "report"].includes(partOf(from)) && kind === "dynamic");
+    return backend && kind !== "type" && !(["engine", "tools"].includes(partOf(from)) && kind === "dynamic");
   });
   assert.deepEqual(outside, []);
   const loaded = IMPORTS.filter(({ from, kind }) => from === "engine/placing.ts" && kind === "dynamic").map(
@@ -196,7 +164,7 @@ test("the forward pass waits for nothing and names no device", () => {
   assert.doesNotMatch(text, /cpu|gpu|wasm|thread/i);
 });
 
-test("files beside the code are found by package.ts, whose error says what to do in a bundle", () => {
+test("files beside the code are found by platform/package.ts, whose error says what to do in a bundle", () => {
   const users = SOURCES.filter((path) => /\bimport\.meta\.(?:url|dirname|filename)|\b__dirname\b/.test(textOf(path)));
-  assert.deepEqual(users, ["package.ts"]);
+  assert.deepEqual(users, ["platform/package.ts"]);
 });

@@ -1,6 +1,6 @@
 /** One kernel at one shape: where its operands lie, what each thread calls, and what must come out. */
 import type { Kernels } from "../../src/backend/cpu/kernels.js";
-import type { Call } from "./gang.js";
+import type { Call } from "./thread-pool.js";
 
 export interface KernelCase {
   readonly kernel: string;

@@ -1,9 +1,10 @@
 /** Ternary matrices of the 2B-4T shape: one row of activations, and a tile of them by tables. */
+
+import type { DotForm } from "../../src/backend/cpu/choice/forms.js";
 import { share } from "../../src/backend/cpu/commands.js";
-import type { DotForm } from "../../src/backend/cpu/forms.js";
 import { MASKS } from "../../src/backend/cpu/kernels.js";
-import { GROUP } from "../../src/backend/cpu/loader.js";
-import { TILE, TILE_GROUPS, tableScratchBytes } from "../../src/backend/cpu/ternary.js";
+import { GROUP } from "../../src/backend/cpu/thread/load.js";
+import { TILE, TILE_GROUPS, tableScratchBytes } from "../../src/backend/cpu/thread/ternary.js";
 import { Random } from "../../test/random.js";
 import { type CaseMaker, expectValues, type Space } from "./case.js";
 

@@ -1,6 +1,6 @@
-/** A thread of the gang: does its calls between two meetings, until the task has ended. */
+/** A thread of the pool: does its calls between two meetings, until the task has ended. */
 import { parentPort, workerData } from "node:worker_threads";
-import { Member, type Task, type WorkerSetup } from "./gang.js";
+import { Member, type Task, type WorkerSetup } from "./thread-pool.js";
 
 const member = new Member(workerData as WorkerSetup);
 

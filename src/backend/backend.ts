@@ -1,6 +1,6 @@
 /**
  * The contract between the forward pass and whatever computes it. This file imports nothing, and a backend can be
- * written from it alone; `test/conformance/` holds every backend to it.
+ * written from it alone; `test/backend/conformance/` holds every backend to it.
  *
  * Order. Op calls record and return at once. `run()` executes all that was recorded, in recording order, as if one op
  * ended before the next began, and empties the record. Data enters by `write` and leaves by `read`.

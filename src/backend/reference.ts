@@ -2,6 +2,9 @@
  * The oracle: every op as the plain loop of its formula, in float64, on one thread. Slow and obviously right; the other
  * backends are held to it. Weights are decoded whole, so it is for small models and single layers.
  */
+
+import { type DecodedWeight, readWeight } from "../formats/decode.js";
+import { drawsOf, Sampled } from "../sampling/draw.js";
 import type {
   Activation,
   Backend,
@@ -20,8 +23,6 @@ import type {
   Weight,
   WeightSource,
 } from "./backend.js";
-import { type DecodedWeight, readWeight } from "./decode.js";
-import { drawsOf, Sampled } from "./draw.js";
 import { ACTIVATIONS, attendHead, dot, rmsNorm, rotateHeads, roundHalfEven } from "./formulas.js";
 
 class ReferenceTensor implements Tensor {

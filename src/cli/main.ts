@@ -3,7 +3,7 @@
  * The program `ternion`: puts the commands together, and turns whatever goes wrong into one line and an exit code.
  */
 import { Command } from "commander";
-import { packageVersion } from "../package.js";
+import { packageVersion } from "../platform/package.js";
 import { registerBench } from "./bench.js";
 import { registerChat } from "./chat.js";
 import { registerDoctor } from "./doctor.js";

@@ -1,7 +1,7 @@
 /** Files that commands write: looked at before the work begins, and there only when they are whole. */
 import { access, constants, type FileHandle, stat } from "node:fs/promises";
 import { dirname } from "node:path";
-import { systemReason, writeWhole } from "../files.js";
+import { systemReason, writeWhole } from "../platform/files.js";
 import { UsageError } from "./exit.js";
 
 /** Fails now where `writeOutput` would fail after the work: no folder, or a folder in the place of the file. */

@@ -2,8 +2,8 @@
 import { stat } from "node:fs/promises";
 import { extname, join } from "node:path";
 import type { Command } from "commander";
-import { makeFolder, systemReason } from "../files.js";
 import { measureReport, type ReportData, type ReportStage, renderHtml, renderMarkdown } from "../index.js";
+import { makeFolder, systemReason } from "../platform/files.js";
 import { UsageError } from "./exit.js";
 import { modelFile } from "./model.js";
 import { addEngineOptions, type EngineFlags, engineOptions } from "./options.js";

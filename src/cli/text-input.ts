@@ -4,7 +4,7 @@
  */
 import { constants, isUtf8 } from "node:buffer";
 import { createReadStream } from "node:fs";
-import { systemReason } from "../files.js";
+import { systemReason } from "../platform/files.js";
 
 const MARK = Buffer.from("\uFEFF");
 

@@ -1,6 +1,6 @@
 /** What a caller may ask of an engine, checked against the model; defaults are filled in. */
 import type { CacheType, HeadKind, TernaryLayout } from "../backend/backend.js";
-import type { DotForm } from "../backend/cpu/forms.js";
+import type { DotForm } from "../backend/cpu/choice/forms.js";
 import * as check from "../check.js";
 import type { ModelConfig } from "../model/config.js";
 import type { ProgressEvent } from "./load-report.js";

@@ -5,9 +5,9 @@ import { TernionError } from "../errors.js";
 import type { ModelConfig } from "../model/config.js";
 import { createActivations } from "../model/forward.js";
 import { loadWeights } from "../model/weights.js";
-import { packageFile } from "../package.js";
-import { MOST_CANDIDATES } from "../sampler.js";
-import type { Placed } from "../scheduler.js";
+import { packageFile } from "../platform/package.js";
+import type { Placed } from "../run/scheduler.js";
+import { MOST_CANDIDATES } from "../sampling/sampler.js";
 import type { LoadClock } from "./load-report.js";
 import type { BackendName, EngineOptions, Limits } from "./options.js";
 
@@ -47,7 +47,7 @@ export async function createBackend(name: PlainBackend, options: EngineOptions, 
   const { threads, kernel, revectorize, profile, adapter, signal } = options;
   switch (name) {
     case "cpu": {
-      packageFile("dist/src/backend/cpu/worker.js"); // in a bundle piscina's code fails first, with less clear words
+      packageFile("dist/src/backend/cpu/thread/worker.js"); // in a bundle piscina's code fails first, with less clear words
       const { CpuBackend } = await import("../backend/cpu/cpu.js");
       return CpuBackend.create({ threads, maxRows, kernel, revectorize, profile, signal });
     }

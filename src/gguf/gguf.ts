@@ -5,7 +5,7 @@
 import type { FileHandle } from "node:fs/promises";
 import * as check from "../check.js";
 import { TernionError } from "../errors.js";
-import { openRegular, systemReason } from "../files.js";
+import { openRegular, systemReason } from "../platform/files.js";
 import { HeadTooShort } from "./cursor.js";
 import { parseHead } from "./parse.js";
 import { readParts, splitOf } from "./split.js";

@@ -6,7 +6,7 @@
  */
 import type { FileHandle } from "node:fs/promises";
 import { TernionError } from "../errors.js";
-import { systemReason, writeFully, writeWhole } from "../files.js";
+import { systemReason, writeFully, writeWhole } from "../platform/files.js";
 import type { GgufArray, GgufHead, GgufValue } from "./gguf.js";
 import {
   type GgmlType,

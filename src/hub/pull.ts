@@ -6,12 +6,12 @@
  */
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { cacheDirectory } from "../cache.js";
 import * as check from "../check.js";
 import { printable, TernionError } from "../errors.js";
-import { makeFolder } from "../files.js";
 import { type GgufHead, readGgufFile } from "../gguf/gguf.js";
 import { partNames, splitOf } from "../gguf/split.js";
+import { cacheDirectory } from "../platform/cache.js";
+import { makeFolder } from "../platform/files.js";
 import { type Address, addressOf, cacheName, failure, partOf } from "./address.js";
 import { request } from "./http.js";
 import { LockLost, locked } from "./lock.js";

@@ -9,8 +9,8 @@ import { open, readFile, rename, rm, stat, statfs, writeFile } from "node:fs/pro
 import { dirname } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { printable, type TernionError } from "../errors.js";
-import { writeFully } from "../files.js";
 import { checkBeginning, readGgufFile } from "../gguf/gguf.js";
+import { writeFully } from "../platform/files.js";
 import { type Address, failure } from "./address.js";
 import { type Headers, Interrupted, type Reply, request } from "./http.js";
 import { type Held, LockLost } from "./lock.js";

@@ -5,10 +5,15 @@
  */
 import * as check from "../check.js";
 import { printable, quote, TernionError } from "../errors.js";
+import {
+  type TemplateAnswer,
+  type TemplateFailure,
+  type TemplateJob,
+  TemplateProcess,
+} from "../platform/template-process.js";
 import { builtInOf } from "./built-in.js";
 import { type ChatMessage, checkMessages, checkVariables, type DataObject } from "./messages.js";
 import { Provenance } from "./provenance.js";
-import { type TemplateAnswer, type TemplateFailure, type TemplateJob, TemplateProcess } from "./template-process.js";
 import type { Tokenizer } from "./tokenizer.js";
 
 export { BITNET_CHAT_TEMPLATE } from "./built-in.js";

@@ -4,8 +4,8 @@ import { describe, test } from "node:test";
 import { encodeTq2, TQ2_BYTES, TQ2_WEIGHTS } from "../../bench/make-model/tq2.js";
 import { toHalf } from "../../bench/make-model/weights.js";
 import { medianRatio, summary } from "../../bench/statistics.js";
-import { halfToFloat } from "../../src/backend/decode.js";
-import { median } from "../../src/report/median.js";
+import { halfToFloat } from "../../src/formats/decode.js";
+import { median } from "../../src/tools/report/median.js";
 import { Random } from "../random.js";
 
 /** ggml's block_tq2_0, as its dequantisation walks it. */

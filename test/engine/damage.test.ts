@@ -8,7 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { Engine, type EngineOptions, type GgufFile, perplexity, readGguf, TernionError } from "../../src/index.js";
-import { NO_ADAPTER } from "../gpu/require.js";
+import { NO_ADAPTER } from "../backend/gpu/require.js";
 import { Random } from "../random.js";
 import { GREEDY, idsOf, TINY } from "./engines.js";
 

@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import { after, describe, it } from "node:test";
 import fc from "fast-check";
+import { TemplateProcess } from "../../src/platform/template-process.js";
 import { BITNET_CHAT_TEMPLATE, type ChatMessage, ChatTemplate, renderChat } from "../../src/text/chat.js";
-import { TemplateProcess } from "../../src/text/template-process.js";
 import { createTokenizer, type Tokenizer } from "../../src/text/tokenizer.js";
 import { smallMetadata } from "./fixtures.js";
 

@@ -3,10 +3,10 @@
  * the kernels of a token do.
  */
 import { Piscina } from "piscina";
-import { packageFile } from "../../package.js";
-import type { ReadJob } from "./bandwidth-worker.js";
-import { chooseKernels } from "./choose.js";
+import { packageFile } from "../../platform/package.js";
+import { chooseKernels } from "./choice/choose.js";
 import { PAGE, sharedMemory } from "./memory.js";
+import type { ReadJob } from "./thread/bandwidth-worker.js";
 
 /** 256 MB */
 const AREA = 256 << 20;
@@ -18,7 +18,7 @@ export async function readBandwidth(threads: number): Promise<number> {
   const memory = sharedMemory(AREA / PAGE + 1, AREA / PAGE + 1);
   new Uint8Array(memory.buffer, PAGE).fill(1); // so that every page exists
   const pool = new Piscina({ minThreads: threads, maxThreads: threads, idleTimeout: Number.POSITIVE_INFINITY });
-  const filename = packageFile("dist/src/backend/cpu/bandwidth-worker.js").href;
+  const filename = packageFile("dist/src/backend/cpu/thread/bandwidth-worker.js").href;
   const bytes = Math.floor(AREA / threads / 64) * 64;
   try {
     const rounds = await Promise.all(

@@ -1,11 +1,13 @@
 /**
- * The CPU backend: the contract over one shared memory and a gang of worker threads. Handles are addresses in the arena;
- * an op writes one command into the record, `run` hands the record to the gang. Kernels are in asm/.
+ * The CPU backend: the contract over one shared memory and a pool of worker threads. Handles are addresses in the arena;
+ * an op writes one command into the record, `run` hands the record to the pool. Kernels are in asm/.
  */
 
 import * as check from "../../check.js";
 import { TernionError } from "../../errors.js";
-import { availableProcessors } from "../../processors.js";
+import { readScale } from "../../formats/read.js";
+import { availableProcessors } from "../../platform/processors.js";
+import { drawsOf, Sampled } from "../../sampling/draw.js";
 import type {
   Activation,
   Backend,
@@ -24,11 +26,9 @@ import type {
   Weight,
   WeightSource,
 } from "../backend.js";
-import { drawsOf, Sampled } from "../draw.js";
-import { readScale } from "../read.js";
 import { Arena } from "./arena.js";
-import { elementBytes, partialFloats, scoreBytes, TILE_PARTIALS } from "./attention.js";
-import { chooseKernels, type KernelChoice } from "./choose.js";
+import { chooseKernels, type KernelChoice } from "./choice/choose.js";
+import type { DotForm } from "./choice/forms.js";
 import {
   CHUNK,
   CONTROL,
@@ -39,8 +39,6 @@ import {
   RECORD_WORDS,
   THREAD_BYTES,
 } from "./commands.js";
-import type { DotForm } from "./forms.js";
-import { Gang } from "./gang.js";
 import {
   addressOf,
   type CpuCache,
@@ -52,10 +50,12 @@ import {
   fillAngles,
   layerOf,
 } from "./handles.js";
-import { HEAD_GROUP, HEAD_NUMBERS, headScratchBytes, joinResults, resultBytes } from "./head.js";
-import { GROUP, packedBytes, piecesOf, STAGING } from "./loader.js";
 import { mostShares } from "./op-board.js";
-import { TILE, TILED_ROWS, ternaryScratchBytes } from "./ternary.js";
+import { elementBytes, partialFloats, scoreBytes, TILE_PARTIALS } from "./thread/attention.js";
+import { GROUP, packedBytes, piecesOf, STAGING } from "./thread/load.js";
+import { HEAD_GROUP, HEAD_NUMBERS, headScratchBytes, joinResults, resultBytes } from "./thread/output-head.js";
+import { TILE, TILED_ROWS, ternaryScratchBytes } from "./thread/ternary.js";
+import { ThreadPool } from "./thread-pool.js";
 import { NS, sharesOf, threadsFor, type Work } from "./work.js";
 
 export interface CpuOptions {
@@ -85,7 +85,7 @@ export class CpuBackend implements Backend {
   readonly kind = "cpu";
   readonly runsAhead = 1;
   readonly #arena = new Arena();
-  readonly #gang: Gang;
+  readonly #pool: ThreadPool;
   readonly #control: number;
   readonly #record: number;
   readonly #batch: { tokens: number; slots: number; positions: number; outputs: number };
@@ -127,11 +127,11 @@ export class CpuBackend implements Backend {
     const { memory } = this.#arena;
     const lines = this.#arena.allocate(threads * THREAD_BYTES, "control words of the threads");
     const setup = { memory, module, dot, control: this.#control, lines, record: this.#record, batch: this.#batch };
-    this.#gang = new Gang({ ...setup, threads });
+    this.#pool = new ThreadPool({ ...setup, threads });
   }
 
   get description(): string {
-    const { threads } = this.#gang;
+    const { threads } = this.#pool;
     return `${threads} thread${threads === 1 ? "" : "s"}, ${this.kernels.description}`;
   }
   get memoryBytes(): number {
@@ -140,7 +140,7 @@ export class CpuBackend implements Backend {
 
   async load(sources: readonly WeightSource[], { onProgress, signal }: LoadOptions = {}): Promise<Weight[]> {
     signal?.throwIfAborted();
-    const { threads } = this.#gang;
+    const { threads } = this.#pool;
     const staging = this.#arena.allocate(threads * STAGING, "staging areas");
     const weights = sources.map((source) => this.#place(source));
     const matrices = sources.filter(({ type }) => type === "I2_S");
@@ -171,7 +171,7 @@ export class CpuBackend implements Backend {
         sources,
         pieces,
       } as const;
-      await this.#gang.load(job, staging, STAGING);
+      await this.#pool.load(job, staging, STAGING);
     } finally {
       clearInterval(timer);
       signal?.removeEventListener("abort", stop);
@@ -215,7 +215,7 @@ export class CpuBackend implements Backend {
   }
 
   begin(batch: Batch): void {
-    this.#gang.throwIfEnded();
+    this.#pool.throwIfEnded();
     const { tokens, slots, positions, outputs, draws } = batch;
     const { maxRows } = this.options;
     if (tokens.length > maxRows) throw new RangeError(`batch: expected at most ${maxRows} rows, got ${tokens.length}`);
@@ -224,7 +224,7 @@ export class CpuBackend implements Backend {
     words.set(slots, this.#batch.slots / 4);
     words.set(positions, this.#batch.positions / 4);
     words.set(outputs, this.#batch.outputs / 4);
-    this.#present = this.#gang.present;
+    this.#present = this.#pool.present;
     this.#rows = tokens.length;
     this.#outputs = outputs.length;
     this.#longest = positions.reduce((most, position) => Math.max(most, position), 0);
@@ -276,7 +276,7 @@ export class CpuBackend implements Backend {
     const { tile, split, unitBytes, scores } = this.#attentionScratch(heads / kvHeads, cache as CpuCache);
     const all = [...layerOf(cache, layer), addressOf(q), addressOf(out), heads, tile, split, unitBytes, scores];
     const units = this.#rows * kvHeads;
-    const manyUnits = units >= SPLIT_UNITS * this.#gang.threads;
+    const manyUnits = units >= SPLIT_UNITS * this.#pool.threads;
     const ns = NS.attend * this.#positions * q.width + NS.attendHead * this.#rows * heads;
     if (manyUnits || this.#longest < CHUNK) {
       this.#emit("attend", { ns, units }, all);
@@ -307,7 +307,7 @@ export class CpuBackend implements Backend {
   async head(weight: Weight, maxRows: number, maxBest: number, kind: HeadKind = "exact"): Promise<CpuHead> {
     const none = { codes: 0, numbers: 0, scratch: { address: 0, bytes: 0 }, shares: 1, results: 0 };
     if (kind === "full") return { weight, kind, maxRows: 0, maxBest: 0, ...none };
-    const { threads, present } = this.#gang;
+    const { threads, present } = this.#pool;
     const { address, type, rowBytes } = denseOf(weight);
     const { rows, columns } = weight;
     const groups = Math.ceil(rows / HEAD_GROUP);
@@ -374,7 +374,7 @@ export class CpuBackend implements Backend {
   }
 
   async run(): Promise<Int32Array> {
-    this.#gang.throwIfEnded();
+    this.#pool.throwIfEnded();
     const [end, marks, draw] = [this.#end, this.#marks, this.#draw];
     this.#end = 0;
     this.#marks = [];
@@ -383,16 +383,16 @@ export class CpuBackend implements Backend {
     this.#sharedNs = 0;
     let begin = 0;
     for (const { at, name, tensor, rows } of marks) {
-      if (at > begin) await this.#gang.execute(begin, at, options);
+      if (at > begin) await this.#pool.execute(begin, at, options);
       begin = at;
       this.#tracer?.(name, this.#rowsOf(tensor, 0, rows), rows, tensor.width);
     }
-    if (end > begin) await this.#gang.execute(begin, end, options);
+    if (end > begin) await this.#pool.execute(begin, end, options);
     return draw?.() ?? new Int32Array();
   }
 
   write(tensor: Tensor, data: Float32Array): void {
-    this.#gang.throwIfEnded();
+    this.#pool.throwIfEnded();
     if (data.length > tensor.maxRows * tensor.width) {
       throw new RangeError(`write: expected at most ${tensor.maxRows} x ${tensor.width} values, got ${data.length}`);
     }
@@ -402,7 +402,7 @@ export class CpuBackend implements Backend {
     return this.#rowsOf(tensor as CpuTensor, first, count);
   }
   async readQuantized(x: Quantized, first: number, count: number) {
-    this.#gang.throwIfEnded();
+    this.#pool.throwIfEnded();
     const { values, scales, width } = x as CpuQuantized;
     return {
       values: this.#arena.i8.slice(values + first * width, values + (first + count) * width),
@@ -425,7 +425,7 @@ export class CpuBackend implements Backend {
     return this.#closing;
   }
   async #close(): Promise<void> {
-    await this.#gang.close();
+    await this.#pool.close();
     this.#arena.release(); // whoever still holds this backend holds no memory by it
   }
 
@@ -454,14 +454,14 @@ export class CpuBackend implements Backend {
   }
 
   #bestOf(head: Head, row: number): Best {
-    this.#gang.throwIfEnded();
+    this.#pool.throwIfEnded();
     const { shares, results } = head as CpuHead;
     const at = results + row * shares * resultBytes(this.#best);
     return joinResults(this.#arena.i32, this.#arena.f32, at, shares, this.#best);
   }
 
   #rowsOf({ address, width }: CpuTensor, first: number, count: number): Float32Array {
-    this.#gang.throwIfEnded();
+    this.#pool.throwIfEnded();
     return this.#arena.f32.slice(address / 4 + first * width, address / 4 + (first + count) * width);
   }
 
@@ -475,7 +475,7 @@ export class CpuBackend implements Backend {
   /** Scratch of attention, made once: all layers have one shape. */
   #attentionScratch(group: number, { positions, shape: { headDim } }: CpuCache) {
     if (this.#attention.unitBytes === 0) {
-      const { threads } = this.#gang;
+      const { threads } = this.#pool;
       const chunkBytes = 4 * group * partialFloats(headDim);
       const unitBytes = (positions / CHUNK) * chunkBytes;
       const scores = this.#arena.allocate(threads * scoreBytes(group, headDim), "attention scores");

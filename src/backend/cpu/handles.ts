@@ -1,7 +1,7 @@
 /** What the opaque handles of the contract are on the CPU: byte addresses in the arena, and the layouts behind them. */
 import type { Cache, CacheShape, Head, Quantized, Tensor, Weight, WeightType } from "../backend.js";
-import { elementBytes } from "./attention.js";
 import { DENSE_TYPES } from "./commands.js";
+import { elementBytes } from "./thread/attention.js";
 
 export interface CpuTensor extends Tensor {
   readonly address: number; // (maxRows, width) float32

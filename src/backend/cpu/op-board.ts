@@ -9,7 +9,7 @@ import type { Kernels } from "./kernels.js";
 /** Milliseconds of the longest nap of a thread (see member.ts). */
 export const LONGEST_NAP = 200;
 
-/** Where the control words of a gang lie. */
+/** Where the control words of a pool lie. */
 export interface BoardPlace {
   readonly memory: WebAssembly.Memory;
   readonly control: number;

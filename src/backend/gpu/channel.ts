@@ -1,7 +1,7 @@
 /** The main thread's end of the device's thread: requests, their answers, and how the thread ends. */
 import { Worker } from "node:worker_threads";
 import { type ErrorCode, TernionError } from "../../errors.js";
-import { packageFile } from "../../package.js";
+import { packageFile } from "../../platform/package.js";
 import { ABORT, type Message, type Request, type RequestName, type Requests } from "./protocol.js";
 
 interface Waiting {
@@ -105,7 +105,7 @@ export class Channel {
 function startThread(): Worker {
   try {
     // it needs none of the host's arguments, and a file refuses --input-type
-    return new Worker(packageFile("dist/src/backend/gpu/worker.js"), { execArgv: [] });
+    return new Worker(packageFile("dist/src/backend/gpu/thread/worker.js"), { execArgv: [] });
   } catch (cause) {
     if (cause instanceof TernionError) throw cause;
     throw failed(`The device's thread could not start: ${cause}.`);

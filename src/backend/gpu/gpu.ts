@@ -2,6 +2,8 @@
  * The GPU backend on the main thread: it gives out handles, records ops as words, and leaves the rest to the device's
  * thread (worker.ts), since Dawn keeps the thread of a device busy.
  */
+
+import { badLogits, drawsOf } from "../../sampling/draw.js";
 import {
   type Activation,
   type Backend,
@@ -21,11 +23,10 @@ import {
   type Weight,
   type WeightSource,
 } from "../backend.js";
-import { badLogits, drawsOf } from "../draw.js";
 import { Channel } from "./channel.js";
+import { addTimes } from "./device/timestamps.js";
 import type { DeviceOptions, Opened } from "./protocol.js";
 import { encodeOp, type Op, Records } from "./record.js";
-import { addTimes } from "./timestamps.js";
 
 /** Runs under way before the host waits for the first. */
 const RUNS_AHEAD = 4;

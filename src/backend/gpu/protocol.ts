@@ -3,7 +3,7 @@
  * requests are carried out in the order in which they are posted.
  */
 import type { CacheShape, Draw, OpTime, WeightSource } from "../backend.js";
-import type { Feature } from "./variants.js";
+import type { Feature } from "./device/features.js";
 
 export interface DeviceOptions {
   /** part of the adapter's name; default: the best hardware adapter, else the software one */

@@ -1,5 +1,5 @@
 /** Rotary embedding with the store of keys and values, and attention over what was stored. */
-import type { Binding, Call, Kernel, Window } from "../kernel.js";
+import type { Binding, Call, Kernel, Window } from "../device/kernel.js";
 
 /** Positions that one workgroup takes at a time; a row's bits depend on it. */
 export const CHUNK = 128;

@@ -1,5 +1,5 @@
 /** What reads the dense table of the vocabulary: the rows of tokens, and the logits. */
-import type { Binding, Call, Window } from "../kernel.js";
+import type { Binding, Call, Window } from "../device/kernel.js";
 import type { Dense } from "./operands.js";
 
 /** A dense weight that may be larger than a binding: `parts` hold whole rows, and all of them together. */

@@ -1,6 +1,6 @@
 /** The gate of the feed-forward block, alone or as the input of a norm. */
 import type { Activation } from "../../backend.js";
-import type { Binding, Call, Window } from "../kernel.js";
+import type { Binding, Call, Window } from "../device/kernel.js";
 
 const READ = "read";
 const WRITE = "read_write";

@@ -1,6 +1,6 @@
 /** The best ids of rows of logits, and the choice of one of them. */
 import type { Draw } from "../../backend.js";
-import type { Call, Window } from "../kernel.js";
+import type { Call, Window } from "../device/kernel.js";
 
 /** Entries of which one workgroup finds the best. */
 const SEGMENT = 2048;

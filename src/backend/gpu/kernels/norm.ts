@@ -1,6 +1,6 @@
 /** RMSNorm: with int8 quantisation of the rows, with the gate before it, and of the wanted rows alone. */
 import type { Activation } from "../../backend.js";
-import type { Binding, Call, Kernel, Window } from "../kernel.js";
+import type { Binding, Call, Kernel, Window } from "../device/kernel.js";
 import { gateInput } from "./ffn.js";
 import type { Dense, QuantizedWindows } from "./operands.js";
 

@@ -1,5 +1,5 @@
 /** What several kernels are given: a dense weight, and the rows that `normQuantize` makes and `ternary` reads. */
-import type { Window } from "../kernel.js";
+import type { Window } from "../device/kernel.js";
 
 /** A weight as the file has it: rows of an even number of values, two to a u32 where they have 16 bits. */
 export interface Dense {

@@ -1,6 +1,6 @@
 /** A norm and the ternary matrices behind it for a single row, in one dispatch. */
 import type { Activation } from "../../backend.js";
-import type { Binding, Call, Window } from "../kernel.js";
+import type { Binding, Call, Window } from "../device/kernel.js";
 import { CHUNK } from "./attention.js";
 import { NORM_TYPES } from "./norm.js";
 import type { Dense, QuantizedWindows } from "./operands.js";

@@ -1,5 +1,5 @@
 /** Ternary matrices times int8 rows: one dispatch for all matrices that share their input. */
-import type { Binding, Call, Window } from "../kernel.js";
+import type { Binding, Call, Window } from "../device/kernel.js";
 import type { QuantizedWindows } from "./operands.js";
 
 export interface TernaryProjection {

@@ -1,0 +1,213 @@
+/**
+ * The key-value cache and attention on one thread. A unit of work is (batch row, key-value head) with the query heads that
+ * share it; its positions go in chunks whose partial results are put together in order, so that it does not matter who
+ * does which chunk.
+ */
+import type { CacheShape } from "../../backend.js";
+import { CHUNK } from "../commands.js";
+import type { Op, OpContext } from "./context.js";
+
+/** Floats of one head's partial result: its max, its sum, two unused, headDim of the mix. */
+export const partialFloats = (headDim: number) => headDim + 4;
+
+/** Bytes of a thread's scores for the heads of one unit: CHUNK floats, 16-bit query and its scale for each. */
+export const scoreBytes = (group: number, headDim: number) =>
+  Math.ceil((group * (4 * CHUNK + 2 * headDim + 4)) / 64) * 64;
+
+/** Largest 16-bit key and query element, so that headDim products add up in int32. */
+const keyLimit = (headDim: number) => Math.min(32_767, Math.floor(Math.sqrt((2 ** 31 - 1) / headDim)));
+
+/** Bytes of one cached element. */
+export const elementBytes = ({ type = "f32" }: CacheShape) => (type === "f32" ? 4 : 2);
+
+/** Words of the arguments that `ropeStore` and the attention ops share: where one layer of the cache lies. */
+const CACHE_ARGUMENTS = 7;
+
+/** Those arguments, read one by one: a copy of the words, or a literal with a spread, takes longer than a small op. */
+function cacheAt({ words }: OpContext, at: number) {
+  const [headDim, keyScales, positions] = [words[at + 1], words[at + 4], words[at + 6]];
+  return {
+    kvHeads: words[at],
+    headDim,
+    keys: words[at + 2],
+    values: words[at + 3],
+    /** 0 for f32 */
+    keyScales,
+    valueScales: words[at + 5],
+    positions,
+    headBytes: positions * headDim * (keyScales === 0 ? 4 : 2),
+  };
+}
+
+/** Shared out by key-value head, as attention is. */
+export const ropeStore: Op = (t, at) => {
+  const c = cacheAt(t, at);
+  const w = t.words;
+  const own = at + CACHE_ARGUMENTS;
+  const [q, k, v, heads, table] = [w[own], w[own + 1], w[own + 2], w[own + 3], w[own + 4]];
+  const { kvHeads, headDim, positions } = c;
+  const group = heads / kvHeads;
+  const [begin, end] = t.share(t.rows * kvHeads);
+  for (let unit = begin; unit < end; unit++) {
+    const row = Math.floor(unit / kvHeads);
+    const position = t.position(row);
+    const angles = table + position * 4 * headDim;
+    const from = unit * 4 * headDim;
+    t.kernels.rope(q + group * from, angles, group, headDim);
+    t.kernels.rope(k + from, angles, 1, headDim);
+    const slot = t.slot(row) * kvHeads + (unit % kvHeads);
+    const [keys, values] = [c.keys + slot * c.headBytes, c.values + slot * c.headBytes];
+    if (c.keyScales === 0) {
+      t.kernels.storeKey(k + from, keys, position, headDim);
+      t.kernels.storeValue(v + from, values, position, headDim);
+    } else {
+      const scales = slot * 4 * positions;
+      t.kernels.storeKey16(k + from, keys, c.keyScales + scales, position, headDim, keyLimit(headDim));
+      t.kernels.storeValue16(v + from, values, c.valueScales + scales, position, headDim);
+    }
+  }
+};
+
+/** Batch rows that go through a chunk of keys and values one after another, so that it is read from memory once. */
+const TILE_ROWS = 16;
+
+/** Partial results that one thread of `attend` works with: those of a tile, and one more. */
+export const TILE_PARTIALS = TILE_ROWS + 1;
+
+/** Many units: each thread does whole ones, chunk by chunk for a tile of rows that share a key-value head. */
+export const attend: Op = (t, at) => {
+  const a = attentionAt(t, at);
+  const [begin, end] = t.share(t.rows * a.cache.kvHeads);
+  for (let unit = begin; unit < end; ) {
+    const head = Math.floor(unit / t.rows);
+    const first = unit % t.rows;
+    const last = Math.min(first + TILE_ROWS, t.rows, first + end - unit);
+    attendTile(t, a, head, first, last);
+    unit += last - first;
+  }
+};
+
+/** Rows first .. last of one key-value head. */
+function attendTile(t: OpContext, a: Attention, head: number, first: number, last: number): void {
+  const states = a.tile + t.job.thread * TILE_PARTIALS * a.chunkBytes;
+  const next = states + TILE_ROWS * a.chunkBytes;
+  let chunks = 0;
+  for (let row = first; row < last; row++) chunks = Math.max(chunks, chunksOf(t, row));
+  for (let chunk = 0; chunk < chunks; chunk++) {
+    for (let row = first; row < last; row++) {
+      if (chunk >= chunksOf(t, row)) continue;
+      const state = states + (row - first) * a.chunkBytes;
+      attendChunk(t, a, { row, head, chunk, partial: chunk === 0 ? state : next });
+      if (chunk > 0) foldAll(t, a, state, next);
+    }
+  }
+  for (let row = first; row < last; row++) finishAll(t, a, row, head, states + (row - first) * a.chunkBytes);
+}
+
+/** Few units: threads share their chunks, and `combine` follows behind a barrier. */
+export const attendSplit: Op = (t, at) => {
+  const a = attentionAt(t, at);
+  let total = 0;
+  for (let row = 0; row < t.rows; row++) total += chunksOf(t, row) * a.cache.kvHeads;
+  const [begin, end] = t.share(total);
+  for (let unit = 0, first = 0; unit < t.rows * a.cache.kvHeads; unit++) {
+    const row = Math.floor(unit / a.cache.kvHeads);
+    const chunks = chunksOf(t, row);
+    const last = Math.min(chunks, end - first);
+    for (let chunk = Math.max(0, begin - first); chunk < last; chunk++) {
+      const partial = a.split + unit * a.unitBytes + chunk * a.chunkBytes;
+      attendChunk(t, a, { row, head: unit % a.cache.kvHeads, chunk, partial });
+    }
+    first += chunks;
+  }
+};
+
+/** Folds the chunks of `attendSplit` in order. */
+export const combine: Op = (t, at) => {
+  const a = attentionAt(t, at);
+  const [begin, end] = t.share(t.rows * a.cache.kvHeads);
+  for (let unit = begin; unit < end; unit++) {
+    const row = Math.floor(unit / a.cache.kvHeads);
+    const state = a.split + unit * a.unitBytes;
+    for (let chunk = 1; chunk < chunksOf(t, row); chunk++) foldAll(t, a, state, state + chunk * a.chunkBytes);
+    finishAll(t, a, row, unit % a.cache.kvHeads, state);
+  }
+};
+
+function attentionAt(t: OpContext, at: number) {
+  const w = t.words;
+  const own = at + CACHE_ARGUMENTS;
+  const cache = cacheAt(t, at);
+  const group = w[own + 2] / cache.kvHeads;
+  return {
+    cache,
+    q: w[own],
+    out: w[own + 1],
+    /** query heads that share one key-value head */
+    group,
+    tile: w[own + 3],
+    split: w[own + 4],
+    /** bytes of all partial results of one unit */
+    unitBytes: w[own + 5],
+    scores: w[own + 6] + t.job.thread * scoreBytes(group, cache.headDim),
+    /** bytes of the partial result of one unit for one chunk */
+    chunkBytes: group * partialFloats(cache.headDim) * 4,
+  };
+}
+type Attention = ReturnType<typeof attentionAt>;
+
+function chunksOf(t: OpContext, row: number): number {
+  return Math.floor(t.position(row) / CHUNK) + 1;
+}
+
+/** One chunk of positions of one unit. */
+function attendChunk(
+  t: OpContext,
+  a: Attention,
+  at: { row: number; head: number; chunk: number; partial: number },
+): void {
+  const { row, head, chunk, partial } = at;
+  const { group, scores } = a;
+  const { headDim, positions } = a.cache;
+  const first = chunk * CHUNK;
+  const count = Math.min(CHUNK, t.position(row) + 1 - first);
+  const slot = t.slot(row) * a.cache.kvHeads + head;
+  const [keys, values] = [a.cache.keys + slot * a.cache.headBytes, a.cache.values + slot * a.cache.headBytes];
+  const q = a.q + (row * a.cache.kvHeads + head) * group * 4 * headDim;
+  if (a.cache.keyScales === 0) {
+    t.kernels.attendChunk(q, keys, values, first, count, group, headDim, scores, partial);
+    return;
+  }
+  const [keyScales, valueScales] = [
+    a.cache.keyScales + slot * 4 * positions,
+    a.cache.valueScales + slot * 4 * positions,
+  ];
+  t.kernels.attendChunk16(
+    q,
+    keys,
+    values,
+    keyScales,
+    valueScales,
+    first,
+    count,
+    group,
+    headDim,
+    scores,
+    partial,
+    keyLimit(headDim),
+  );
+}
+
+/** state += next for the heads of one unit. */
+function foldAll(t: OpContext, a: Attention, state: number, next: number): void {
+  const bytes = 4 * partialFloats(a.cache.headDim);
+  for (let head = 0; head < a.group; head++) t.kernels.fold(state + head * bytes, next + head * bytes, a.cache.headDim);
+}
+
+function finishAll(t: OpContext, a: Attention, row: number, kvHead: number, state: number): void {
+  const bytes = 4 * partialFloats(a.cache.headDim);
+  const out = a.out + (row * a.cache.kvHeads + kvHead) * a.group * 4 * a.cache.headDim;
+  for (let head = 0; head < a.group; head++) {
+    t.kernels.finish(state + head * bytes, out + head * 4 * a.cache.headDim, a.cache.headDim);
+  }
+}

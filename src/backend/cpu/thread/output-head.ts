@@ -1,0 +1,256 @@
+/**
+ * The exact head: the best ids of a row without computing every logit from the table. Each share scans the int8 copy of
+ * its part of the table, which bounds every logit from both sides; a row whose upper bound is below the k-th largest
+ * lower bound of the share cannot be among the best k. What is left, a few dozen rows, is computed from the table by the
+ * kernel of the full head. asm/head.ts has the bounds.
+ */
+import type { Best } from "../../backend.js";
+import { DENSE_TYPES } from "../commands.js";
+import { HALF } from "../kernels.js";
+import { BLOCK_BYTES, type Op, type OpContext } from "./context.js";
+
+/** Rows of one packed group. */
+export const HEAD_GROUP = 4;
+/** Bytes of scales and norms of one group. */
+export const HEAD_NUMBERS = 64;
+
+/** Largest |u|, so that sums of `columns` products with int8 codes stay exact in int32. */
+export const scanLimit = (columns: number) => Math.min(8191, Math.floor((2 ** 31 - 1) / (127 * columns)));
+
+/** Bytes of a thread's scratch for `best`; the order of its parts is that of `scratchOf`. */
+export function headScratchBytes(columns: number, maxRows: number, shares: number, vocabulary: number): number {
+  return scratchOf(0, columns, maxRows, shareRows(vocabulary, shares)).end;
+}
+
+/** Most rows of the table in one share. */
+const shareRows = (vocabulary: number, shares: number) =>
+  HEAD_GROUP * (Math.floor(Math.ceil(vocabulary / HEAD_GROUP) / shares) + 1);
+
+function scratchOf(address: number, columns: number, maxRows: number, rows: number) {
+  const line = (bytes: number) => Math.ceil(bytes / 64) * 64;
+  const row = address; // (columns) float32, one decoded row of the table
+  const inputBytes = line(2 * columns) + 64;
+  const inputs = row + line(4 * columns); // for each wanted row: (columns) int16, 3 factors
+  const boundBytes = line(4 * rows);
+  const lower = inputs + maxRows * inputBytes; // for each wanted row: (rows) float32
+  const upper = lower + maxRows * boundBytes;
+  const found = upper + maxRows * boundBytes; // (rows) int32
+  return {
+    row,
+    inputs,
+    inputBytes,
+    factors: line(2 * columns),
+    lower,
+    upper,
+    boundBytes,
+    found,
+    end: found + boundBytes,
+  };
+}
+
+/** Writes the int8 copy of this share of the table's rows. */
+export const headPack: Op = (t, at) => {
+  const [table, type, rowBytes, columns, vocabulary, codes, numbers, scratch, scratchBytes] = t.words.subarray(
+    at,
+    at + 9,
+  );
+  const decode = t.kernels[`decode${DENSE_TYPES[type]}`];
+  const row = scratch + t.job.thread * scratchBytes;
+  const [begin, end] = t.share(Math.ceil(vocabulary / HEAD_GROUP));
+  const last = Math.min(vocabulary, HEAD_GROUP * end);
+  for (let id = HEAD_GROUP * begin; id < last; id++) {
+    const group = Math.floor(id / HEAD_GROUP);
+    const lane = id % HEAD_GROUP;
+    decode(table + id * rowBytes, row, columns);
+    t.kernels.headPack(row, codes + group * HEAD_GROUP * columns, numbers + group * HEAD_NUMBERS, lane, columns);
+  }
+};
+
+export const best: Op = (t, at) => {
+  const [x, table, type, rowBytes, columns, vocabulary, codes, numbers, scratch, scratchBytes, results, count] =
+    t.words.subarray(at, at + 12);
+  const [maxRows, int8] = t.words.subarray(at + 12, at + 14);
+  const [begin, end] = t.share(Math.ceil(vocabulary / HEAD_GROUP));
+  const rows = shareRows(vocabulary, t.parts);
+  const s = scratchOf(scratch + t.job.thread * scratchBytes, columns, maxRows, rows);
+  scan(t, { x, columns, codes, numbers, begin, end }, s);
+  const first = HEAD_GROUP * begin;
+  const length = Math.min(HEAD_GROUP * end, vocabulary) - first;
+  for (let j = 0; j < t.outputs; j++) {
+    const share = {
+      first,
+      length,
+      lower: s.lower + j * s.boundBytes,
+      upper: s.upper + j * s.boundBytes,
+      found: s.found,
+    };
+    const input = x + 4 * j * columns;
+    const exact = (id: number) => exactLogit(t, table + id * rowBytes, type, input, s.row, columns);
+    const top = int8 === 1 ? pickApproximate(t, share, count) : pick(t, share, count, exact);
+    writeResult(t, results + (j * t.parts + t.part) * resultBytes(count), top);
+  }
+};
+
+interface Scanned {
+  readonly x: number;
+  readonly columns: number;
+  readonly codes: number;
+  readonly numbers: number;
+  /** groups */
+  readonly begin: number;
+  readonly end: number;
+}
+
+/** Bounds of the logits of this share, for every requested row. */
+function scan(
+  t: OpContext,
+  { x, columns, codes, numbers, begin, end }: Scanned,
+  s: ReturnType<typeof scratchOf>,
+): void {
+  const { headQuantize, headScan } = t.kernels;
+  for (let j = 0; j < t.outputs; j++) {
+    const input = s.inputs + j * s.inputBytes;
+    headQuantize(x + 4 * j * columns, input, input + s.factors, columns, scanLimit(columns));
+  }
+  const step = t.outputs === 1 ? end - begin : Math.ceil(BLOCK_BYTES / (HEAD_GROUP * columns));
+  for (let group = begin; group < end; group += step) {
+    const groups = Math.min(step, end - group);
+    const [from, scales] = [codes + group * HEAD_GROUP * columns, numbers + group * HEAD_NUMBERS];
+    for (let j = 0; j < t.outputs; j++) {
+      const input = s.inputs + j * s.inputBytes;
+      const to = j * s.boundBytes + 4 * HEAD_GROUP * (group - begin);
+      headScan(from, scales, input, input + s.factors, s.lower + to, s.upper + to, columns, groups);
+    }
+  }
+}
+
+/** One logit by the kernels of the full head, as it ranks: Infinity for NaN, so that it is not lost; `row` is scratch. */
+function exactLogit(t: OpContext, from: number, type: number, x: number, row: number, columns: number): number {
+  if (DENSE_TYPES[type] === "F16") {
+    t.kernels.logitsF16(from, x, row, columns, 1, ...HALF);
+    return rankable(t.floats[row >>> 2]);
+  }
+  t.kernels[`decode${DENSE_TYPES[type]}`](from, row, columns);
+  return rankable(t.kernels.dotF32(row, x, columns));
+}
+
+/** NaN would rank nowhere; Infinity ranks first, and is refused as NaN is. */
+const rankable = (logit: number) => (Number.isNaN(logit) ? Number.POSITIVE_INFINITY : logit);
+
+/** Bounds of the logits of consecutive rows of the table. */
+interface Share {
+  /** id of the first row */
+  readonly first: number;
+  readonly length: number;
+  readonly lower: number;
+  readonly upper: number;
+  readonly found: number;
+}
+
+/** The best `count` by the middle of their bounds. */
+function pickApproximate(t: OpContext, { first, length, lower, upper }: Share, count: number): TopList {
+  const top = new TopList(count);
+  for (let i = 0; i < length; i++) {
+    top.add(first + i, rankable((t.floats[(lower >>> 2) + i] + t.floats[(upper >>> 2) + i]) / 2));
+  }
+  return top;
+}
+
+/** The best `count` of a share: ids whose upper bound reaches the count-th largest lower bound, computed exactly. */
+function pick(t: OpContext, share: Share, count: number, exact: (id: number) => number): TopList {
+  const bounds = new TopList(count);
+  visit(
+    t,
+    share,
+    share.lower,
+    () => bounds.least,
+    (i, bound) => bounds.add(i, Number.isNaN(bound) ? Number.NEGATIVE_INFINITY : bound),
+  );
+  const threshold = bounds.least;
+  const top = new TopList(count);
+  visit(
+    t,
+    share,
+    share.upper,
+    () => threshold,
+    (i) => top.add(share.first + i, exact(share.first + i)),
+  );
+  return top;
+}
+
+/** Values looked at between two looks at the threshold. */
+const STRIDE = 1024;
+
+/** Calls `use` for each value of the share that reaches the threshold, in ascending order. */
+function visit(
+  t: OpContext,
+  { length, found }: Share,
+  values: number,
+  threshold: () => number,
+  use: (index: number, value: number) => void,
+): void {
+  for (let at = 0; at < length; at += STRIDE) {
+    const n = Math.min(STRIDE, length - at);
+    const hits = t.kernels.atLeast(values + 4 * at, n, threshold(), found);
+    for (let h = 0; h < hits; h++) {
+      const i = at + t.words[(found >>> 2) + h];
+      use(i, t.floats[(values >>> 2) + i]);
+    }
+  }
+}
+
+/** The `count` largest values seen, the largest first; of equal ones the earlier stays ahead. */
+class TopList {
+  readonly ids: Int32Array;
+  readonly values: Float32Array;
+  length = 0;
+
+  constructor(readonly count: number) {
+    this.ids = new Int32Array(count);
+    this.values = new Float32Array(count);
+  }
+
+  /** The value that a newcomer must reach. */
+  get least(): number {
+    return this.length < this.count ? Number.NEGATIVE_INFINITY : this.values[this.count - 1];
+  }
+
+  add(id: number, value: number): void {
+    if (this.length === this.count && !(value > this.least)) return;
+    let at = Math.min(this.length, this.count - 1);
+    for (; at > 0 && this.values[at - 1] < value; at--) {
+      this.ids[at] = this.ids[at - 1];
+      this.values[at] = this.values[at - 1];
+    }
+    this.ids[at] = id;
+    this.values[at] = value;
+    this.length = Math.min(this.length + 1, this.count);
+  }
+}
+
+/** Bytes of one share's result for one requested row: a length, `count` ids, `count` logits. */
+export const resultBytes = (count: number) => Math.ceil((4 + 8 * count) / 64) * 64;
+
+function writeResult(t: OpContext, address: number, { length, ids, values, count }: TopList): void {
+  t.words[address >>> 2] = length;
+  t.words.set(ids, (address >>> 2) + 1);
+  t.floats.set(values, (address >>> 2) + 1 + count);
+}
+
+/** Joins the shares' results for one requested row: the best `count`, ordered by id. */
+export function joinResults(
+  words: Int32Array,
+  floats: Float32Array,
+  results: number,
+  shares: number,
+  count: number,
+): Best {
+  const all: { id: number; logit: number }[] = [];
+  for (let part = 0; part < shares; part++) {
+    const at = (results + part * resultBytes(count)) / 4;
+    for (let i = 0; i < words[at]; i++) all.push({ id: words[at + 1 + i], logit: floats[at + 1 + count + i] });
+  }
+  const kept = all.sort((a, b) => b.logit - a.logit || a.id - b.id).slice(0, count);
+  kept.sort((a, b) => a.id - b.id);
+  return { ids: Int32Array.from(kept, ({ id }) => id), logits: Float32Array.from(kept, ({ logit }) => logit) };
+}

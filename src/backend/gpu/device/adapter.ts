@@ -1,0 +1,127 @@
+/** Adapters: which there are, and which one is taken. */
+import { TernionError } from "../../../errors.js";
+import { installCommand, isMissing } from "../../../platform/package.js";
+import type { AdapterInfo, AdapterKind } from "./adapter-info.js";
+
+export interface AdapterChoice {
+  /** part of the adapter's name, in any case; default: the best hardware adapter, else the software one */
+  readonly adapter?: string | undefined;
+  /** refuse software adapters; default false */
+  readonly hardwareOnly?: boolean | undefined;
+}
+
+export interface OpenAdapter {
+  readonly adapter: GPUAdapter;
+  readonly software: boolean;
+}
+
+/**
+ * The object that `create` returns. Dawn ends the process when it is collected while a device lives, so it is kept for
+ * as long as the thread lives.
+ */
+const instances: GPU[] = [];
+
+/**
+ * Without quantisation timestamps are exact to the nanosecond and not to 65 microseconds. Matrix units are an API that Dawn
+ * calls unsafe. And the kernels, which are all our own, stay within their buffers: with Dawn's clamps around every access the
+ * matrix units of an H200 take 2.7 times as long.
+ */
+const STANDING = [
+  "disable-dawn-features=timestamp_quantization",
+  "enable-dawn-features=allow_unsafe_apis,disable_robustness",
+];
+
+async function createGpu(flags: readonly string[]): Promise<GPU> {
+  let webgpu: typeof import("webgpu");
+  try {
+    webgpu = await import("webgpu");
+  } catch (cause) {
+    const problem = isMissing(cause) ? "is not installed" : `cannot be loaded (${(cause as Error).message})`;
+    throw unavailable(`the package webgpu ${problem}: run ${installCommand("webgpu")}`, cause);
+  }
+  Object.assign(globalThis, webgpu.globals);
+  const gpu = webgpu.create([...STANDING, ...flags]);
+  instances.push(gpu);
+  return gpu;
+}
+
+export const describe = ({ description, device, vendor }: GPUAdapterInfo): string => device || description || vendor;
+
+function kindOf(adapter: GPUAdapter): AdapterKind {
+  const { info } = adapter;
+  const software = /llvmpipe|swiftshader|softpipe|basic render/i.test(`${info.device} ${info.description}`);
+  if (software || (info as Partial<GPUAdapterInfo>).isFallbackAdapter === true) return "software";
+  // Dawn names the kind here
+  const type = (info as unknown as { adapterType?: string }).adapterType ?? "";
+  if (/discrete/i.test(type)) return "discrete";
+  return /integrated/i.test(type) ? "integrated" : "unknown";
+}
+
+/** Dawn's null backend computes nothing and reports success: no adapter of it is ever taken. */
+export const computesNothing = ({ info }: GPUAdapter): boolean =>
+  /null/i.test(`${info.vendor} ${info.device} ${info.architecture}`);
+
+/** Each adapter that Dawn finds, once. */
+async function findAdapters(name?: string): Promise<GPUAdapter[]> {
+  const gpu = await createGpu(name === undefined ? [] : [`adapter=${name}`]);
+  const found: GPUAdapter[] = [];
+  const requests: GPURequestAdapterOptions[] = [
+    { powerPreference: "high-performance" },
+    { powerPreference: "low-power" },
+    { forceFallbackAdapter: true },
+  ];
+  for (const request of requests) {
+    // Dawn throws where nothing has the name that its flag asks for
+    const adapter = await gpu.requestAdapter(request).catch(() => null);
+    if (adapter === null || computesNothing(adapter)) continue;
+    const known = found.some(({ info }) => describe(info) === describe(adapter.info));
+    if (!known) found.push(adapter);
+  }
+  return found;
+}
+
+export async function listAdapters(): Promise<AdapterInfo[]> {
+  return (await findAdapters()).map((adapter) => {
+    const { info, features, limits } = adapter;
+    const { subgroupMinSize = 0, subgroupMaxSize = 0 } = info as Partial<GPUAdapterInfo>;
+    const names = Object.keys(Object.getOwnPropertyDescriptors(Object.getPrototypeOf(limits)));
+    const values = names.map((name) => [name, (limits as unknown as Record<string, unknown>)[name]]);
+    return {
+      name: describe(info),
+      vendor: info.vendor,
+      architecture: info.architecture,
+      driver: info.description,
+      kind: kindOf(adapter),
+      subgroupSizes: [subgroupMinSize, subgroupMaxSize] as const,
+      features: [...features].sort(),
+      limits: Object.fromEntries(values.filter(([, value]) => typeof value === "number")) as Record<string, number>,
+    };
+  });
+}
+
+const RANK: readonly AdapterKind[] = ["discrete", "unknown", "integrated", "software"];
+
+/** The adapter to use; rejects with BACKEND_UNAVAILABLE and the reason when there is none. */
+export async function openAdapter({ adapter: name, hardwareOnly = false }: AdapterChoice): Promise<OpenAdapter> {
+  const all = await findAdapters();
+  // Dawn's own choice by name reaches adapters that no power preference does
+  const named = name === undefined ? [] : await findAdapters(name);
+  const matching =
+    name === undefined
+      ? all
+      : [...named, ...all].filter(({ info }) =>
+          `${describe(info)} ${info.vendor} ${info.description}`.toLowerCase().includes(name.toLowerCase()),
+        );
+  const kinds = matching.map((adapter) => ({ adapter, kind: kindOf(adapter) }));
+  const allowed = kinds.filter(({ kind }) => !hardwareOnly || kind !== "software");
+  const best = allowed.sort((a, b) => RANK.indexOf(a.kind) - RANK.indexOf(b.kind))[0];
+  if (best !== undefined) return { adapter: best.adapter, software: best.kind === "software" };
+  const seen = all.map(({ info }) => describe(info)).join(", ") || "none";
+  if (name !== undefined) throw unavailable(`expected an adapter with "${name}" in its name, found ${seen}`);
+  if (all.length > 0) throw unavailable(`expected a hardware adapter, found ${seen}, which is software`);
+  throw unavailable("no adapter was found: install the driver of the card and, on Linux, libvulkan1");
+}
+
+function unavailable(reason: string, cause?: unknown): TernionError {
+  return new TernionError("BACKEND_UNAVAILABLE", `GPU: ${reason}; or use the CPU backend (--backend cpu).`, { cause });
+}

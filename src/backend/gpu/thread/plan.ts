@@ -1,0 +1,301 @@
+/**
+ * From ops to dispatches: which kernels compute a record for a batch of a given shape. Neighbouring ops are joined where a
+ * kernel does both, unless a mark stands between them.
+ */
+import type { Call, Window } from "../device/kernel.js";
+import {
+  type Attention,
+  attend,
+  attendChunks,
+  CHUNK,
+  chunksOf,
+  isChunked,
+  partialBytes,
+  ropeStore,
+} from "../kernels/attention.js";
+import { embed, logits } from "../kernels/dense.js";
+import { gate } from "../kernels/ffn.js";
+import { best, bestScratchBytes, sample } from "../kernels/head.js";
+import { gateNormQuantize, normOutputs, normQuantize } from "../kernels/norm.js";
+import { ternary } from "../kernels/ternary.js";
+import type { Gate, NormQuantize, Op, Ternary } from "../record.js";
+import type { Memory } from "./memory.js";
+import { partOf } from "./memory.js";
+import { joinRow } from "./plan-row.js";
+
+/** Wanted rows whose logits `best` holds at a time. */
+export const HEAD_ROWS = 32;
+
+/** Matrices of one `ternary` call. */
+const MOST_PROJECTIONS = 3;
+
+/** Chunks of attention that every workgroup of the matrix behind them merges for itself; more have a dispatch of their own. */
+const MOST_MERGED = 8;
+
+type Attend = Op & { op: "attend" };
+
+/** What a plan depends on beside its ops. */
+export interface BatchShape {
+  readonly rows: number;
+  readonly outputs: number;
+  /** the largest position, taken up as `longestOf` does */
+  readonly longest: number;
+}
+
+/** The batch's arrays on the device, i32. */
+export interface BatchWindows {
+  readonly tokens: Window;
+  readonly slots: Window;
+  readonly positions: Window;
+  readonly outputs: Window;
+  /** how `sample` chooses, see kernels/head.ts */
+  readonly draws: Window;
+  /** ids that `sample` chose, one for each wanted row */
+  readonly ids: Window;
+  /** the last id that `sample` chose for each slot */
+  readonly sampled: Window;
+}
+
+export type Step =
+  | { readonly kind: "call"; readonly call: Call }
+  | { readonly kind: "copy"; readonly from: Window; readonly to: Window }
+  | { readonly kind: "mark"; readonly from: Window };
+
+/**
+ * Positions are told apart by chunks of attention only, and their number is taken up to a power of two, so that a plan serves
+ * many tokens.
+ */
+export function longestOf(positions: Int32Array): number {
+  const longest = positions.reduce((a, b) => Math.max(a, b), 0);
+  return 2 ** Math.ceil(Math.log2(chunksOf(longest))) * CHUNK - 1;
+}
+
+export class Planner {
+  #partials: Window | undefined;
+  #alias: Window | undefined;
+
+  constructor(
+    readonly memory: Memory,
+    readonly batch: BatchWindows,
+    readonly options: { readonly maxRows: number; readonly joinRows: boolean },
+  ) {}
+
+  async steps(ops: readonly Op[], shape: BatchShape): Promise<Step[]> {
+    const steps: Step[] = [];
+    for (let i = 0; i < ops.length; i++) {
+      const [op, next] = [ops[i], ops[i + 1]];
+      const row = await this.#joined(ops, i, shape);
+      if (row !== undefined) {
+        steps.push(...calls(row.calls));
+        i += row.count - 1;
+      } else if (op.op === "gate" && next?.op === "normQuantize" && next.x === op.out && op.up !== op.out) {
+        steps.push(...calls([this.#gateNorm(op, next, shape)]));
+        i++;
+      } else {
+        steps.push(...(await this.#stepsOf(op, shape)));
+      }
+    }
+    return steps;
+  }
+
+  /** The calls of several ops of a single row, from ops[i] on; undefined where none can be joined. */
+  async #joined(
+    ops: readonly Op[],
+    i: number,
+    shape: BatchShape,
+  ): Promise<{ calls: readonly Call[]; count: number } | undefined> {
+    const { memory, batch } = this;
+    if (!this.options.joinRows || shape.rows > 1) return undefined;
+    const [op, next] = [ops[i], ops[i + 1]];
+    if (op.op !== "attend") {
+      const row = joinRow(memory, ops, i, { batch });
+      return row && { calls: [row.call], count: row.count };
+    }
+    const { headDim, positions: capacity } = memory.cacheOf(op.cache).shape;
+    const longest = Math.min(shape.longest, capacity - 1);
+    const chunks = chunksOf(longest);
+    const follows = next?.op === "normQuantize" && next.x === op.out;
+    if (!follows || !isChunked(1, longest) || chunks > MOST_MERGED) return undefined;
+    const attention = await this.#attention(op, shape);
+    const { partials, positions, out: context } = attention;
+    const row = joinRow(memory, ops, i + 1, { batch, partials: { partials, positions, context, chunks, headDim } });
+    return row && { calls: [attendChunks(attention), row.call], count: row.count + 1 };
+  }
+
+  async #stepsOf(op: Op, shape: BatchShape): Promise<Step[]> {
+    const { memory, batch } = this;
+    const { rows, outputs } = shape;
+    const window = (id: number) => memory.tensor(id).window;
+    switch (op.op) {
+      case "embed": {
+        const { tokens, slots, sampled } = batch;
+        const table = memory.tableOf(op.table);
+        return calls(embed({ table, tokens, slots, sampled, out: window(op.out), rows }));
+      }
+      case "normQuantize": {
+        const out = memory.quantizedOf(op.out);
+        const weight = memory.normOf(op.weight);
+        return calls([normQuantize({ x: window(op.x), weight, eps: op.eps, width: out.width, rows, out })]);
+      }
+      case "ternary":
+        return calls(this.#ternary(op, rows));
+      case "ropeStore": {
+        const { shape: cache, keys, values, angles } = memory.cacheOf(op.cache);
+        const { kvHeads, headDim, positions: capacity } = cache;
+        const heads = memory.tensor(op.q).width / headDim;
+        const [q, k, v] = [window(op.q), window(op.k), window(op.v)];
+        const { slots, positions } = batch;
+        const layer = { keys: keys[op.layer], values: values[op.layer] };
+        const all = { q, k, v, angles, ...layer, slots, positions, heads, kvHeads, headDim, capacity, rows };
+        return calls([ropeStore(all)]);
+      }
+      case "attend":
+        return calls(attend(await this.#attention(op, shape)));
+      case "gate":
+        return this.#gate(op, rows);
+      case "normOutputs": {
+        const { width, window: x } = memory.tensor(op.x);
+        const weight = memory.normOf(op.weight);
+        const out = window(op.out);
+        return outputs === 0
+          ? []
+          : calls([normOutputs({ x, weight, eps: op.eps, width, outputs: batch.outputs, count: outputs, out })]);
+      }
+      case "logits": {
+        const args = { table: memory.tableOf(op.table), x: window(op.x), count: outputs, out: window(op.out) };
+        return outputs === 0 ? [] : calls(logits({ ...args, maxBinding: memory.device.maxWindow }));
+      }
+      case "best":
+        return calls(this.#best(op, outputs));
+      case "sample": {
+        const { best: found } = memory.headOf(op.head);
+        const { draws, slots, outputs: wanted, sampled, ids } = batch;
+        const count = this.bestCount;
+        const all = { best: found, k: count, count: outputs, draws, slots, outputs: wanted, sampled, ids };
+        return outputs === 0 ? [] : calls([sample(all)]);
+      }
+      case "mark": {
+        const tensor = memory.tensor(op.tensor);
+        const count = op.outputs ? outputs : rows;
+        return [{ kind: "mark", from: partOf(tensor.window, 0, 4 * count * tensor.width) }];
+      }
+    }
+  }
+
+  /** ids of a row that the record's `best` finds; fewer than asked for where the vocabulary is smaller */
+  bestCount = 0;
+
+  #gateNorm(op: Gate, next: NormQuantize, { rows }: BatchShape): Call {
+    const { memory } = this;
+    const out = memory.quantizedOf(next.out);
+    return gateNormQuantize({
+      gate: memory.tensor(op.gate).window,
+      up: memory.tensor(op.up).window,
+      gated: memory.tensor(op.out).window,
+      activation: op.activation,
+      weight: memory.normOf(next.weight),
+      eps: next.eps,
+      width: out.width,
+      rows,
+      out,
+    });
+  }
+
+  #ternary({ x, projections }: Ternary, rows: number): Call[] {
+    const { memory } = this;
+    const matrixUnits = memory.device.features.has("matrix units");
+    const input = memory.quantizedOf(x);
+    const all = projections.map(({ weight, out, addTo }) => ({
+      ...memory.ternaryOf(weight),
+      out: memory.tensor(out).window,
+      ...(addTo !== undefined && { addTo: memory.tensor(addTo).window }),
+    }));
+    const calls: Call[] = [];
+    for (let i = 0; i < all.length; i += MOST_PROJECTIONS) {
+      const some = all.slice(i, i + MOST_PROJECTIONS);
+      calls.push(...ternary({ projections: some, columns: input.width, rows, x: input, matrixUnits }));
+    }
+    return calls;
+  }
+
+  async #attention(op: Attend, { rows, longest }: BatchShape): Promise<Attention> {
+    const { memory, batch } = this;
+    const { shape, keys, values } = memory.cacheOf(op.cache);
+    const { kvHeads, headDim, positions: capacity } = shape;
+    const q = memory.tensor(op.q);
+    const heads = q.width / headDim;
+    const bytes = partialBytes({ rows: this.options.maxRows, heads, headDim, capacity });
+    if (this.#partials === undefined || this.#partials.size < bytes) {
+      this.#partials = await memory.allocate(bytes, "attention partials");
+    }
+    return {
+      out: memory.tensor(op.out).window,
+      q: q.window,
+      keys: keys[op.layer],
+      values: values[op.layer],
+      slots: batch.slots,
+      positions: batch.positions,
+      partials: this.#partials,
+      heads,
+      kvHeads,
+      headDim,
+      capacity,
+      rows,
+      longest: Math.min(longest, capacity - 1),
+    };
+  }
+
+  /** A buffer may be bound for reading and for writing, but not as both: an `up` that is the result is copied first. */
+  async #gate(op: Gate, rows: number): Promise<Step[]> {
+    const { memory } = this;
+    const { window: out, width } = memory.tensor(op.out);
+    const [a, b] = [memory.tensor(op.gate).window, memory.tensor(op.up).window];
+    const args = { gate: a, out, activation: op.activation, count: rows * width };
+    if (op.up !== op.out) return calls([gate({ ...args, up: b })]);
+    const bytes = 4 * rows * width;
+    if (this.#alias === undefined || this.#alias.size < bytes) {
+      this.#alias = await memory.allocate(bytes, "a copy of gate's input");
+    }
+    const copy = partOf(this.#alias, 0, bytes);
+    const from = partOf(b, 0, bytes);
+    return [{ kind: "copy", from, to: copy }, ...calls([gate({ ...args, up: copy })])];
+  }
+
+  /** HEAD_ROWS wanted rows at a time: their logits, and the best of them. */
+  #best({ head: id, x, count }: Op & { op: "best" }, outputs: number): Call[] {
+    const { memory } = this;
+    const head = memory.headOf(id);
+    const table = memory.tableOf(head.weight);
+    const k = Math.min(count, table.rows);
+    this.bestCount = k;
+    const input = memory.tensor(x);
+    const all: Call[] = [];
+    for (let first = 0; first < outputs; first += HEAD_ROWS) {
+      const rows = Math.min(HEAD_ROWS, outputs - first);
+      const part = partOf(input.window, 4 * first * input.width, 4 * rows * input.width);
+      const out = partOf(head.best, 8 * first * k, 8 * rows * k);
+      const maxBinding = memory.device.maxWindow;
+      all.push(...logits({ table, x: part, count: rows, out: head.logits, maxBinding }));
+      const { logits: from, scratch } = head;
+      all.push(...best({ logits: from, vocabulary: table.rows, count: rows, k, scratch, out }));
+    }
+    return all;
+  }
+}
+
+export async function addHead(
+  memory: Memory,
+  { id, weight, maxRows, maxBest }: { id: number; weight: number; maxRows: number; maxBest: number },
+): Promise<void> {
+  const { rows: vocabulary } = memory.tableOf(weight);
+  const rows = Math.min(maxRows, HEAD_ROWS);
+  const logits = await memory.allocate(4 * rows * vocabulary, "logits of the head");
+  const scratch = await memory.allocate(
+    bestScratchBytes({ vocabulary, count: rows, k: maxBest }),
+    "scratch of the head",
+  );
+  const best = await memory.allocate(8 * maxRows * maxBest, "best ids");
+  memory.heads.set(id, { weight, maxRows, logits, scratch, best });
+}
+
+const calls = (all: readonly Call[]): Step[] => all.map((call) => ({ kind: "call", call }));

@@ -1,0 +1,157 @@
+/**
+ * Weights from the file to the device, a chunk at a time, so that the host never holds more than a chunk. Ternary codes and
+ * F32, F16 and BF16 tables lie on the device as in the file; Q8_0 and Q6_K become float32.
+ */
+
+import { decodeDense, invalidCode } from "../../../formats/decode.js";
+import { checkFinite } from "../../../formats/finite.js";
+import { LAYOUT_ROWS, toStandardLayout } from "../../../formats/layout.js";
+import { OpenFiles, readFully, readScale } from "../../../formats/read.js";
+import type { WeightSource } from "../../backend.js";
+import type { Window } from "../device/kernel.js";
+import type { Table } from "../kernels/dense.js";
+import { aligned, type GpuWeight, type Memory } from "./memory.js";
+
+/** Bytes read and written at a time. */
+const CHUNK = 16 << 20;
+/** Bytes under way to the device before the host waits for it. */
+const IN_FLIGHT = 256 << 20;
+
+export interface UploadOptions {
+  onProgress(loaded: number): void;
+  aborted(): boolean;
+}
+
+export async function uploadWeights(
+  memory: Memory,
+  sources: readonly WeightSource[],
+  options: UploadOptions,
+): Promise<void> {
+  const upload = new Upload(memory, sources, options);
+  const weights: GpuWeight[] = [];
+  try {
+    for (const source of sources) {
+      if (options.aborted()) break; // the main thread knows the reason
+      weights.push(source.type === "I2_S" ? await upload.ternary(source) : await upload.table(source));
+    }
+    await memory.device.done();
+  } finally {
+    upload.close();
+  }
+  memory.weights = weights;
+}
+
+class Upload {
+  readonly #files = new OpenFiles();
+  #loaded = 0;
+  #inFlight = 0;
+  /** what is free in the newest buffer of ternary weights, and bytes of those that have no place yet */
+  #room: Window | undefined;
+  #ternaryLeft: number;
+
+  constructor(
+    readonly memory: Memory,
+    sources: readonly WeightSource[],
+    readonly options: UploadOptions,
+  ) {
+    const ternary = sources.filter(({ type }) => type === "I2_S");
+    this.#ternaryLeft = ternary.reduce((sum, { rows, columns }) => sum + aligned((rows * columns) / 4), 0);
+  }
+
+  async ternary(source: WeightSource): Promise<GpuWeight> {
+    const { name, rows, columns } = source;
+    const scale = readScale(source);
+    const bytes = (rows * columns) / 4;
+    const codes = await this.#place(bytes, name);
+    const step = LAYOUT_ROWS * (columns / 4);
+    await this.#copy(source, { from: 0, length: bytes, step }, (chunk, at) => {
+      toStandardLayout(source.layout ?? "block128", chunk, columns);
+      if (hasCode3(chunk)) throw invalidCode(name);
+      this.memory.device.write(codes.buffer, codes.offset + at, chunk);
+    });
+    return { ternary: { rows, columns, scale, codes } };
+  }
+
+  async table(source: WeightSource): Promise<GpuWeight> {
+    const { name, rows, columns, byteLength } = source;
+    const inFile = byteLength / rows;
+    const type = source.type === "F16" || source.type === "BF16" ? source.type : "F32";
+    const onDevice = type === "F32" ? 4 * columns : 2 * columns;
+    const most = Math.max(1, Math.floor(this.memory.device.maxWindow / onDevice));
+    const parts: Table["parts"][number][] = [];
+    for (let first = 0; first < rows; first += most) {
+      const count = Math.min(most, rows - first);
+      const window = await this.memory.allocate(count * onDevice, name);
+      const rowsAtATime = Math.max(1, Math.floor(CHUNK / inFile));
+      for (let row = 0; row < count; row += rowsAtATime) {
+        const taken = Math.min(rowsAtATime, count - row);
+        await this.#copy(
+          source,
+          { from: (first + row) * inFile, length: taken * inFile, step: inFile },
+          (chunk, at) => {
+            checkFinite(source, chunk, (first + row) * inFile + at);
+            const data = converted(source.type, chunk, columns, inFile);
+            this.memory.device.write(window.buffer, row * onDevice + (at / inFile) * onDevice, data);
+          },
+        );
+      }
+      parts.push({ first, count, window });
+    }
+    return { table: { type, rows, columns, parts } };
+  }
+
+  /** Ternary weights lie one behind the other in as few buffers as the adapter allows, so that a kernel binds several at once. */
+  async #place(bytes: number, name: string): Promise<Window> {
+    const size = aligned(bytes);
+    if (this.#room === undefined || this.#room.size < size) {
+      const wanted = Math.min(this.#ternaryLeft, this.memory.device.maxWindow);
+      this.#room = await this.memory.allocate(Math.max(size, wanted), name);
+    }
+    const { buffer, offset, size: free } = this.#room;
+    this.#room = { buffer, offset: offset + size, size: free - size };
+    this.#ternaryLeft -= size;
+    return { buffer, offset, size: bytes };
+  }
+
+  close(): void {
+    this.#files.close();
+  }
+
+  /** Reads `length` bytes from `from` of the tensor on, and hands them on in chunks of whole steps. */
+  async #copy(
+    { name, path, offset }: WeightSource,
+    { from, length, step }: { from: number; length: number; step: number },
+    use: (chunk: Uint8Array, at: number) => void,
+  ): Promise<void> {
+    const most = Math.max(1, Math.floor(CHUNK / step)) * step;
+    const file = this.#files.get(path);
+    for (let at = 0; at < length; at += most) {
+      const chunk = new Uint8Array(Math.min(most, length - at));
+      readFully(file, chunk, offset + from + at, name);
+      use(chunk, at);
+      this.#loaded += chunk.length;
+      this.#inFlight += chunk.length;
+      this.options.onProgress(this.#loaded);
+      if (this.#inFlight >= IN_FLIGHT) {
+        await this.memory.device.done();
+        this.#inFlight = 0;
+      } else {
+        await new Promise((resolve) => setImmediate(resolve)); // an abort may come in
+      }
+      if (this.options.aborted()) return;
+    }
+  }
+}
+
+/** Two bits both set, at an even place. */
+function hasCode3(bytes: Uint8Array): boolean {
+  const words = new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.length >> 2);
+  for (let i = 0; i < words.length; i++) if (words[i] & (words[i] >>> 1) & 0x55555555) return true;
+  return false;
+}
+
+function converted(type: WeightSource["type"], chunk: Uint8Array, columns: number, rowBytes: number): Uint8Array {
+  if (type !== "Q8_0" && type !== "Q6_K") return chunk;
+  const values = decodeDense(type, chunk, (chunk.length / rowBytes) * columns);
+  return new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+}

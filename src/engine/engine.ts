@@ -1,0 +1,391 @@
+/**
+ * An Engine: a loaded model on a backend. The one place where file, model, text and backend are put together.
+ */
+import type { Backend, OpTime, TernaryLayout, WeightSource } from "../backend/backend.js";
+import * as check from "../check.js";
+import { isOutOfMemory, outOfMemory, TernionError } from "../errors.js";
+import { type GgufValue, readGguf } from "../gguf/gguf.js";
+import { download } from "../hub/pull.js";
+import { type ModelConfig, readConfig } from "../model/config.js";
+import { forward } from "../model/forward.js";
+import { guessLayout, type LayoutGuess } from "../model/layout-evidence.js";
+import { type Repair, repairMetadata } from "../model/repair.js";
+import { weightSources } from "../model/weights.js";
+import { collectGarbage } from "../platform/garbage.js";
+import { boxModel } from "../platform/package.js";
+import { type Placed, Scheduler } from "../run/scheduler.js";
+import { Session } from "../run/session.js";
+import { ChatTemplate } from "../text/chat.js";
+import { createTokenizer, type Tokenizer } from "../text/tokenizer.js";
+import { LoadClock, type LoadReport, type ProgressEvent } from "./load-report.js";
+import { ENGINE_CHECKS, type EngineOptions, type Limits, limitsOf } from "./options.js";
+import { choicesOf, createBackend, mayGoOn, type PlainBackend, placeModel } from "./placing.js";
+import { SELF_CHECK_CHECKS, type SelfCheck, type SelfCheckOptions, selfCheck } from "./self-check.js";
+
+/** One traced intermediate: (rows, width) float32, row-major. */
+export interface TracedTensor {
+  readonly rows: number;
+  readonly width: number;
+  readonly data: Float32Array;
+}
+
+export interface TraceOptions {
+  /** ids that go through as a prompt, the others one by one, as in generation; default: all */
+  readonly promptLength?: number | undefined;
+}
+
+const TRACE_CHECKS: check.OptionChecks<TraceOptions> = { promptLength: check.integer(0) };
+
+export class Engine implements AsyncDisposable {
+  readonly config: ModelConfig;
+  readonly tokenizer: Tokenizer;
+  /** positions of one session */
+  readonly contextLength: number;
+  /** most rows of one pass */
+  readonly batchSize: number;
+  readonly loadReport: LoadReport;
+  readonly #scheduler: Scheduler;
+  readonly #chatTemplate: ChatTemplate | undefined;
+  readonly #freeSlots: number[];
+  #closing: Promise<void> | undefined;
+  /** of a backend that has ended */
+  #lastDescription: string | undefined;
+
+  /**
+   * Loads a model from a path, a file: URL, or an http(s) URL (downloaded once, then kept); without one, or with undefined,
+   * the model in the box, which is too small for real work.
+   */
+  static async load(pathOrUrl: string | URL = boxModel(), given: EngineOptions = {}): Promise<Engine> {
+    try {
+      return await Engine.#load(pathOrUrl, check.options(given, ENGINE_CHECKS));
+    } catch (error) {
+      throw isOutOfMemory(error) ? outOfMemory(error) : error;
+    }
+  }
+
+  static async #load(pathOrUrl: string | URL, options: EngineOptions): Promise<Engine> {
+    const { signal, onProgress } = guarded(options);
+    signal.throwIfAborted();
+    const path = await download(pathOrUrl, {
+      signal,
+      onProgress: (loadedBytes, totalBytes) => onProgress({ phase: "download", loadedBytes, totalBytes }),
+    });
+    const clock = new LoadClock();
+    const file = await readGguf(path, { signal });
+    const { metadata, repairs } = repairMetadata(file.metadata);
+    if (options.strict && repairs.length > 0) throw needsRepair(repairs);
+    const config = readConfig(file, metadata);
+    const limits = limitsOf(options, "cpu", config);
+    const sources = weightSources(file, config);
+    clock.done("metadata", file.dataOffset);
+    const { layouts, certain } = layoutsToTry(limits, sources, metadata);
+    clock.done("layout", 0);
+
+    const found: string[] = [];
+    for (const layout of layouts) {
+      const laidOut = weightSources(file, config, layout);
+      const opening = { options, config, metadata, repairs, clock, signal, onProgress };
+      const engine = await Engine.#open(laidOut, layout, opening);
+      if (certain || limits.contextLength < FEWEST_CHECKED) return engine;
+      const check = await engine.selfCheck({ signal }).catch(closing(engine));
+      if (check.ok) return engine;
+      await engine.close();
+      found.push(`${check.perplexity.toFixed(0)} as ${layout} (expected below ${check.limit.toFixed(0)})`);
+    }
+    throw looksCorrupt(path, found);
+  }
+
+  /** Loads the weights, which are in `layout`, into the first backend of those allowed that can take them. */
+  static async #open(sources: readonly WeightSource[], layout: TernaryLayout, opening: Opening): Promise<Engine> {
+    const { options, clock } = opening;
+    const choices = choicesOf(options);
+    for (const name of choices.slice(0, -1)) {
+      try {
+        return await Engine.#openOn(name, sources, layout, opening);
+      } catch (error) {
+        if (!mayGoOn(error)) throw error;
+        // that there is no GPU is nothing to tell
+        if (!(error instanceof TernionError && error.code === "BACKEND_UNAVAILABLE")) options.onFallback?.(error);
+        clock.restart();
+      }
+    }
+    return Engine.#openOn(choices[choices.length - 1], sources, layout, opening);
+  }
+
+  static async #openOn(
+    name: PlainBackend,
+    sources: readonly WeightSource[],
+    layout: TernaryLayout,
+    { options, config, metadata, repairs, clock, signal, onProgress }: Opening,
+  ): Promise<Engine> {
+    const limits = limitsOf(options, name, config);
+    clock.mark();
+    const backend = await createBackend(name, options, limits.maxRows);
+    try {
+      clock.done("backend", 0);
+      const placing = placeModel(
+        backend,
+        { config, sources, limits },
+        {
+          clock,
+          signal,
+          onProgress: (loadedBytes, totalBytes) => onProgress({ phase: "weights", loadedBytes, totalBytes }),
+        },
+      );
+      // the tokenizer keeps this thread busy while the backend's threads load; a failure of either ends both
+      const [{ model }, tokenizer] = await Promise.all([
+        placing,
+        afterTurn(() => clock.measure("tokenizer", 0, () => createTokenizer(metadata))),
+      ]);
+      signal.throwIfAborted();
+      checkVocabulary(tokenizer, config);
+      const loadReport = clock.report(repairs, layout);
+      // a GPU may be lost in the middle of an answer: then the CPU goes on with it
+      const recover = async (reason: unknown): Promise<Placed> => {
+        options.onFallback?.(reason);
+        await backend.close();
+        const cpu = await createBackend("cpu", options, limits.maxRows);
+        return placeModel(cpu, { config, sources, limits }, {});
+      };
+      const mayMove = name === "gpu" && choicesOf(options).includes("cpu");
+      return new Engine({
+        scheduler: new Scheduler(backend, model, limits.maxRows, mayMove ? recover : undefined),
+        tokenizer,
+        metadata,
+        limits,
+        loadReport,
+      });
+    } catch (error) {
+      await backend.close();
+      throw error;
+    }
+  }
+
+  private constructor(parts: {
+    scheduler: Scheduler;
+    tokenizer: Tokenizer;
+    metadata: ReadonlyMap<string, GgufValue>;
+    limits: Limits;
+    loadReport: LoadReport;
+  }) {
+    const { scheduler, limits } = parts;
+    this.config = scheduler.model.config;
+    this.tokenizer = parts.tokenizer;
+    this.contextLength = limits.contextLength;
+    this.batchSize = limits.maxRows;
+    this.loadReport = parts.loadReport;
+    this.#scheduler = scheduler;
+    const template = parts.metadata.get("tokenizer.chat_template");
+    this.#chatTemplate = typeof template === "string" ? new ChatTemplate(parts.tokenizer, template) : undefined;
+    this.#freeSlots = Array.from({ length: limits.maxSessions }, (_, slot) => slot);
+  }
+
+  /** the present one: see option `onFallback` */
+  get #backend(): Backend {
+    return this.#scheduler.backend;
+  }
+
+  /** "cpu: 2 threads, relaxed SIMD, int16 dot" */
+  get description(): string {
+    return this.#lastDescription ?? `${this.#backend.kind}: ${this.#backend.description}`;
+  }
+  /** Bytes that the backend holds; pages of a cache that were never used take none of the machine's memory. */
+  get memoryBytes(): number {
+    return this.#closing === undefined ? this.#backend.memoryBytes : 0;
+  }
+
+  /** A new timeline. Sessions may answer at the same time; close those no longer needed. */
+  session(): Session {
+    this.#throwIfClosed();
+    const slot = this.#takeSlot();
+    return new Session({
+      scheduler: this.#scheduler,
+      tokenizer: this.tokenizer,
+      chatTemplate: this.#chatTemplate,
+      vocabularySize: this.config.vocabularySize,
+      contextLength: this.contextLength,
+      slot,
+      onClose: () => {
+        this.#freeSlots.unshift(slot);
+      },
+    });
+  }
+
+  /**
+   * Every named intermediate of the forward pass over `ids`, in the order of computation. Takes the place of a session
+   * until it ends; answers under way wait.
+   */
+  async trace(ids: check.TokenIds, options: TraceOptions = {}): Promise<Map<string, TracedTensor>> {
+    const own = check.ids(this.config.vocabularySize)("ids", ids);
+    const { promptLength = own.length } = check.options(options, TRACE_CHECKS);
+    this.#throwIfClosed();
+    if (own.length === 0 || own.length > this.contextLength) {
+      throw new RangeError(`ids: expected 1 to ${this.contextLength} tokens, got ${own.length}`);
+    }
+    const slot = this.#takeSlot();
+    try {
+      return await this.#scheduler.alone(() => this.#trace(own, promptLength, slot));
+    } finally {
+      this.#freeSlots.unshift(slot);
+    }
+  }
+
+  async #trace(ids: readonly number[], promptLength: number, slot: number): Promise<Map<string, TracedTensor>> {
+    const { maxRows } = this.#scheduler;
+    const parts = new Map<string, { width: number; chunks: Float32Array[] }>();
+    this.#backend.setTracer((name, data, _rows, width) => {
+      const part = parts.get(name) ?? { width, chunks: [] };
+      part.chunks.push(data);
+      parts.set(name, part);
+    });
+    try {
+      for (let first = 0, end = 0; first < ids.length; first = end) {
+        end = first < promptLength ? Math.min(first + maxRows, promptLength) : first + 1;
+        const tokens = Int32Array.from(ids.slice(first, end));
+        const outputs = tokens.map((_, i) => i);
+        const positions = outputs.map((i) => first + i);
+        const slots = new Int32Array(tokens.length).fill(slot);
+        forward(this.#backend, this.#scheduler.model, { tokens, slots, positions, outputs });
+        await this.#backend.run();
+      }
+    } finally {
+      this.#backend.setTracer(undefined);
+    }
+    return new Map([...parts].map(([name, { width, chunks }]) => [name, joined(width, chunks)]));
+  }
+
+  /**
+   * Whether the model makes sense: its perplexity on a short built-in English text, against a limit that follows from the
+   * size of its vocabulary. Takes the place of one session until it ends, and about the time of a prompt of 45 tokens. A model
+   * of random weights does not pass.
+   */
+  async selfCheck(options: SelfCheckOptions = {}): Promise<SelfCheck> {
+    const { signal } = check.options(options, SELF_CHECK_CHECKS);
+    return selfCheck(this, this.config.vocabularySize, signal);
+  }
+
+  /** Time by op since the last call; needs option `profile`. A GPU tells its host time in any case. */
+  takeProfile(): OpTime[] {
+    return this.#closing === undefined ? this.#backend.takeProfile() : [];
+  }
+
+  /** Ends answers under way (they reject with CLOSED), threads and memory; safe to call twice. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    const { kind, memoryBytes } = this.#backend;
+    this.#lastDescription = this.description;
+    this.#chatTemplate?.close();
+    await this.#scheduler.close(closed());
+    if (kind !== "gpu" && memoryBytes > COLLECTED_BYTES) await collectGarbage();
+  }
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  #throwIfClosed(): void {
+    if (this.#closing !== undefined) throw closed();
+  }
+
+  #takeSlot(): number {
+    const slot = this.#freeSlots.shift();
+    if (slot !== undefined) return slot;
+    throw new TernionError(
+      "NO_FREE_SESSION",
+      "All sessions of this engine are in use. Close one, or load the model with a larger maxSessions.",
+    );
+  }
+}
+
+/** What all attempts to open a file share. */
+interface Opening extends ReturnType<typeof guarded> {
+  readonly options: EngineOptions;
+  readonly config: ModelConfig;
+  readonly metadata: ReadonlyMap<string, GgufValue>;
+  readonly repairs: readonly Repair[];
+  readonly clock: LoadClock;
+}
+
+/** From so much memory on it is worth looking for what a closed engine has left. */
+const COLLECTED_BYTES = 32 << 20;
+
+/** Positions that a text needs to tell sense from nonsense. */
+const FEWEST_CHECKED = 16;
+
+function layoutsToTry(
+  { i2sLayout }: Limits,
+  sources: readonly WeightSource[],
+  metadata: ReadonlyMap<string, GgufValue>,
+): LayoutGuess {
+  return i2sLayout === "auto" ? guessLayout(sources, metadata) : { layouts: [i2sLayout], certain: true };
+}
+
+function closing(engine: Engine) {
+  return async (error: unknown): Promise<never> => {
+    await engine.close();
+    throw error;
+  };
+}
+
+function looksCorrupt(path: string, found: readonly string[]): TernionError {
+  return new TernionError(
+    "MODEL_CODES",
+    `${path}: this file looks corrupt: plain English has a perplexity of ${found.join(", ")}. ` +
+      "Download it again, or name its layout with i2sLayout to load it all the same.",
+  );
+}
+
+const closed = () => new TernionError("CLOSED", "The engine is closed. Load the model again.");
+
+function joined(width: number, chunks: readonly Float32Array[]): TracedTensor {
+  const data = new Float32Array(chunks.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const chunk of chunks) {
+    data.set(chunk, at);
+    at += chunk.length;
+  }
+  return { rows: data.length / width, width, data };
+}
+
+/** Backends call `onProgress` from timers too: what it throws ends the load as an abort does, and not the process. */
+function guarded({ signal, onProgress }: EngineOptions) {
+  const thrown = new AbortController();
+  return {
+    signal: signal === undefined ? thrown.signal : AbortSignal.any([signal, thrown.signal]),
+    onProgress(event: ProgressEvent): void {
+      try {
+        const returned: unknown = onProgress?.(event);
+        if (returned instanceof Promise) returned.catch((error) => thrown.abort(error)); // an async function
+      } catch (error) {
+        thrown.abort(error);
+      }
+    },
+  };
+}
+
+/** An id that text can become must have a row in the embedding, and an id that is sampled must have a text. */
+function checkVocabulary({ size }: Tokenizer, { vocabularySize }: ModelConfig): void {
+  if (size === vocabularySize) return;
+  throw new TernionError(
+    "TOKENIZER",
+    `tokenizer.ggml.tokens: expected ${vocabularySize} tokens, one for each row of token_embd.weight, got ${size}. ` +
+      "The file was converted wrongly.",
+  );
+}
+
+/** Lets work that was just started reach its threads before `use` blocks this one. */
+async function afterTurn<T>(use: () => T): Promise<T> {
+  await new Promise((resolve) => setImmediate(resolve));
+  return use();
+}
+
+function needsRepair(repairs: readonly Repair[]): TernionError {
+  const list = repairs.map(({ key, problem }) => `${key} (${problem})`).join("; ");
+  return new TernionError(
+    "MODEL_REPAIR",
+    `The model file needs mending and strict is set: ${list}. Load it without strict to have it mended in memory.`,
+  );
+}

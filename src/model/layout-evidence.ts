@@ -1,0 +1,173 @@
+/**
+ * Which I2_S layout a file has, and whether it was trained at all: evidence from a few of its bytes, before it is loaded.
+ * What this leaves open is decided by the loss of a text that any trained model finds plain (self-check.ts).
+ */
+import type { TernaryLayout, WeightSource } from "../backend/backend.js";
+import { decodeDense } from "../formats/decode.js";
+import { LAYOUT_ROWS } from "../formats/layout.js";
+import { OpenFiles, readFully } from "../formats/read.js";
+import type { GgufValue } from "../gguf/gguf.js";
+
+const LAYOUTS: readonly TernaryLayout[] = ["block128", "block64", "rows4"];
+/** Blocks that are looked into, and rows of a matrix in each: at most 255, see columnCounts. */
+const BLOCKS = 4;
+const ROWS = 128;
+/** Standard deviations from which on evidence counts. Chance gives as much once in 10^9 files. */
+const EVIDENT = 6;
+const PAIRS = 64;
+/** Ids among which pairs of words are looked for: a vocabulary begins with its most frequent ones. */
+const FREQUENT = 4096;
+
+export interface LayoutGuess {
+  /** likeliest first */
+  readonly layouts: readonly TernaryLayout[];
+  /** the first of them needs no further proof */
+  readonly certain: boolean;
+}
+
+/**
+ * A neuron of the feed-forward network that matters little has a small gain in ffn_sub_norm and few weights that are not 0
+ * in its column of ffn_down. In the right layout the two agree by rank; in a wrong one the columns are mixed up.
+ * Random weights show no such thing, and are taken to be in the standard layout.
+ */
+export function guessLayout(sources: readonly WeightSource[], metadata: ReadonlyMap<string, GgufValue>): LayoutGuess {
+  const files = new OpenFiles();
+  try {
+    const possible = LAYOUTS.filter((layout) => layout !== "rows4" || sources.every(hasWholeGroups));
+    const evidence = gainEvidence(files, sources, possible);
+    const layouts = [...possible].sort((a, b) => evidence[possible.indexOf(b)] - evidence[possible.indexOf(a)]);
+    const [best, second] = [...evidence].sort((a, b) => b - a);
+    const evident = best > EVIDENT && best > 2 * second;
+    if (evident) return { layouts, certain: layouts[0] === "block128" };
+    return isTrained(files, sources[0], metadata)
+      ? { layouts: possible, certain: false }
+      : { layouts: ["block128"], certain: true };
+  } finally {
+    files.close();
+  }
+}
+
+const hasWholeGroups = ({ type, rows }: WeightSource) => type !== "I2_S" || rows % LAYOUT_ROWS === 0;
+
+/** For each layout, how far the rank correlation of gains and columns is from 0, in standard deviations. */
+function gainEvidence(files: OpenFiles, sources: readonly WeightSource[], layouts: readonly TernaryLayout[]): number[] {
+  const gains = sources.filter(({ name }) => name.endsWith(".ffn_sub_norm.weight"));
+  const downs = sources.filter(({ name }) => name.endsWith(".ffn_down.weight"));
+  const blocks = Math.min(BLOCKS, gains.length);
+  const sums = layouts.map(() => 0);
+  for (let i = 0; i < blocks; i++) {
+    const block = Math.floor((i * gains.length) / blocks);
+    const { rows, columns } = downs[block];
+    const count = Math.min(ROWS, rows - (rows % LAYOUT_ROWS));
+    const codes = read(files, downs[block], 0, (count * columns) / 4);
+    const gain = ranks(magnitudes(read(files, gains[block], 0, 4 * columns)));
+    layouts.forEach((layout, j) => {
+      sums[j] += correlation(ranks(columnCounts(codes, layout, columns)), gain) * Math.sqrt(columns - 1);
+    });
+  }
+  return sums.map((sum) => sum / Math.sqrt(Math.max(1, blocks)));
+}
+
+/** (columns) weights of each column that are not 0, in at most 255 rows of a matrix, whose codes are in `layout`. */
+function columnCounts(codes: Uint8Array, layout: TernaryLayout, columns: number): Uint32Array {
+  const counts = new Uint32Array(columns);
+  if (layout === "rows4") {
+    for (let at = 0; at < codes.length; at += columns) {
+      for (let column = 0; column < columns; column++) {
+        const live = LIVE_CODES[codes[at + column]];
+        counts[column] += (live & 1) + ((live >>> 8) & 1) + ((live >>> 16) & 1) + (live >>> 24);
+      }
+    }
+    return counts;
+  }
+  const rowBytes = columns / 4;
+  const packed = new Uint32Array(rowBytes); // four counts of 8 bits each, one for each code of a byte
+  for (let at = 0; at < codes.length; at += rowBytes) {
+    for (let i = 0; i < rowBytes; i++) packed[i] += LIVE_CODES[codes[at + i]];
+  }
+  const lane = layout === "block128" ? 32 : 16;
+  packed.forEach((four, i) => {
+    const first = 4 * (i - (i % lane)) + (i % lane);
+    for (let n = 0; n < 4; n++) counts[first + lane * n] = (four >>> (8 * n)) & 255;
+  });
+  return counts;
+}
+
+/** By byte: 1 in byte n of the entry where code n of the byte (bits 7:6 are code 0) is not that of 0. */
+const LIVE_CODES = Uint32Array.from({ length: 256 }, (_, byte) => {
+  const live = (n: number) => (((byte >> (6 - 2 * n)) & 3) === 1 ? 0 : 1 << (8 * n));
+  return live(0) | live(1) | live(2) | live(3);
+});
+
+/** Bits of the magnitudes of little-endian float32, which are in the order of the magnitudes. */
+function magnitudes(bytes: Uint8Array): Uint32Array {
+  const view = new DataView(bytes.buffer);
+  return Uint32Array.from({ length: bytes.length / 4 }, (_, i) => view.getUint32(4 * i, true) & 0x7fffffff);
+}
+
+/** Of equal values the first has the lower rank. At most 2^20 values. */
+function ranks(values: Uint32Array): Float64Array {
+  const n = values.length;
+  const sorted = Float64Array.from(values, (value, i) => value * n + i).sort();
+  const out = new Float64Array(n);
+  for (let rank = 0; rank < n; rank++) out[sorted[rank] % n] = rank;
+  return out;
+}
+
+/** Pearson's, of two rankings of the same length. */
+function correlation(a: Float64Array, b: Float64Array): number {
+  const middle = (a.length - 1) / 2;
+  let [ab, aa] = [0, 0];
+  for (let i = 0; i < a.length; i++) {
+    ab += (a[i] - middle) * (b[i] - middle);
+    aa += (a[i] - middle) ** 2;
+  }
+  return aa === 0 ? 0 : ab / aa;
+}
+
+/**
+ * Training brings a word and the same word behind a space together in the embedding; random rows are as near to each
+ * other as chance has it. The embedding holds no codes: damaged ones leave this as it is.
+ */
+function isTrained(files: OpenFiles, table: WeightSource, metadata: ReadonlyMap<string, GgufValue>): boolean {
+  const { type, rows, columns, byteLength } = table;
+  if (type === "I2_S") return false;
+  const rowBytes = byteLength / rows;
+  const row = (id: number) => decodeDense(type, read(files, table, id * rowBytes, rowBytes), columns);
+  const pairs = wordPairs(metadata.get("tokenizer.ggml.tokens")).filter((pair) => Math.max(...pair) < rows);
+  const cosines = pairs.map(([a, b]) => cosine(row(a), row(b)));
+  const mean = cosines.reduce((sum, x) => sum + x, 0) / Math.max(1, cosines.length);
+  // the cosine of random rows has deviation 1 / sqrt(columns)
+  return mean * Math.sqrt(cosines.length * columns) > EVIDENT;
+}
+
+/** Ids of words with and without the space before them. */
+function wordPairs(tokens: GgufValue | undefined): [number, number][] {
+  if (typeof tokens !== "object" || tokens.type !== "STRING") return [];
+  const pieces = (tokens.values as readonly string[]).slice(0, FREQUENT);
+  const ids = new Map(pieces.map((piece, id) => [piece, id]));
+  const pairs: [number, number][] = [];
+  for (const [id, piece] of pieces.entries()) {
+    const spaced = /^[A-Za-z]{2,}$/.test(piece) ? ids.get(`\u0120${piece}`) : undefined;
+    if (spaced !== undefined) pairs.push([id, spaced]);
+    if (pairs.length === PAIRS) break;
+  }
+  return pairs;
+}
+
+function cosine(a: Float32Array, b: Float32Array): number {
+  let [ab, aa, bb] = [0, 0, 0];
+  for (let i = 0; i < a.length; i++) {
+    ab += a[i] * b[i];
+    aa += a[i] ** 2;
+    bb += b[i] ** 2;
+  }
+  return ab === 0 ? 0 : ab / Math.sqrt(aa * bb);
+}
+
+/** `length` bytes of a weight. */
+function read(files: OpenFiles, { name, path, offset }: WeightSource, position: number, length: number): Uint8Array {
+  const bytes = new Uint8Array(length);
+  readFully(files.get(path), bytes, offset + position, name);
+  return bytes;
+}

@@ -1,0 +1,177 @@
+/**
+ * The decode loop: take samples, stop where the answer ends, and stream text as it becomes certain. It knows ids and text;
+ * how they are computed is the business of the source and the timeline.
+ */
+import * as check from "../check.js";
+import {
+  createSampler,
+  SAMPLING_CHECKS,
+  type Sample,
+  type SamplingOptions,
+  type TokenLogprob,
+} from "../sampling/sampler.js";
+import { StopStrings, TextStream } from "../text/stream.js";
+import type { Tokenizer } from "../text/tokenizer.js";
+import { samples, type Timeline } from "./source.js";
+
+export interface GenerateOptions extends SamplingOptions {
+  /** most tokens to generate; default: until the context is full */
+  readonly maxTokens?: number | undefined;
+  /** text that ends the answer; it is left out of it */
+  readonly stop?: string | readonly string[] | undefined;
+  /** go on past the end-of-text and end-of-turn tokens (for measurements); default false */
+  readonly ignoreEnd?: boolean | undefined;
+  /** special tokens in a text prompt become their ids; default false: they are plain characters */
+  readonly parseSpecial?: boolean | undefined;
+  /**
+   * When the context is full: "stop" ends the answer with finish reason "context"; "shift" drops the older half of what
+   * follows the first `keepTokens` tokens and goes on. A prompt that does not fit is an error with "stop", and cut the
+   * same way with "shift", whatever turn of a chat the cut falls into. Default "stop".
+   */
+  readonly overflow?: "stop" | "shift" | undefined;
+  /** tokens at the beginning that a shift keeps; default: the one that begins a text, if the prompt begins with it */
+  readonly keepTokens?: number | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export const GENERATE_CHECKS: check.OptionChecks<GenerateOptions> = {
+  ...SAMPLING_CHECKS,
+  maxTokens: check.limit(0),
+  stop: check.strings,
+  ignoreEnd: check.boolean,
+  parseSpecial: check.boolean,
+  overflow: check.choice(["stop", "shift"]),
+  keepTokens: check.integer(0),
+  signal: check.signal,
+};
+
+/** Why an answer ended: an end token or stop string, `maxTokens`, or a full context. */
+export type FinishReason = "stop" | "length" | "context";
+
+export interface Finish {
+  readonly reason: FinishReason;
+  /** the stop string that ended the answer */
+  readonly stop?: string;
+  readonly usage: {
+    readonly promptTokens: number;
+    /** of them found in the session's cache */
+    readonly cachedTokens: number;
+    readonly completionTokens: number;
+  };
+  readonly timings: {
+    /** from the call to the logits behind the prompt */
+    readonly promptMs: number;
+    /** from there to the end */
+    readonly generationMs: number;
+    /** prompt tokens computed, a second */
+    readonly promptPerSecond: number;
+    readonly tokensPerSecond: number;
+  };
+  /** gives the same text again as option `seed` */
+  readonly seed: number;
+}
+
+/** One step of an answer. The text of all pieces is the answer. */
+export interface Piece {
+  /** whole characters; may be empty while one is incomplete or a stop string may be beginning */
+  readonly text: string;
+  /** the token of this step; absent from the last piece */
+  readonly id?: number;
+  /** natural-log probability, with option `logprobs` */
+  readonly logprob?: number;
+  /** the likeliest tokens of this step, with option `logprobs` */
+  readonly top?: readonly TokenLogprob[];
+  /** in the last piece only */
+  readonly finish?: Finish;
+}
+
+/** Streams the continuation of `prompt` (at least one id, at most the context's length). */
+export async function* generate(
+  timeline: Timeline,
+  tokenizer: Tokenizer,
+  prompt: readonly number[],
+  options: GenerateOptions,
+): AsyncGenerator<Piece, void, undefined> {
+  const { maxTokens = Number.POSITIVE_INFINITY, ignoreEnd = false, signal } = options;
+  const sampler = createSampler(options);
+  const stream = new TextStream();
+  const stops = new StopStrings(check.strings("stop", options.stop ?? []));
+  const clock = new Clock();
+  let cached = 0;
+  const onPrompt = (count: number) => {
+    cached = count;
+    clock.promptDone();
+  };
+
+  let reason: FinishReason = "context"; // why there would be no more samples
+  let stop: string | undefined;
+  let completionTokens = 0;
+  for await (const sample of samples(timeline, sampler, prompt, { ...options, maxTokens, onPrompt })) {
+    signal?.throwIfAborted(); // it may have come in the last run of a prompt: no piece follows an abort
+    if (maxTokens === 0) {
+      reason = "length";
+      break;
+    }
+    if (!ignoreEnd && tokenizer.stopIds.has(sample.id)) {
+      reason = "stop";
+      break;
+    }
+    completionTokens++;
+    const bytes = tokenizer.isSpecial(sample.id) ? new Uint8Array() : tokenizer.bytes(sample.id);
+    const stopped = stops.push(stream.push(bytes));
+    yield pieceOf(stopped.text, sample);
+    if (stopped.stop !== undefined) {
+      reason = "stop";
+      stop = stopped.stop;
+      break;
+    }
+    if (completionTokens === maxTokens) {
+      reason = "length";
+      break;
+    }
+  }
+  // an unfinished character at the end completes no stop string
+  const rest = stop === undefined ? stops.push(stream.flush()).text + stops.flush() : "";
+  const usage = { promptTokens: prompt.length, cachedTokens: cached, completionTokens };
+  const timings = clock.timings(prompt.length - cached, completionTokens);
+  yield { text: rest, finish: { reason, ...(stop !== undefined && { stop }), usage, timings, seed: sampler.seed } };
+}
+
+/** Collects a whole answer. */
+export async function collect(pieces: AsyncIterable<Piece>): Promise<{ text: string; ids: number[]; finish: Finish }> {
+  if (!(Symbol.asyncIterator in Object(pieces))) throw check.wrongType("pieces", "what generate or chat gives", pieces);
+  let text = "";
+  const ids: number[] = [];
+  for await (const piece of pieces) {
+    text += piece.text;
+    if (piece.id !== undefined) ids.push(piece.id);
+    if (piece.finish !== undefined) return { text, ids, finish: piece.finish };
+  }
+  throw new Error("the answer ended without a last piece");
+}
+
+function pieceOf(text: string, { id, logprob, top }: Sample): Piece {
+  return { text, id, ...(logprob !== undefined && { logprob }), ...(top !== undefined && { top }) };
+}
+
+class Clock {
+  readonly #start = performance.now();
+  #prompt = 0;
+
+  promptDone(): void {
+    this.#prompt = performance.now();
+  }
+
+  timings(promptTokens: number, tokens: number): Finish["timings"] {
+    const promptMs = this.#prompt - this.#start;
+    const generationMs = performance.now() - this.#prompt;
+    // the first token costs no pass of its own: its logits came with the prompt
+    const perSecond = (count: number, ms: number) => (ms > 0 ? (1000 * Math.max(0, count)) / ms : 0);
+    return {
+      promptMs,
+      generationMs,
+      promptPerSecond: perSecond(promptTokens, promptMs),
+      tokensPerSecond: perSecond(tokens - 1, generationMs),
+    };
+  }
+}

@@ -1,0 +1,44 @@
+/**
+ * What this machine offers the engine, what is missing, and whether each backend gives right answers here: measured on the
+ * model in the box against the reference backend.
+ */
+import * as check from "../../check.js";
+import { checkKernel } from "../../engine/options.js";
+import { describeMachine, type Machine } from "../../platform/machine.js";
+import { boxModel } from "../../platform/package.js";
+import { type CpuFindings, type CpuQuestion, examineCpu } from "./cpu.js";
+import { examineGpu, type GpuFindings } from "./gpu.js";
+import { referenceAnswer, type SelfTest, selfTest } from "./self-test.js";
+
+export interface DoctorOptions extends CpuQuestion {
+  /** path of a model that knows the capital of France; default: the one in the box */
+  readonly model?: string | undefined;
+  /** worker threads of the CPU backend; default: as many as the system can run in parallel */
+  readonly threads?: number | undefined;
+}
+
+const CHECKS: check.OptionChecks<DoctorOptions> = {
+  model: check.filled,
+  threads: check.threads,
+  kernel: checkKernel,
+  revectorize: check.boolean,
+};
+
+export interface Diagnosis {
+  readonly machine: Machine;
+  readonly cpu: CpuFindings;
+  readonly gpu: GpuFindings;
+  /** of the CPU backend, and of the GPU backend where an adapter is there */
+  readonly selfTests: readonly SelfTest[];
+}
+
+/** Takes about a second. What is wrong with the machine is in the result; rejects only where `model` cannot be read. */
+export async function diagnose(options: DoctorOptions = {}): Promise<Diagnosis> {
+  const { model = boxModel(), threads, kernel, revectorize } = check.options(options, CHECKS);
+  const cpu = await examineCpu({ kernel, revectorize });
+  const expected = await referenceAnswer(model);
+  const selfTests = [await selfTest(model, { backend: "cpu", threads, kernel, revectorize }, expected)];
+  const gpu = await examineGpu();
+  if (gpu.adapters.length > 0) selfTests.push(await selfTest(model, { backend: "gpu" }, expected));
+  return { machine: describeMachine(), cpu, gpu, selfTests };
+}

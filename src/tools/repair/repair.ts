@@ -1,0 +1,156 @@
+/**
+ * Writes a model file again as it should have been: metadata mended (model/repair.ts), ternary codes in the standard
+ * layout (backend/layout.ts), every other byte of a tensor as it was. The original is only read.
+ */
+import { lstat, stat } from "node:fs/promises";
+import type { TernaryLayout, WeightSource } from "../../backend/backend.js";
+import * as check from "../../check.js";
+import { Engine } from "../../engine/engine.js";
+import { checkLayout } from "../../engine/options.js";
+import { TernionError } from "../../errors.js";
+import { LAYOUT_ROWS, toStandardLayout } from "../../formats/layout.js";
+import { OpenFiles, readFully } from "../../formats/read.js";
+import { type GgufTensor, type GgufValue, readGguf } from "../../gguf/gguf.js";
+import { type GgufKeyValue, type GgufTensorSource, keyValues, writeGguf } from "../../gguf/write.js";
+import { readConfig } from "../../model/config.js";
+import { guessLayout } from "../../model/layout-evidence.js";
+import { type Repair, repairMetadata } from "../../model/repair.js";
+import { weightSources } from "../../model/weights.js";
+
+export interface RepairOptions {
+  /** order of the ternary codes in the file; default "auto": found out as it is while loading */
+  readonly i2sLayout?: "auto" | TernaryLayout | undefined;
+  /** replace the file of that name, if there is one; default false */
+  readonly force?: boolean | undefined;
+  /** called after each chunk with bytes so far of all bytes */
+  readonly onProgress?: ((written: number, total: number) => void) | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+const CHECKS: check.OptionChecks<RepairOptions> = {
+  i2sLayout: checkLayout,
+  force: check.boolean,
+  onProgress: check.callable,
+  signal: check.signal,
+};
+
+export interface RepairedFile {
+  /** what was mended of the metadata */
+  readonly repairs: readonly Repair[];
+  /** order that the ternary codes were in; those of the new file are in "block128" */
+  readonly i2sLayout: TernaryLayout;
+  /** of the new file */
+  readonly byteLength: number;
+}
+
+/** Most bytes of one chunk, where four rows are not more: small, so that an abort is heard and the reads stay short. */
+const CHUNK = 1 << 15;
+
+/**
+ * Reads the model `from` and writes it to `to`, which appears only when it is whole: an abort or an error leaves nothing
+ * new. Throws a RangeError if both are the same file, and a TernionError for a file that is no sound model or cannot be
+ * written.
+ */
+export async function repairFile(from: string, to: string, options: RepairOptions = {}): Promise<RepairedFile> {
+  const { force = false, i2sLayout: asked = "auto", onProgress, signal } = check.options(options, CHECKS);
+  check.filled("from", from);
+  check.filled("to", to);
+  signal?.throwIfAborted();
+  const original = await readGguf(from, { signal });
+  await checkTarget(original.parts ?? [from], to, force);
+  const { metadata, repairs } = repairMetadata(original.metadata);
+  const config = readConfig(original, metadata);
+  const sources = weightSources(original, config);
+  const i2sLayout = asked === "auto" ? await findLayout(from, { sources, metadata, signal }) : asked;
+
+  const ternary = new Map(sources.filter(({ type }) => type === "I2_S").map((source) => [source.name, source]));
+  const files = new OpenFiles();
+  try {
+    const tensors = Array.from(original.tensors.values(), (tensor): GgufTensorSource => {
+      const codes = ternary.get(tensor.name);
+      const data = () => chunksOf(files.get(tensor.path ?? from), tensor, { codes, layout: i2sLayout, signal });
+      return { name: tensor.name, type: tensor.type, dims: tensor.dims, data };
+    });
+    const mended = withRepairs(keyValues(original), repairs, metadata);
+    const byteLength = await writeGguf(to, { metadata: mended, tensors }, onProgress && { onProgress });
+    return { repairs, i2sLayout, byteLength };
+  } finally {
+    files.close();
+  }
+}
+
+async function checkTarget(from: readonly string[], to: string, force: boolean): Promise<void> {
+  const [same, ...originals] = await Promise.all([to, ...from].map((path) => found(stat(path, { bigint: true }))));
+  if (originals.some((original) => original !== undefined && original.dev === same?.dev && original.ino === same.ino)) {
+    throw new RangeError(`${to}: expected another file than the one to repair, got the same`);
+  }
+  // a link that points nowhere is a file too
+  if (!force && (await found(lstat(to))) !== undefined) {
+    throw new TernionError(
+      "GGUF_WRITE",
+      `${to}: expected no such file, got one; give another name, or force to replace it.`,
+    );
+  }
+}
+
+/** What is known of a file, or undefined where there is none; other errors show when it is opened. */
+function found<T>(stats: Promise<T>): Promise<T | undefined> {
+  return stats.catch(() => undefined);
+}
+
+/** Where the evidence leaves it open, the loss of plain English decides, as while loading. */
+async function findLayout(
+  path: string,
+  { sources, metadata, signal }: FoundModel & { readonly signal: AbortSignal | undefined },
+): Promise<TernaryLayout> {
+  const { layouts, certain } = guessLayout(sources, metadata);
+  if (certain) return layouts[0];
+  await using engine = await Engine.load(path, { backend: "cpu", maxSessions: 1, signal });
+  return engine.loadReport.i2sLayout;
+}
+
+interface FoundModel {
+  readonly sources: readonly WeightSource[];
+  readonly metadata: ReadonlyMap<string, GgufValue>;
+}
+
+/** Mended keys keep their place; those that were absent come last. */
+function withRepairs(
+  original: readonly GgufKeyValue[],
+  repairs: readonly Repair[],
+  metadata: ReadonlyMap<string, GgufValue>,
+): GgufKeyValue[] {
+  const all = new Map(original.map((entry) => [entry.key, entry]));
+  for (const { key } of repairs) {
+    const value = metadata.get(key) as string | number;
+    all.set(key, { key, value, type: typeof value === "string" ? "STRING" : "U32" });
+  }
+  return [...all.values()];
+}
+
+/** The bytes of a tensor in order; those of `codes` out of `layout` into the standard one. */
+function* chunksOf(
+  file: number,
+  { name, offset, byteLength }: GgufTensor,
+  { codes, layout, signal }: TensorChange,
+): Generator<Uint8Array> {
+  const codeBytes = codes === undefined ? 0 : (codes.rows * codes.columns) / 4;
+  const groupBytes = codes === undefined ? 1 : LAYOUT_ROWS * (codes.columns / 4);
+  const most = Math.max(groupBytes, CHUNK - (CHUNK % groupBytes));
+  for (let at = 0, end = 0; at < byteLength; at = end) {
+    signal?.throwIfAborted();
+    end = Math.min(at + most, at < codeBytes ? codeBytes : byteLength);
+    const chunk = new Uint8Array(end - at);
+    readFully(file, chunk, offset + at, name);
+    if (codes !== undefined && at < codeBytes) toStandardLayout(layout, chunk, codes.columns);
+    yield chunk;
+  }
+  signal?.throwIfAborted(); // as `onProgress` of the last chunk may have asked
+}
+
+interface TensorChange {
+  /** the tensor as ternary weights, if it holds such */
+  readonly codes: WeightSource | undefined;
+  readonly layout: TernaryLayout;
+  readonly signal: AbortSignal | undefined;
+}

@@ -1,0 +1,29 @@
+/**
+ * What src/backend/backend.ts promises, sentence by sentence, as tests over any backend. The oracles are loops over
+ * float64 that share no code with a backend.
+ */
+import { describe } from "node:test";
+import type { Variant } from "../../backends.js";
+import { attention } from "./attention.js";
+import { data, ending, independence, loading, marks, order } from "./life.js";
+import { gates, norms, projections, tables } from "./ops.js";
+import { samples } from "./samples.js";
+import { values } from "./values.js";
+
+export function conformance(variant: Variant): void {
+  describe(`backend contract: ${variant.name}`, () => {
+    order(variant);
+    data(variant);
+    tables(variant);
+    norms(variant);
+    projections(variant);
+    attention(variant);
+    gates(variant);
+    samples(variant);
+    values(variant);
+    independence(variant);
+    marks(variant);
+    loading(variant);
+    ending(variant);
+  });
+}

@@ -1,0 +1,140 @@
+/** A real backend whose runs may be called ahead, and what an engine makes of one, put together by hand. */
+import assert from "node:assert/strict";
+import type { Backend, Batch, Tracer } from "../../src/backend/backend.js";
+import { CpuBackend } from "../../src/backend/cpu/cpu.js";
+import { TernionError } from "../../src/errors.js";
+import { readGguf } from "../../src/gguf/gguf.js";
+import { readConfig } from "../../src/model/config.js";
+import { createActivations } from "../../src/model/forward.js";
+import { repairMetadata } from "../../src/model/repair.js";
+import { loadWeights, weightSources } from "../../src/model/weights.js";
+import { Scheduler } from "../../src/run/scheduler.js";
+import { Session } from "../../src/run/session.js";
+import { MOST_CANDIDATES } from "../../src/sampling/sampler.js";
+import { createTokenizer } from "../../src/text/tokenizer.js";
+import { TINY } from "../engine/engines.js";
+
+/** What the queue in front of a backend counts, and how it is made to fail. */
+export class Queue {
+  /** runs called whose end was not told yet */
+  underWay = 0;
+  mostUnderWay = 0;
+  /** rows of all runs called */
+  rows = 0;
+  /** slots of the rows of the runs under way */
+  readonly slots: number[][] = [];
+  /** the run, counted from 1, that fails */
+  failAt = Number.POSITIVE_INFINITY;
+  runs = 0;
+  #tail: Promise<unknown> = Promise.resolve();
+
+  /** `work` behind all that was put here before. */
+  put<T>(work: () => Promise<T>): Promise<T> {
+    const result = this.#tail.then(work);
+    this.#tail = result.catch(() => {});
+    return result;
+  }
+
+  /** Until nothing is under way, and nobody has called more for some turns of the event loop. */
+  async quiet(): Promise<void> {
+    for (let calm = 0; calm < 20; calm = this.underWay === 0 ? calm + 1 : 0) {
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+  }
+}
+
+const SLOTS = 16;
+
+const RECORDED = new Set(
+  "begin embed normQuantize ternary ropeStore attend gate normOutputs logits best sample mark".split(" "),
+);
+const READS = new Set(["read", "readBest", "readQuantized"]);
+
+/** `inner`, with its ops kept back until their run's turn has come; it never sees two runs at the same time. */
+export function queued(inner: Backend, runsAhead: number, queue: Queue): Backend {
+  let record: (() => void)[] = [];
+  let slots: number[] = [];
+  const call = (name: PropertyKey, args: unknown[]) => {
+    return (Reflect.get(inner, name) as (...args: unknown[]) => unknown).apply(inner, args);
+  };
+  const run = () => {
+    const [ops, mine, number] = [record, slots, ++queue.runs];
+    record = [];
+    queue.underWay++;
+    queue.rows += mine.length;
+    queue.slots.push(mine);
+    queue.mostUnderWay = Math.max(queue.mostUnderWay, queue.underWay);
+    assert.ok(queue.underWay <= runsAhead, `${queue.underWay} runs under way`);
+    return queue.put(async () => {
+      try {
+        for (let turn = 0; turn < 3; turn++) await new Promise((resolve) => setImmediate(resolve));
+        if (number >= queue.failAt) throw new TernionError("BACKEND_FAILED", `run ${queue.failAt} failed`);
+        for (const op of ops) op();
+        return await inner.run();
+      } finally {
+        queue.underWay--;
+        queue.slots.shift();
+      }
+    });
+  };
+  return new Proxy(inner, {
+    get(_, name: string) {
+      if (name === "runsAhead") return runsAhead;
+      if (name === "run") return run;
+      if (name === "setTracer") return (tracer: Tracer | undefined) => inner.setTracer(tracer);
+      if (READS.has(name)) return (...args: unknown[]) => queue.put(async () => call(name, args));
+      if (RECORDED.has(name)) {
+        return (...args: unknown[]) => {
+          const kept = name === "begin" ? structuredClone(args) : args;
+          if (name === "begin") slots = [...(kept[0] as Batch).slots];
+          record.push(() => call(name, kept));
+        };
+      }
+      const value: unknown = Reflect.get(inner, name);
+      return typeof value === "function" ? value.bind(inner) : value;
+    },
+  });
+}
+
+export interface Parts {
+  readonly queue: Queue;
+  readonly scheduler: Scheduler;
+  /** a new session in the next free slot */
+  session(): Session;
+}
+
+export interface PartsOptions {
+  readonly runsAhead: number;
+  readonly maxRows?: number;
+  readonly contextLength?: number;
+  readonly stopIds?: readonly number[];
+}
+
+export async function withParts<T>(options: PartsOptions, use: (parts: Parts) => Promise<T>): Promise<T> {
+  const { runsAhead, maxRows = 16, contextLength = 256, stopIds } = options;
+  const file = await readGguf(TINY);
+  const { metadata } = repairMetadata(file.metadata);
+  const config = readConfig(file, metadata);
+  const queue = new Queue();
+  const backend = queued(await CpuBackend.create({ threads: 1, maxRows }), runsAhead, queue);
+  try {
+    const weights = await loadWeights(weightSources(file, config), config, backend, {});
+    const { layers, kvHeads, headDim, ropeBase } = config;
+    const cache = backend.cache({ layers, slots: SLOTS, positions: contextLength, kvHeads, headDim, ropeBase });
+    const activations = createActivations(backend, config, maxRows, maxRows);
+    const head = await backend.head(weights.head, maxRows, MOST_CANDIDATES);
+    const scheduler = new Scheduler(backend, { config, weights, cache, head, activations }, maxRows);
+    const tokenizer = createTokenizer(metadata);
+    if (stopIds !== undefined) Object.assign(tokenizer, { stopIds: new Set(stopIds) });
+    const { vocabularySize } = config;
+    const shared = { scheduler, tokenizer, chatTemplate: undefined, vocabularySize, contextLength, onClose() {} };
+    let slot = 0;
+    const session = () => {
+      assert.ok(slot < SLOTS);
+      return new Session({ ...shared, slot: slot++ });
+    };
+    return await use({ queue, scheduler, session });
+  } finally {
+    await backend.close();
+  }
+}
