@@ -44,7 +44,10 @@ export function reportOf(error: unknown, debug: boolean): string {
 
 /** One line, in the words of the command line. */
 export function messageOf(error: unknown): string {
-  return oneLine(withFlags(error instanceof Error ? error.message : String(error)));
+  const message = withFlags(error instanceof Error ? error.message : String(error));
+  // of the loader of modules, which has no advice
+  const advice = (error as NodeJS.ErrnoException | undefined)?.code === "EMFILE" ? ". Raise the limit: ulimit -n" : "";
+  return oneLine(message + advice);
 }
 
 /** Help and version are no errors, and were printed already. */

@@ -1,8 +1,9 @@
 /** Help, version, and the one line and exit code for each way of getting it wrong. */
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
 import { readFile } from "node:fs/promises";
 import { describe, it } from "node:test";
-import { repositoryFile, TINY, ternion } from "./program.js";
+import { MAIN, outcome, repositoryFile, TINY, ternion } from "./program.js";
 
 const COMMANDS = ["run", "chat", "tokenize", "inspect", "trace", "verify", "perplexity", "bench", "doctor", "report"];
 const RUN = ["run", "Hello", "--model", TINY];
@@ -138,5 +139,14 @@ describe("ternion on the command line", () => {
   it("prints its version", async () => {
     const { version } = JSON.parse(await readFile(repositoryFile("package.json"), "utf8"));
     assert.deepEqual(await ternion(["--version"]), { stdout: `${version}\n`, stderr: "", code: 0 });
+  });
+
+  it("says in a line that it may open too few files", {
+    skip: process.platform !== "linux" && "no ulimit",
+  }, async () => {
+    const child = spawn("sh", ["-c", 'ulimit -n 32; exec "$@"', "sh", process.execPath, MAIN, "run", "Hello"]);
+    const { stdout, stderr, code } = await outcome(child);
+    assert.match(stderr, /^ternion: .*EMFILE: too many open files.*\. .*raise the limit.*ulimit -n.*\n$/i);
+    assert.deepEqual([stdout, code], ["", 1]);
   });
 });

@@ -1,0 +1,51 @@
+/** The commands of the program `ternion`, put together. */
+import { Command } from "commander";
+import { packageVersion } from "../platform/package.js";
+import { registerBench } from "./bench.js";
+import { registerChat } from "./chat.js";
+import { registerDoctor } from "./doctor.js";
+import { EXIT_CODES_HELP } from "./exit.js";
+import { registerInspect } from "./inspect.js";
+import { registerPerplexity } from "./perplexity.js";
+import { registerRepair } from "./repair.js";
+import { registerReport } from "./report.js";
+import { registerRun } from "./run.js";
+import { registerTokenize } from "./tokenize.js";
+import { registerTrace } from "./trace.js";
+import { registerVerify } from "./verify.js";
+
+const COMMANDS = [
+  registerRun,
+  registerChat,
+  registerTokenize,
+  registerInspect,
+  registerTrace,
+  registerVerify,
+  registerPerplexity,
+  registerBench,
+  registerDoctor,
+  registerReport,
+  registerRepair,
+];
+
+const EXAMPLES = `
+Examples:
+  ternion run "The capital of France is"
+  ternion chat --model model.gguf
+  ternion COMMAND --help
+
+Text goes to stdout, everything else to stderr.
+${EXIT_CODES_HELP}`;
+
+export function createProgram(): Command {
+  const program = new Command("ternion")
+    .description("Runs ternary language models (BitNet b1.58) on this machine.")
+    .version(packageVersion(), "-V, --version", "print the version")
+    .helpOption("-h, --help", "print this help")
+    .exitOverride()
+    .configureOutput({ outputError: () => {} }) // `main` prints errors
+    .addHelpText("after", EXAMPLES);
+  for (const register of COMMANDS) register(program);
+  for (const command of program.commands) command.addHelpText("after", `\n${EXIT_CODES_HELP}`);
+  return program;
+}
