@@ -7,7 +7,8 @@ export type { LoadReport, LoadStep, ProgressEvent } from "./engine/load-report.j
 export type { BackendName, EngineOptions } from "./engine/options.js";
 export type { SelfCheck, SelfCheckOptions } from "./engine/self-check.js";
 export { type ErrorCode, TernionError } from "./errors.js";
-export { type GgufArray, type GgufFile, type GgufTensor, type GgufValue, readGguf } from "./gguf/gguf.js";
+export type { GgufArray, GgufFile, GgufTensor, GgufValue } from "./gguf/file.js";
+export { readGguf } from "./gguf/gguf.js";
 export { type DownloadOptions, download } from "./hub/pull.js";
 export type { ModelConfig } from "./model/config.js";
 export { type Repair, repairMetadata } from "./model/repair.js";

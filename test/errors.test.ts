@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { printable, quote } from "../src/errors.js";
-import type { GgufFile } from "../src/gguf/gguf.js";
+import type { GgufFile } from "../src/gguf/file.js";
 import { readConfig } from "../src/model/config.js";
 
 test("controls, line ends, marks of direction and lone surrogates are spelled out", () => {

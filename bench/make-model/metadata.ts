@@ -2,7 +2,7 @@
  * The 24 key-values of the official file, for any shape. The whole vocabulary keeps the official defects (no
  * `tokenizer.ggml.pre`, the wrong chat template), so that made files meet the same repairs as the real one.
  */
-import type { GgufArray, GgufHead } from "../../src/gguf/gguf.js";
+import type { GgufArray, GgufHead } from "../../src/gguf/file.js";
 import { type GgufKeyValue, keyValues } from "../../src/gguf/write.js";
 import { FORMATS, type Format, type Shape } from "./shapes.js";
 

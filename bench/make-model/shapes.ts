@@ -1,7 +1,7 @@
 /**
  * The shapes that the model maker knows, and the tensors of each in the order of the official converter.
  */
-import type { GgmlType } from "../../src/gguf/gguf.js";
+import type { GgmlType } from "../../src/gguf/types.js";
 import type { GgufTensorInfo } from "../../src/gguf/write.js";
 
 export interface Shape {

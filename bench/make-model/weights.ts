@@ -5,7 +5,7 @@
  * Scales keep a forward pass sane: a projection of a normalised input has outputs of variance about 1, the two that
  * write to the residual stream less by the number of writes, and logits a deviation of about 2.5.
  */
-import type { GgmlType } from "../../src/gguf/gguf.js";
+import type { GgmlType } from "../../src/gguf/types.js";
 import type { GgufTensorInfo } from "../../src/gguf/write.js";
 import type { Shape } from "./shapes.js";
 import { encodeTq2, TQ2_BYTES, TQ2_WEIGHTS } from "./tq2.js";

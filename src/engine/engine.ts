@@ -4,7 +4,8 @@
 import type { Backend, OpTime, TernaryLayout, WeightSource } from "../backend/backend.js";
 import * as check from "../check.js";
 import { isOutOfMemory, outOfMemory, TernionError } from "../errors.js";
-import { type GgufValue, readGguf } from "../gguf/gguf.js";
+import type { GgufValue } from "../gguf/file.js";
+import { readGguf } from "../gguf/gguf.js";
 import { download } from "../hub/pull.js";
 import { type ModelConfig, readConfig } from "../model/config.js";
 import { forward } from "../model/forward.js";

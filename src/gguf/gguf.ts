@@ -1,62 +1,15 @@
 /**
- * A GGUF file as data: metadata and tensor table. This folder knows no model; it reads no weights, checks every number
- * that a file states before it is used, and reports each kind of damage as a TernionError with a code of its own.
+ * Reads the head of a GGUF model, metadata and tensor table. This folder knows no model; it reads no weights, checks every
+ * number that a file states before it is used, and reports each kind of damage as a TernionError with a code of its own.
  */
 import type { FileHandle } from "node:fs/promises";
 import * as check from "../check.js";
 import { TernionError } from "../errors.js";
 import { openRegular, systemReason } from "../platform/files.js";
 import { HeadTooShort } from "./cursor.js";
+import type { GgufHead } from "./file.js";
 import { parseHead } from "./parse.js";
 import { readParts, splitOf } from "./split.js";
-import type { GgmlType, GgufValueType, NumericArray } from "./types.js";
-
-export { parseGguf } from "./parse.js";
-export { type GgmlType, type GgufValueType, ggmlByteLength, type NumericArray } from "./types.js";
-
-/** 64-bit integers are numbers when they are safe integers, else bigints. */
-export type GgufValue = number | bigint | boolean | string | GgufArray;
-
-export interface GgufArray {
-  /** of the elements */
-  readonly type: GgufValueType;
-  /** numbers as a typed array of that type (U64 and I64: of bigints); strings are made at the first access */
-  readonly values: NumericArray | readonly string[] | readonly boolean[];
-}
-
-export interface GgufTensor {
-  readonly name: string;
-  readonly type: GgmlType;
-  /** innermost first, as in the file: a projection of K inputs to N outputs is [K, N], N rows of K weights */
-  readonly dims: readonly number[];
-  /** bytes from the start of the file */
-  readonly offset: number;
-  readonly byteLength: number;
-  /** in a split model, the part that holds it */
-  readonly path?: string;
-}
-
-/** A model split into parts is as one file: its path, alignment and dataOffset are those of the first part. */
-export interface GgufFile {
-  readonly path: string;
-  /** paths of all parts in their order, where there are several */
-  readonly parts?: readonly string[];
-  readonly version: number;
-  readonly metadata: ReadonlyMap<string, GgufValue>;
-  /** in the order of the file's table */
-  readonly tensors: ReadonlyMap<string, GgufTensor>;
-  readonly alignment: number;
-  /** where tensor data begins, bytes from the start of the file */
-  readonly dataOffset: number;
-  /** bytes of the file, or of all its parts */
-  readonly byteLength: number;
-}
-
-/** What the reader gives: enough to write the same head again. */
-export interface GgufHead extends GgufFile {
-  /** the stored type of each metadata value, which a JavaScript number no longer tells */
-  readonly valueTypes: ReadonlyMap<string, GgufValueType>;
-}
 
 const FIRST_READ = 1024 * 1024;
 /** A retry parses from the start, so there are few: the 8.3 MB head of a Llama-3 vocabulary takes the second read. */

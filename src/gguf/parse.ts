@@ -6,7 +6,7 @@
  */
 import { quote } from "../errors.js";
 import { Cursor } from "./cursor.js";
-import type { GgufArray, GgufHead, GgufTensor, GgufValue } from "./gguf.js";
+import type { GgufArray, GgufHead, GgufTensor, GgufValue } from "./file.js";
 import {
   type GgmlType,
   type GgufValueType,

@@ -5,7 +5,7 @@
  */
 import { basename } from "node:path";
 import { printable, quote, TernionError } from "../errors.js";
-import type { GgufHead, GgufTensor } from "./gguf.js";
+import type { GgufHead, GgufTensor } from "./file.js";
 
 export interface Split {
   /** from 1 to `count` */

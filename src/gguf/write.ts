@@ -7,7 +7,7 @@
 import type { FileHandle } from "node:fs/promises";
 import { TernionError } from "../errors.js";
 import { systemReason, writeFully, writeWhole } from "../platform/files.js";
-import type { GgufArray, GgufHead, GgufValue } from "./gguf.js";
+import type { GgufArray, GgufHead, GgufValue } from "./file.js";
 import {
   type GgmlType,
   type GgufValueType,

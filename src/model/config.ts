@@ -4,7 +4,7 @@
  */
 import type { Activation } from "../backend/backend.js";
 import { quote, TernionError } from "../errors.js";
-import type { GgufFile, GgufValue } from "../gguf/gguf.js";
+import type { GgufFile, GgufValue } from "../gguf/file.js";
 
 export interface ModelConfig {
   readonly arch: string;

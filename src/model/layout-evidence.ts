@@ -6,7 +6,7 @@ import type { TernaryLayout, WeightSource } from "../backend/backend.js";
 import { decodeDense } from "../formats/decode.js";
 import { LAYOUT_ROWS } from "../formats/layout.js";
 import { OpenFiles, readFully } from "../formats/read.js";
-import type { GgufValue } from "../gguf/gguf.js";
+import type { GgufValue } from "../gguf/file.js";
 
 const LAYOUTS: readonly TernaryLayout[] = ["block128", "block64", "rows4"];
 /** Blocks that are looked into, and rows of a matrix in each: at most 255, see columnCounts. */

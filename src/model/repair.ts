@@ -3,7 +3,7 @@
  * nothing that is merely unusual is touched; a sound file comes back with no repairs. Mending twice mends nothing more.
  */
 import * as check from "../check.js";
-import type { GgufValue } from "../gguf/gguf.js";
+import type { GgufValue } from "../gguf/file.js";
 import { BITNET_CHAT_TEMPLATE } from "../text/chat.js";
 
 export interface Repair {

@@ -4,7 +4,7 @@
  */
 import type { Backend, LoadOptions, TernaryLayout, Weight, WeightSource, WeightType } from "../backend/backend.js";
 import { TernionError } from "../errors.js";
-import type { GgufFile } from "../gguf/gguf.js";
+import type { GgufFile } from "../gguf/file.js";
 import type { ModelConfig } from "./config.js";
 
 export interface LayerWeights {

@@ -5,7 +5,7 @@
  */
 import * as check from "../check.js";
 import { TernionError } from "../errors.js";
-import type { GgufValue } from "../gguf/gguf.js";
+import type { GgufValue } from "../gguf/file.js";
 import { bytesOfPiece } from "./byte-alphabet.js";
 import { PlainText } from "./plain.js";
 import { WordFinder } from "./special.js";

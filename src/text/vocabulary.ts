@@ -3,7 +3,7 @@
  * lost later: every byte has a token, and every merge makes one. An error names the key.
  */
 import { quote, TernionError } from "../errors.js";
-import type { GgufArray, GgufValue } from "../gguf/gguf.js";
+import type { GgufArray, GgufValue } from "../gguf/file.js";
 import { BYTE_CHARACTERS } from "./byte-alphabet.js";
 import type { MergeTable } from "./merges.js";
 

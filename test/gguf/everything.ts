@@ -1,5 +1,6 @@
 /** The contents of a small file with every value type, and tensors of types with and without blocks. */
-import { type GgmlType, type GgufArray, type GgufValueType, ggmlByteLength } from "../../src/gguf/gguf.js";
+import type { GgufArray } from "../../src/gguf/file.js";
+import { type GgmlType, type GgufValueType, ggmlByteLength } from "../../src/gguf/types.js";
 import type { GgufContents, GgufKeyValue, GgufTensorSource } from "../../src/gguf/write.js";
 
 const scalars: GgufKeyValue[] = [

@@ -7,7 +7,9 @@ import { readFileSync } from "node:fs";
 import { describe, it } from "node:test";
 import fc from "fast-check";
 import { TernionError } from "../../src/errors.js";
-import { type GgufHead, ggmlByteLength, parseGguf } from "../../src/gguf/gguf.js";
+import type { GgufHead } from "../../src/gguf/file.js";
+import { parseGguf } from "../../src/gguf/parse.js";
+import { ggmlByteLength } from "../../src/gguf/types.js";
 import { file, kv, str, tensor, u32, u64 } from "./raw.js";
 
 const small = file({

@@ -5,7 +5,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { type ErrorCode, TernionError } from "../../src/errors.js";
-import { type GgufArray, parseGguf, readGguf } from "../../src/gguf/gguf.js";
+import type { GgufArray } from "../../src/gguf/file.js";
+import { readGguf } from "../../src/gguf/gguf.js";
+import { parseGguf } from "../../src/gguf/parse.js";
 import { llama3Vocabulary } from "../vocabulary.js";
 import { file, kv, str, tensor, u32, u64 } from "./raw.js";
 

@@ -9,7 +9,8 @@ import { fileURLToPath } from "node:url";
 import { metadataOf } from "../../bench/make-model/metadata.js";
 import { HEADS, SHAPES, type Shape, tensorsOf } from "../../bench/make-model/shapes.js";
 import { toHalf } from "../../bench/make-model/weights.js";
-import { type GgufArray, type GgufFile, readGguf } from "../../src/gguf/gguf.js";
+import type { GgufArray, GgufFile } from "../../src/gguf/file.js";
+import { readGguf } from "../../src/gguf/gguf.js";
 import { planGguf } from "../../src/gguf/write.js";
 import { llama3Vocabulary } from "../vocabulary.js";
 

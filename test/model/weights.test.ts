@@ -1,8 +1,9 @@
 /** Every defect of a model's tensors and metadata that is found at load, with the words in which it is told. */
 import assert from "node:assert/strict";
 import { before, describe, test } from "node:test";
-import type { GgmlType, GgufFile, GgufTensor, GgufValue } from "../../src/gguf/gguf.js";
+import type { GgufFile, GgufTensor, GgufValue } from "../../src/gguf/file.js";
 import { readGguf } from "../../src/gguf/gguf.js";
+import type { GgmlType } from "../../src/gguf/types.js";
 import { readConfig } from "../../src/model/config.js";
 import { weightSources } from "../../src/model/weights.js";
 import { repositoryFile } from "../golden.js";

@@ -6,7 +6,7 @@ import assert from "node:assert/strict";
 import { before, describe, it } from "node:test";
 import { Tokenizer as Peer } from "@huggingface/tokenizers";
 import fc from "fast-check";
-import type { GgufArray, GgufValue } from "../../src/gguf/gguf.js";
+import type { GgufArray, GgufValue } from "../../src/gguf/file.js";
 import { BYTE_CHARACTERS } from "../../src/text/byte-alphabet.js";
 import { createTokenizer, type Tokenizer } from "../../src/text/tokenizer.js";
 import { llama3Metadata, smallMetadata, strings } from "./fixtures.js";

@@ -6,7 +6,7 @@ import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { before, describe, it } from "node:test";
 import fc from "fast-check";
-import type { GgufValue } from "../../src/gguf/gguf.js";
+import type { GgufValue } from "../../src/gguf/file.js";
 import { createTokenizer, type Tokenizer } from "../../src/text/tokenizer.js";
 import { llama3Metadata, SMALL_MERGES, smallMetadata, strings } from "./fixtures.js";
 

@@ -11,8 +11,9 @@ import { packageFile } from "../../platform/package.js";
 import { mostProcessors } from "../../platform/processors.js";
 import { CONTROL, NONE } from "./commands.js";
 import { LONGEST_NAP, OpBoard } from "./op-board.js";
+import type { RunJob } from "./thread/context.js";
 import type { LoadJob } from "./thread/load.js";
-import type { JobResult, RunJob } from "./thread/worker.js";
+import type { JobResult } from "./thread/worker.js";
 
 const IDLE_MS = 200;
 /** How often a pool that ends looks whether threads that failed to start are gone, which nothing reports. */

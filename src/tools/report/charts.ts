@@ -1,8 +1,8 @@
 /** The charts of the report, rendered to SVG here, so that the page needs no script. */
 import type { EChartsOption } from "echarts";
 import { isMissing } from "../../platform/package.js";
-import { SPEED_MARK } from "./document.js";
 import type { ReportData } from "./measure.js";
+import { SPEED_MARK } from "./verdict.js";
 
 export type ChartName = "load" | "promptSpeed" | "generationSpeed" | "ops" | "traffic";
 

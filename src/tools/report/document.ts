@@ -1,6 +1,7 @@
 /** The report as sections of paragraphs, tables and charts, from which Markdown and HTML are written alike. */
 import type { ChartName } from "./charts.js";
 import { PROFILED_TOKENS, type ReportData } from "./measure.js";
+import { SPEED_MARK } from "./verdict.js";
 
 export type Block =
   | { readonly kind: "text"; readonly text: string }
@@ -15,9 +16,6 @@ export interface Section {
   readonly title: string;
   readonly blocks: readonly Block[];
 }
-
-/** Stands behind every speed of a model whose answers are wrong. */
-export const SPEED_MARK = "verdict failed";
 
 const text = (line: string): Block => ({ kind: "text", text: line });
 const chart = (name: ChartName): Block => ({ kind: "chart", chart: name });

@@ -7,6 +7,9 @@ export interface ReportVerdict {
   readonly summary: string;
 }
 
+/** Follows every speed of a model whose answers are wrong. */
+export const SPEED_MARK = "verdict failed";
+
 export const NOT_RUN: ReportVerdict = { status: "not run", summary: "Nothing here says that the answers are right." };
 
 export async function askVerify(...question: Parameters<typeof verify>): Promise<ReportVerdict> {

@@ -1,10 +1,22 @@
 /** What the ops of one thread work with: the shared words, the batch, the kernels, and this thread's share. */
+import type { DotForm } from "../choice/forms.js";
 import { CONTROL, share } from "../commands.js";
 import type { Kernels } from "../kernels.js";
-import type { RunJob } from "./worker.js";
+import type { BoardPlace } from "../op-board.js";
 
 /** Bytes of weights that stay in a core's cache while several rows of the batch use them. */
 export const BLOCK_BYTES = 128 << 10;
+
+/** What a thread gets to run recorded ops. */
+export interface RunJob extends BoardPlace {
+  readonly kind: "run";
+  readonly module: WebAssembly.Module;
+  readonly dot: DotForm;
+  readonly record: number;
+  /** addresses of the batch's arrays */
+  readonly batch: { tokens: number; slots: number; positions: number; outputs: number };
+  readonly thread: number;
+}
 
 export class OpContext {
   readonly words: Int32Array;

@@ -1,22 +1,10 @@
 /** Entry of a worker thread of the CPU backend: loads pieces of the file, or computes recorded ops (member.ts). */
 import { TernionError } from "../../../errors.js";
-import type { DotForm } from "../choice/forms.js";
 import { CONTROL } from "../commands.js";
 import { instantiate } from "../kernels.js";
-import type { BoardPlace } from "../op-board.js";
-import { OpContext } from "./context.js";
+import { OpContext, type RunJob } from "./context.js";
 import { type LoadJob, loadPieces } from "./load.js";
 import { Member } from "./member.js";
-
-export interface RunJob extends BoardPlace {
-  readonly kind: "run";
-  readonly module: WebAssembly.Module;
-  readonly dot: DotForm;
-  readonly record: number;
-  /** addresses of the batch's arrays */
-  readonly batch: { tokens: number; slots: number; positions: number; outputs: number };
-  readonly thread: number;
-}
 
 /** What a job answers: errors travel as data, since a class does not survive the way between threads. */
 export interface JobResult {

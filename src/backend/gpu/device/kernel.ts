@@ -45,3 +45,11 @@ export interface Call {
   /** workgroups; each at most 65,535 */
   readonly grid: readonly [x: number, y: number, z: number];
 }
+
+/** What runs calls and moves bytes: a device (device.ts), as a check of a kernel needs it. */
+export interface Executor {
+  allocate(bytes: number, what: string): Promise<GPUBuffer>;
+  write(buffer: GPUBuffer, offset: number, data: ArrayBufferView): void;
+  execute(calls: readonly Call[]): Promise<void>;
+  readBack(buffer: GPUBuffer, offset: number, size: number): Promise<ArrayBuffer>;
+}

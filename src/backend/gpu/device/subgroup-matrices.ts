@@ -4,8 +4,7 @@
  */
 
 import { ternary } from "../kernels/ternary.js";
-import type { Device } from "./device.js";
-import type { Window } from "./kernel.js";
+import type { Executor, Window } from "./kernel.js";
 
 /** What Dawn's adapters tell beside the standard. */
 interface MatrixInfo {
@@ -30,7 +29,7 @@ export function offersMatrixUnits(adapter: GPUAdapter): boolean {
 }
 
 /** Whether the kernel of the matrix units gives the sums of the one without them. */
-export async function matrixUnitsWork(device: Device): Promise<boolean> {
+export async function matrixUnitsWork(device: Executor): Promise<boolean> {
   const [rows, columns, outputs] = [70, 384, 72];
   let state = 1;
   const random = () => {
