@@ -13,6 +13,7 @@ import { guessLayout, type LayoutGuess } from "../model/layout-evidence.js";
 import { type Repair, repairMetadata } from "../model/repair.js";
 import { weightSources } from "../model/weights.js";
 import { collectGarbage } from "../platform/garbage.js";
+import { node } from "../platform/node.js";
 import { boxModel } from "../platform/package.js";
 import { type Placed, Scheduler } from "../run/scheduler.js";
 import { Session } from "../run/session.js";
@@ -150,7 +151,7 @@ export class Engine implements AsyncDisposable {
       };
       const mayMove = name === "gpu" && choicesOf(options).includes("cpu");
       return new Engine({
-        scheduler: new Scheduler(backend, model, limits.maxRows, mayMove ? recover : undefined),
+        scheduler: new Scheduler(backend, model, limits.maxRows, node.nextTurn, mayMove ? recover : undefined),
         tokenizer,
         metadata,
         limits,
@@ -379,7 +380,7 @@ function checkVocabulary({ size }: Tokenizer, { vocabularySize }: ModelConfig): 
 
 /** Lets work that was just started reach its threads before `use` blocks this one. */
 async function afterTurn<T>(use: () => T): Promise<T> {
-  await new Promise((resolve) => setImmediate(resolve));
+  await node.nextTurn();
   return use();
 }
 

@@ -9,6 +9,7 @@
 import { type Backend, type Batch, type Best, SAMPLED } from "../backend/backend.js";
 import type { TernionError } from "../errors.js";
 import { forward, type Model } from "../model/forward.js";
+import type { NextTurn } from "../platform/platform.js";
 import { Follower, type FollowRequest } from "./follower.js";
 
 export type { FollowRequest } from "./follower.js";
@@ -80,15 +81,18 @@ export class Scheduler {
   #recover: Recover | undefined;
   /** while the model moves to another backend */
   #moving: Promise<void> | undefined;
+  readonly #nextTurn: NextTurn;
 
   /** `recover`, where given, is asked once for another place when a run fails. */
   constructor(
     backend: Backend,
     model: Model,
     readonly maxRows: number,
+    nextTurn: NextTurn,
     recover?: Recover,
   ) {
     this.#placed = { backend, model };
+    this.#nextTurn = nextTurn;
     this.#recover = recover;
   }
 
@@ -204,7 +208,7 @@ export class Scheduler {
   async #loop(): Promise<void> {
     for (;;) {
       // one turn of the event loop: sessions that just got their logits sample, and join the next batch
-      await new Promise((resolve) => setImmediate(resolve));
+      await this.#nextTurn();
       this.#dropAborted();
       if (!this.#pending.some(({ ready }) => ready > 0)) break;
       await this.#inTurn(async () => {

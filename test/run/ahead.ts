@@ -8,6 +8,7 @@ import { readConfig } from "../../src/model/config.js";
 import { createActivations } from "../../src/model/forward.js";
 import { repairMetadata } from "../../src/model/repair.js";
 import { loadWeights, weightSources } from "../../src/model/weights.js";
+import { node } from "../../src/platform/node.js";
 import { Scheduler } from "../../src/run/scheduler.js";
 import { Session } from "../../src/run/session.js";
 import { MOST_CANDIDATES } from "../../src/sampling/sampler.js";
@@ -123,7 +124,7 @@ export async function withParts<T>(options: PartsOptions, use: (parts: Parts) =>
     const cache = backend.cache({ layers, slots: SLOTS, positions: contextLength, kvHeads, headDim, ropeBase });
     const activations = createActivations(backend, config, maxRows, maxRows);
     const head = await backend.head(weights.head, maxRows, MOST_CANDIDATES);
-    const scheduler = new Scheduler(backend, { config, weights, cache, head, activations }, maxRows);
+    const scheduler = new Scheduler(backend, { config, weights, cache, head, activations }, maxRows, node.nextTurn);
     const tokenizer = createTokenizer(metadata);
     if (stopIds !== undefined) Object.assign(tokenizer, { stopIds: new Set(stopIds) });
     const { vocabularySize } = config;

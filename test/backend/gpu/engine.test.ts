@@ -9,6 +9,7 @@ import type { TernionError } from "../../../src/errors.js";
 import { readGguf } from "../../../src/gguf/gguf.js";
 import { readConfig } from "../../../src/model/config.js";
 import { weightSources } from "../../../src/model/weights.js";
+import { node } from "../../../src/platform/node.js";
 import { type Recover, Scheduler } from "../../../src/run/scheduler.js";
 import { Session } from "../../../src/run/session.js";
 import { createTokenizer } from "../../../src/text/tokenizer.js";
@@ -53,7 +54,7 @@ async function gpuSession(recover?: (parts: Parameters<typeof placeModel>[1]) =>
   const backend = await GpuBackend.create({ maxRows: limits.maxRows });
   const parts = { config, sources, limits };
   const { model } = await placeModel(backend, parts, {});
-  const scheduler = new Scheduler(backend, model, limits.maxRows, recover?.(parts));
+  const scheduler = new Scheduler(backend, model, limits.maxRows, node.nextTurn, recover?.(parts));
   const tokenizer = createTokenizer(file.metadata);
   const { vocabularySize } = config;
   const setup = { scheduler, tokenizer, chatTemplate: undefined, vocabularySize, contextLength: 256, slot: 0 };
