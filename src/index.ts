@@ -7,10 +7,11 @@ export type { LoadReport, LoadStep, ProgressEvent } from "./engine/load-report.j
 export type { BackendName, EngineOptions } from "./engine/options.js";
 export type { SelfCheck, SelfCheckOptions } from "./engine/self-check.js";
 export { type ErrorCode, TernionError } from "./errors.js";
-export type { GgufArray, GgufFile, GgufTensor, GgufValue } from "./gguf/file.js";
+export type { GgufArray, GgufFile, GgufHead, GgufTensor, GgufValue } from "./gguf/file.js";
 export { readGguf } from "./gguf/gguf.js";
 export { type DownloadOptions, download } from "./hub/pull.js";
 export type { ModelConfig } from "./model/config.js";
+export { type OpenHead, type OpenOptions, openHead } from "./model/open.js";
 export { type Repair, repairMetadata } from "./model/repair.js";
 export { type ModelSummary, modelSummary } from "./model/summary.js";
 export type { Machine } from "./platform/machine.js";

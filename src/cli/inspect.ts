@@ -1,8 +1,8 @@
 /** `ternion inspect`: what is in a GGUF, whether or not it is a model that can run here. */
 import type { Command } from "commander";
-import { type GgufArray, type GgufFile, type GgufValue, type Repair, readGguf } from "../index.js";
+import { type GgufArray, type GgufFile, type GgufValue, openHead, type Repair } from "../index.js";
 import { UsageError } from "./exit.js";
-import { mendedMetadata, modelFile } from "./model.js";
+import { modelFile } from "./model.js";
 import { addModelOptions, type ModelOptions } from "./options.js";
 import { interruptSignal, print } from "./streams.js";
 import { formatTable } from "./table.js";
@@ -43,8 +43,8 @@ export function registerInspect(program: Command): void {
 async function inspect(given: string | undefined, options: InspectOptions): Promise<void> {
   if (given !== undefined && options.model !== undefined) throw new UsageError("expected FILE or --model, got both");
   const signal = interruptSignal();
-  const file = await readGguf(await modelFile({ model: given ?? options.model }, signal), { signal });
-  const { repairs } = mendedMetadata(file.metadata, options);
+  const path = await modelFile({ model: given ?? options.model }, signal);
+  const { file, repairs } = await openHead(path, { strict: options.strict, signal });
   await print(options.json ? `${JSON.stringify(asJson(file, repairs), null, 2)}\n` : asText(file, repairs));
 }
 

@@ -1,15 +1,7 @@
 /**
  * `--model` → a file, and a file → a loaded engine, with progress on stderr.
  */
-import {
-  boxModel,
-  download,
-  Engine,
-  type EngineOptions,
-  type GgufValue,
-  type Repair,
-  repairMetadata,
-} from "../index.js";
+import { boxModel, download, Engine, type EngineOptions } from "../index.js";
 import { messageOf } from "./exit.js";
 import { type EngineFlags, engineOptions, type ModelOptions } from "./options.js";
 import { LoadingBar } from "./progress.js";
@@ -39,15 +31,4 @@ export async function loadEngine(path: string, options: EngineFlags, more: Engin
   } finally {
     bar.stop();
   }
-}
-
-/** The metadata as the engine would use it, for commands that need none. */
-export function mendedMetadata(
-  metadata: ReadonlyMap<string, GgufValue>,
-  { strict }: ModelOptions,
-): { metadata: Map<string, GgufValue>; repairs: Repair[] } {
-  const mended = repairMetadata(metadata);
-  const [first] = mended.repairs;
-  if (!strict || first === undefined) return mended;
-  throw new Error(`metadata key ${first.key}: expected a sound file with --strict, got one to mend (${first.problem})`);
 }

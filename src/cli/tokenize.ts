@@ -1,9 +1,9 @@
 /** `ternion tokenize`: a text as ids. Needs the vocabulary of a file only, so a GGUF without tensors will do. */
 import type { Command } from "commander";
 import { printable } from "../errors.js";
-import { createTokenizer, type EncodeOptions, readGguf, type Tokenizer } from "../index.js";
+import { createTokenizer, type EncodeOptions, openHead, type Tokenizer } from "../index.js";
 import { UsageError } from "./exit.js";
-import { mendedMetadata, modelFile } from "./model.js";
+import { modelFile } from "./model.js";
 import { addModelOptions, type ModelOptions } from "./options.js";
 import { print } from "./streams.js";
 import { readStdin, readTextFile, stdinLines } from "./text-input.js";
@@ -46,8 +46,8 @@ async function tokenize(text: string | undefined, options: TokenizeOptions): Pro
   if (options.jsonl && (text ?? options.file) !== undefined) {
     throw new UsageError(`--jsonl: expected lines on stdin, got ${text === undefined ? "--file" : "TEXT"}`);
   }
-  const file = await readGguf(await modelFile(options));
-  const tokenizer = createTokenizer(mendedMetadata(file.metadata, options).metadata);
+  const { metadata } = await openHead(await modelFile(options), { strict: options.strict });
+  const tokenizer = createTokenizer(metadata);
   const encoding: EncodeOptions = { parseSpecial: options.special, ...(!options.bos && { addBos: false }) };
   if (options.jsonl) return printLines(tokenizer, encoding);
   const ids = tokenizer.encode(await textOf(text, options), encoding);

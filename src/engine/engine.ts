@@ -1,17 +1,16 @@
 /**
  * An Engine: a loaded model on a backend. The one place where file, model, text and backend are put together.
  */
-import type { Backend, OpTime, TernaryLayout, WeightSource } from "../backend/backend.js";
+import type { Backend, OpTime, TernaryLayout } from "../backend/backend.js";
 import * as check from "../check.js";
 import { isOutOfMemory, outOfMemory, TernionError } from "../errors.js";
 import type { GgufValue } from "../gguf/file.js";
-import { readGguf } from "../gguf/gguf.js";
 import { download } from "../hub/pull.js";
-import { type ModelConfig, readConfig } from "../model/config.js";
+import type { ModelConfig } from "../model/config.js";
 import { forward } from "../model/forward.js";
 import { guessLayout, type LayoutGuess } from "../model/layout-evidence.js";
-import { type Repair, repairMetadata } from "../model/repair.js";
-import { weightSources } from "../model/weights.js";
+import { type OpenModel, openModel } from "../model/open.js";
+import { withLayout } from "../model/weights.js";
 import { collectGarbage } from "../platform/garbage.js";
 import { node } from "../platform/node.js";
 import { boxModel } from "../platform/package.js";
@@ -73,21 +72,15 @@ export class Engine implements AsyncDisposable {
       onProgress: (loadedBytes, totalBytes) => onProgress({ phase: "download", loadedBytes, totalBytes }),
     });
     const clock = new LoadClock();
-    const file = await readGguf(path, { signal });
-    const { metadata, repairs } = repairMetadata(file.metadata);
-    if (options.strict && repairs.length > 0) throw needsRepair(repairs);
-    const config = readConfig(file, metadata);
-    const limits = limitsOf(options, "cpu", config);
-    const sources = weightSources(file, config);
-    clock.done("metadata", file.dataOffset);
-    const { layouts, certain } = layoutsToTry(limits, sources, metadata);
+    const model = await openModel(path, { strict: options.strict, signal });
+    const limits = limitsOf(options, "cpu", model.config);
+    clock.done("metadata", model.file.dataOffset);
+    const { layouts, certain } = layoutsToTry(limits, model);
     clock.done("layout", 0);
 
     const found: string[] = [];
     for (const layout of layouts) {
-      const laidOut = weightSources(file, config, layout);
-      const opening = { options, config, metadata, repairs, clock, signal, onProgress };
-      const engine = await Engine.#open(laidOut, layout, opening);
+      const engine = await Engine.#open(layout, { ...model, options, clock, signal, onProgress });
       if (certain || limits.contextLength < FEWEST_CHECKED) return engine;
       const check = await engine.selfCheck({ signal }).catch(closing(engine));
       if (check.ok) return engine;
@@ -98,12 +91,12 @@ export class Engine implements AsyncDisposable {
   }
 
   /** Loads the weights, which are in `layout`, into the first backend of those allowed that can take them. */
-  static async #open(sources: readonly WeightSource[], layout: TernaryLayout, opening: Opening): Promise<Engine> {
+  static async #open(layout: TernaryLayout, opening: Opening): Promise<Engine> {
     const { options, clock } = opening;
     const choices = choicesOf(options);
     for (const name of choices.slice(0, -1)) {
       try {
-        return await Engine.#openOn(name, sources, layout, opening);
+        return await Engine.#openOn(name, layout, opening);
       } catch (error) {
         if (!mayGoOn(error)) throw error;
         // that there is no GPU is nothing to tell
@@ -111,15 +104,15 @@ export class Engine implements AsyncDisposable {
         clock.restart();
       }
     }
-    return Engine.#openOn(choices[choices.length - 1], sources, layout, opening);
+    return Engine.#openOn(choices[choices.length - 1], layout, opening);
   }
 
   static async #openOn(
     name: PlainBackend,
-    sources: readonly WeightSource[],
     layout: TernaryLayout,
-    { options, config, metadata, repairs, clock, signal, onProgress }: Opening,
+    { options, config, metadata, repairs, clock, signal, onProgress, ...opening }: Opening,
   ): Promise<Engine> {
+    const sources = withLayout(opening.sources, layout);
     const limits = limitsOf(options, name, config);
     clock.mark();
     const backend = await createBackend(name, options, limits.maxRows);
@@ -303,11 +296,8 @@ export class Engine implements AsyncDisposable {
 }
 
 /** What all attempts to open a file share. */
-interface Opening extends ReturnType<typeof guarded> {
+interface Opening extends OpenModel, ReturnType<typeof guarded> {
   readonly options: EngineOptions;
-  readonly config: ModelConfig;
-  readonly metadata: ReadonlyMap<string, GgufValue>;
-  readonly repairs: readonly Repair[];
   readonly clock: LoadClock;
 }
 
@@ -317,11 +307,7 @@ const COLLECTED_BYTES = 32 << 20;
 /** Positions that a text needs to tell sense from nonsense. */
 const FEWEST_CHECKED = 16;
 
-function layoutsToTry(
-  { i2sLayout }: Limits,
-  sources: readonly WeightSource[],
-  metadata: ReadonlyMap<string, GgufValue>,
-): LayoutGuess {
+function layoutsToTry({ i2sLayout }: Limits, { sources, metadata }: OpenModel): LayoutGuess {
   return i2sLayout === "auto" ? guessLayout(sources, metadata) : { layouts: [i2sLayout], certain: true };
 }
 
@@ -382,12 +368,4 @@ function checkVocabulary({ size }: Tokenizer, { vocabularySize }: ModelConfig): 
 async function afterTurn<T>(use: () => T): Promise<T> {
   await node.nextTurn();
   return use();
-}
-
-function needsRepair(repairs: readonly Repair[]): TernionError {
-  const list = repairs.map(({ key, problem }) => `${key} (${problem})`).join("; ");
-  return new TernionError(
-    "MODEL_REPAIR",
-    `The model file needs mending and strict is set: ${list}. Load it without strict to have it mended in memory.`,
-  );
 }

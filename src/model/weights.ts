@@ -74,8 +74,8 @@ function layerShapes(config: ModelConfig): Record<keyof LayerWeights, Expected> 
   };
 }
 
-/** Checks every tensor that the model needs, and lists where its bytes are. `layout`: of the ternary ones. */
-export function weightSources(file: GgufFile, config: ModelConfig, layout?: TernaryLayout): WeightSource[] {
+/** Checks every tensor that the model needs, and lists where its bytes are. */
+export function weightSources(file: GgufFile, config: ModelConfig): WeightSource[] {
   const { vocabularySize, width } = config;
   const table = { types: TABLE, rows: vocabularySize, columns: width };
   const sources = [check(file, "token_embd.weight", table)];
@@ -87,7 +87,11 @@ export function weightSources(file: GgufFile, config: ModelConfig, layout?: Tern
   }
   sources.push(check(file, "output_norm.weight", { types: FLOAT, rows: 1, columns: width }));
   if (file.tensors.has("output.weight")) sources.push(check(file, "output.weight", table));
-  if (layout === undefined) return sources;
+  return sources;
+}
+
+/** The same with the layout of the ternary ones. */
+export function withLayout(sources: readonly WeightSource[], layout: TernaryLayout): WeightSource[] {
   return sources.map((source) => (source.type === "I2_S" ? { ...source, layout } : source));
 }
 

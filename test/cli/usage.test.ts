@@ -27,11 +27,11 @@ const MISTAKES: readonly (readonly [args: string[], code: number, line: string |
   [[...RUN, "--backend", "npu"], 2, '--backend: expected auto or cpu or gpu or reference, got "npu"'],
   [[...RUN, "--system", "x"], 2, "--system: expected --chat with it, got none"],
   [[...RUN, "--file", "x"], 2, "expected PROMPT or --file, got both"],
-  [[...RUN, "--strict"], 1, /^The model file needs mending and --strict is set: tokenizer\.ggml\.pre \(absent\)/],
+  [[...RUN, "--strict"], 1, /^The model file needs repair and --strict is set: tokenizer\.ggml\.pre \(absent\)/],
   [
     ["inspect", "--model", TINY, "--strict"],
     1,
-    /^metadata key tokenizer\.ggml\.pre: expected a sound file with --strict/,
+    /^The model file needs repair and --strict is set: tokenizer\.ggml\.pre/,
   ],
   [["run", "--model", TINY, "--file", "nowhere"], 1, "--file: expected a text file, got nowhere: no such file"],
   [["run", "x", "--model", "nowhere.gguf"], 1, "nowhere.gguf: no such file; give the path of a GGUF model"],

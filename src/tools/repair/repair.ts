@@ -11,12 +11,10 @@ import { TernionError } from "../../errors.js";
 import { LAYOUT_ROWS, toStandardLayout } from "../../formats/layout.js";
 import { OpenFiles, readFully } from "../../formats/read.js";
 import type { GgufTensor, GgufValue } from "../../gguf/file.js";
-import { readGguf } from "../../gguf/gguf.js";
 import { type GgufKeyValue, type GgufTensorSource, keyValues, writeGguf } from "../../gguf/write.js";
-import { readConfig } from "../../model/config.js";
 import { guessLayout } from "../../model/layout-evidence.js";
-import { type Repair, repairMetadata } from "../../model/repair.js";
-import { weightSources } from "../../model/weights.js";
+import { type OpenModel, openModel } from "../../model/open.js";
+import type { Repair } from "../../model/repair.js";
 
 export interface RepairOptions {
   /** order of the ternary codes in the file; default "auto": found out as it is while loading */
@@ -57,12 +55,10 @@ export async function repairFile(from: string, to: string, options: RepairOption
   check.filled("from", from);
   check.filled("to", to);
   signal?.throwIfAborted();
-  const original = await readGguf(from, { signal });
+  const model = await openModel(from, { signal });
+  const { file: original, metadata, repairs, sources } = model;
   await checkTarget(original.parts ?? [from], to, force);
-  const { metadata, repairs } = repairMetadata(original.metadata);
-  const config = readConfig(original, metadata);
-  const sources = weightSources(original, config);
-  const i2sLayout = asked === "auto" ? await findLayout(from, { sources, metadata, signal }) : asked;
+  const i2sLayout = asked === "auto" ? await findLayout(from, model, signal) : asked;
 
   const ternary = new Map(sources.filter(({ type }) => type === "I2_S").map((source) => [source.name, source]));
   const files = new OpenFiles();
@@ -102,17 +98,13 @@ function found<T>(stats: Promise<T>): Promise<T | undefined> {
 /** Where the evidence leaves it open, the loss of plain English decides, as while loading. */
 async function findLayout(
   path: string,
-  { sources, metadata, signal }: FoundModel & { readonly signal: AbortSignal | undefined },
+  { sources, metadata }: OpenModel,
+  signal: AbortSignal | undefined,
 ): Promise<TernaryLayout> {
   const { layouts, certain } = guessLayout(sources, metadata);
   if (certain) return layouts[0];
   await using engine = await Engine.load(path, { backend: "cpu", maxSessions: 1, signal });
   return engine.loadReport.i2sLayout;
-}
-
-interface FoundModel {
-  readonly sources: readonly WeightSource[];
-  readonly metadata: ReadonlyMap<string, GgufValue>;
 }
 
 /** Mended keys keep their place; those that were absent come last. */

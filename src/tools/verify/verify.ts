@@ -6,11 +6,9 @@ import * as check from "../../check.js";
 import { Engine, type TracedTensor } from "../../engine/engine.js";
 import { ENGINE_CHECKS, type EngineOptions } from "../../engine/options.js";
 import { TernionError } from "../../errors.js";
-import { readGguf } from "../../gguf/gguf.js";
 import { download } from "../../hub/pull.js";
-import { readConfig } from "../../model/config.js";
-import { repairMetadata } from "../../model/repair.js";
-import { weightSources } from "../../model/weights.js";
+import { openModel } from "../../model/open.js";
+import { withLayout } from "../../model/weights.js";
 import { type Agreement, agreementOf, type Fingerprint, fingerprintOf } from "./agreement.js";
 import { type Dump, readDump } from "./dump.js";
 import type { Rows } from "./evaluate.js";
@@ -129,10 +127,9 @@ async function readModel(
   path: string,
   { i2sLayout = "auto", signal }: VerifyOptions,
 ): Promise<ModelFile & { byteLength: number }> {
-  const file = await readGguf(path, { signal });
-  const config = readConfig(file, repairMetadata(file.metadata).metadata);
-  const sources = weightSources(file, config, i2sLayout === "auto" ? "block128" : i2sLayout);
-  return { config, sources, byteLength: file.byteLength };
+  const { config, sources, file } = await openModel(path, { signal });
+  const layout = i2sLayout === "auto" ? "block128" : i2sLayout;
+  return { config, sources: withLayout(sources, layout), byteLength: file.byteLength };
 }
 
 function chooseTokens(given: readonly number[] | undefined, dump: Dump | undefined, file: string | undefined) {
