@@ -1,5 +1,6 @@
 /** Attention of one new token over a cache of 2048 positions, in both precisions of the cache. */
-import { CHUNK, share } from "../../src/backend/cpu/commands.js";
+import { share } from "../../src/backend/cpu/commands.js";
+import { CHUNK } from "../../src/backend/cpu/sizes.js";
 import { Random } from "../../test/random.js";
 import { type CaseMaker, expectValues, type Space } from "./case.js";
 

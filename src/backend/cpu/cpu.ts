@@ -29,16 +29,8 @@ import type {
 import { Arena } from "./arena.js";
 import { chooseKernels, type KernelChoice } from "./choice/choose.js";
 import type { DotForm } from "./choice/forms.js";
-import {
-  CHUNK,
-  CONTROL,
-  CONTROL_BYTES,
-  HEADER_WORDS,
-  OPS,
-  type OpName,
-  RECORD_WORDS,
-  THREAD_BYTES,
-} from "./commands.js";
+import { type Arguments, COMMANDS, HEADER, OPS, type OpName, RECORD_WORDS } from "./commands.js";
+import { CONTROL, CONTROL_BYTES, THREAD_BYTES } from "./control.js";
 import {
   addressOf,
   type CpuCache,
@@ -51,6 +43,7 @@ import {
   layerOf,
 } from "./handles.js";
 import { mostShares } from "./op-board.js";
+import { CHUNK } from "./sizes.js";
 import { elementBytes, partialFloats, scoreBytes, TILE_PARTIALS } from "./thread/attention.js";
 import { GROUP, packedBytes, piecesOf, STAGING } from "./thread/load.js";
 import { HEAD_GROUP, HEAD_NUMBERS, headScratchBytes, joinResults, resultBytes } from "./thread/output-head.js";
@@ -230,36 +223,36 @@ export class CpuBackend implements Backend {
     this.#longest = positions.reduce((most, position) => Math.max(most, position), 0);
     this.#positions = positions.reduce((sum, position) => sum + position + 1, 0);
     this.#current = { ...batch, slots: slots.slice(), outputs: outputs.slice(), draws: draws?.slice() };
-    words.set([this.#rows, this.#outputs], (this.#control + CONTROL.batch) / 4);
+    words[(this.#control + CONTROL.rows) / 4] = this.#rows;
+    words[(this.#control + CONTROL.outputs) / 4] = this.#outputs;
   }
 
   embed(out: Tensor, table: Weight): void {
-    const { address, type, rowBytes } = denseOf(table);
     const work = { ns: NS.copy * this.#rows * out.width, units: this.#rows };
-    this.#emit("embed", work, [addressOf(out), address, type, rowBytes, out.width]);
+    this.#emit("embed", work, { out: addressOf(out), table: denseOf(table), width: out.width });
   }
 
   normQuantize(out: Quantized, x: Tensor, weight: Weight, eps: number): void {
     const { normed, values, scales, sums, width } = out as CpuQuantized;
-    const addresses = [addressOf(x), denseOf(weight).address, normed.address, values, scales, sums];
     const work = { ns: NS.norm * this.#rows * width, units: this.#rows };
-    this.#emit("normQuantize", work, [...addresses, width, float(eps)]);
+    const from = { x: addressOf(x), weight: denseOf(weight).address };
+    this.#emit("normQuantize", work, { ...from, normed: normed.address, values, scales, sums, width, eps });
   }
 
   ternary(projections: readonly Projection[], x: Quantized): void {
     const { values, scales, sums, width } = x as CpuQuantized;
-    const matrices = projections.flatMap(({ weight, out, addTo }) => {
-      const { address, scale } = weight as CpuWeight;
-      return [address, weight.rows, addressOf(out), addTo === undefined ? 0 : addressOf(addTo), float(scale)];
+    const matrices = projections.map(({ weight, out, addTo }) => {
+      const { address, rows, scale } = weight as CpuWeight;
+      const sum = addTo === undefined ? 0 : addressOf(addTo);
+      return { weight: address, rows, out: addressOf(out), addTo: sum, scale };
     });
-    const scratch = [this.#scratch.address, this.#scratch.bytes];
     const outputs = projections.reduce((sum, { weight }) => sum + weight.rows, 0);
     const tiled = this.#rows >= TILED_ROWS;
     const work = {
       ns: (tiled ? NS.tiled : NS.ternary) * this.#rows * outputs * width,
       units: Math.ceil(Math.max(...projections.map(({ weight }) => weight.rows)) / GROUP),
     };
-    this.#emit("ternary", work, [values, scales, sums, width, ...scratch, projections.length, ...matrices]);
+    this.#emit("ternary", work, { values, scales, sums, width, scratch: this.#scratch, matrices });
   }
 
   ropeStore(cache: Cache, layer: number, { q, k, v }: { q: Tensor; k: Tensor; v: Tensor }): void {
@@ -267,14 +260,15 @@ export class CpuBackend implements Backend {
     const { angles } = cache as CpuCache;
     const { kvHeads, headDim } = cache.shape;
     const work = { ns: NS.rope * this.#rows * (heads + 2 * kvHeads) * headDim, units: this.#rows * kvHeads };
-    this.#emit("ropeStore", work, [...layerOf(cache, layer), ...[q, k, v].map(addressOf), heads, angles]);
+    const rows = { q: addressOf(q), k: addressOf(k), v: addressOf(v) };
+    this.#emit("ropeStore", work, { cache: layerOf(cache, layer), ...rows, heads, angles });
   }
 
   attend(out: Tensor, q: Tensor, cache: Cache, layer: number): void {
     const { kvHeads, headDim } = cache.shape;
     const heads = q.width / headDim;
-    const { tile, split, unitBytes, scores } = this.#attentionScratch(heads / kvHeads, cache as CpuCache);
-    const all = [...layerOf(cache, layer), addressOf(q), addressOf(out), heads, tile, split, unitBytes, scores];
+    const scratch = this.#attentionScratch(heads / kvHeads, cache as CpuCache);
+    const all = { cache: layerOf(cache, layer), q: addressOf(q), out: addressOf(out), heads, ...scratch };
     const units = this.#rows * kvHeads;
     const manyUnits = units >= SPLIT_UNITS * this.#pool.threads;
     const ns = NS.attend * this.#positions * q.width + NS.attendHead * this.#rows * heads;
@@ -289,26 +283,26 @@ export class CpuBackend implements Backend {
   gate(out: Tensor, gate: Tensor, up: Tensor, activation: Activation): void {
     const count = this.#rows * out.width;
     const work = { ns: NS.gate * count, units: Math.ceil(count / 16) };
-    this.#emit("gate", work, [...[gate, up, out].map(addressOf), out.width, activation === "silu" ? 1 : 0]);
+    const rows = { gate: addressOf(gate), up: addressOf(up), out: addressOf(out) };
+    this.#emit("gate", work, { ...rows, width: out.width, activation });
   }
 
   normOutputs(out: Tensor, x: Tensor, weight: Weight, eps: number): void {
     const work = { ns: NS.norm * this.#outputs * out.width, units: this.#outputs };
-    this.#emit("normOutputs", work, [addressOf(x), denseOf(weight).address, addressOf(out), out.width, float(eps)]);
+    const rows = { x: addressOf(x), out: addressOf(out), width: out.width };
+    this.#emit("normOutputs", work, { ...rows, weight: denseOf(weight).address, eps });
   }
 
   logits(out: Tensor, head: Weight, x: Tensor): void {
-    const { address, type, rowBytes } = denseOf(head);
-    const scratch = [this.#scratch.address, this.#scratch.bytes];
     const work = { ns: NS.logits * this.#outputs * head.rows * x.width, units: head.rows };
-    this.#emit("logits", work, [addressOf(x), address, type, rowBytes, x.width, head.rows, addressOf(out), ...scratch]);
+    const table = { table: denseOf(head), width: x.width, vocabulary: head.rows };
+    this.#emit("logits", work, { ...table, x: addressOf(x), out: addressOf(out), scratch: this.#scratch });
   }
 
   async head(weight: Weight, maxRows: number, maxBest: number, kind: HeadKind = "exact"): Promise<CpuHead> {
     const none = { codes: 0, numbers: 0, scratch: { address: 0, bytes: 0 }, shares: 1, results: 0 };
     if (kind === "full") return { weight, kind, maxRows: 0, maxBest: 0, ...none };
     const { threads, present } = this.#pool;
-    const { address, type, rowBytes } = denseOf(weight);
     const { rows, columns } = weight;
     const groups = Math.ceil(rows / HEAD_GROUP);
     const codes = this.#arena.allocate(groups * HEAD_GROUP * columns, "int8 copy of the head");
@@ -318,17 +312,8 @@ export class CpuBackend implements Backend {
     const bytes = headScratchBytes(columns, maxRows, shares, rows);
     const scratch = { address: this.#arena.allocate(threads * bytes, "scratch of the head"), bytes };
     const results = this.#arena.allocate(maxRows * shares * resultBytes(maxBest), "best ids");
-    this.#emit("headPack", { ns: NS.logits * rows * columns, units: groups }, [
-      address,
-      type,
-      rowBytes,
-      columns,
-      rows,
-      codes,
-      numbers,
-      scratch.address,
-      bytes,
-    ]);
+    const table = { table: denseOf(weight), width: columns, vocabulary: rows };
+    this.#emit("headPack", { ns: NS.logits * rows * columns, units: groups }, { ...table, codes, numbers, scratch });
     await this.run();
     return { weight, kind, maxRows, maxBest, codes, numbers, scratch, shares, results };
   }
@@ -340,20 +325,11 @@ export class CpuBackend implements Backend {
         `best: expected 1 to ${maxBest} ids of at most ${maxRows} rows, got ${count} of ${this.#outputs}`,
       );
     }
-    const { address, type, rowBytes } = denseOf(weight);
-    const table = [address, type, rowBytes, weight.columns, weight.rows, codes, numbers];
     this.#best = count;
     const ns = NS.scan * this.#outputs * weight.rows * weight.columns;
-    this.#emit("best", { ns, units: shares, exactly: shares }, [
-      addressOf(x),
-      ...table,
-      scratch.address,
-      scratch.bytes,
-      results,
-      count,
-      maxRows,
-      kind === "int8" ? 1 : 0,
-    ]);
+    const table = { table: denseOf(weight), width: weight.columns, vocabulary: weight.rows, codes, numbers };
+    const what = { x: addressOf(x), results, count, maxRows, int8: kind === "int8" };
+    this.#emit("best", { ns, units: shares, exactly: shares }, { ...table, ...what, scratch });
   }
   async readBest(head: Head, row: number): Promise<Best> {
     return this.#bestOf(head, row);
@@ -433,9 +409,10 @@ export class CpuBackend implements Backend {
     return this.options.profile ?? false;
   }
 
-  #emit(op: OpName, work: Work, args: readonly number[]): void {
+  #emit<N extends OpName>(op: N, work: Work, args: Arguments<N>): void {
     if (this.#closing !== undefined) return; // run() says so
-    const length = args.length + HEADER_WORDS;
+    const command = COMMANDS[op];
+    const length = HEADER.words + command.wordsOf(args);
     if (this.#end + length > RECORD_WORDS) {
       throw new TernionError(
         "BACKEND_FAILED",
@@ -443,13 +420,13 @@ export class CpuBackend implements Backend {
       );
     }
     const at = this.#record / 4 + this.#end;
-    const words = this.#arena.i32;
     // of many rows a share takes long enough as it is, and some of the work is done once for each share
     const most = this.#rows >= TILED_ROWS ? this.#present : mostShares(this.#present);
     const shares = sharesOf({ most, ...work }, this.#present);
     if (shares > 1) this.#sharedNs += work.ns;
-    words.set([OPS.indexOf(op), length, shares, Math.ceil(1 + work.ns / shares / 1000)], at);
-    words.set(args, at + HEADER_WORDS);
+    const microseconds = Math.ceil(1 + work.ns / shares / 1000);
+    HEADER.write({ op, words: length, shares, microseconds }, this.#arena, at);
+    command.write(args, this.#arena, at + HEADER.words);
     this.#end += length;
   }
 
@@ -489,10 +466,3 @@ export class CpuBackend implements Backend {
 
 /** Units (row, key-value head) a thread from which on a thread does whole ones instead of chunks. */
 const SPLIT_UNITS = 4;
-
-/** The bits of a float32, to stand in the record. */
-function float(value: number): number {
-  floatBits.setFloat32(0, value);
-  return floatBits.getInt32(0);
-}
-const floatBits = new DataView(new ArrayBuffer(4));

@@ -1,6 +1,7 @@
 /** What the opaque handles of the contract are on the CPU: byte addresses in the arena, and the layouts behind them. */
 import type { Cache, CacheShape, Head, Quantized, Tensor, Weight, WeightType } from "../backend.js";
-import { DENSE_TYPES } from "./commands.js";
+import type { Values } from "../record.js";
+import type { CacheLayer, Dense } from "./commands.js";
 import { elementBytes } from "./thread/attention.js";
 
 export interface CpuTensor extends Tensor {
@@ -44,20 +45,28 @@ export interface CpuHead extends Head {
 
 export const addressOf = (tensor: Tensor) => (tensor as CpuTensor).address;
 
-/** What the ops of attention want to know of one layer of a cache, in the order of attention.ts. */
-export function layerOf(cache: Cache, layer: number): number[] {
+/** What the ops of attention need of one layer of a cache. */
+export function layerOf(cache: Cache, layer: number): Values<CacheLayer> {
   const { keys, values, keyScales, valueScales, positions, shape } = cache as CpuCache;
   const { slots, kvHeads, headDim } = shape;
   const heads = layer * slots * kvHeads;
   const elements = heads * positions * headDim * elementBytes(shape);
   const scales = keyScales === 0 ? 0 : 4 * heads * positions;
-  return [kvHeads, headDim, keys + elements, values + elements, keyScales + scales, valueScales + scales, positions];
+  return {
+    kvHeads,
+    headDim,
+    keys: keys + elements,
+    values: values + elements,
+    keyScales: keyScales + scales,
+    valueScales: valueScales + scales,
+    positions,
+  };
 }
 
-export function denseOf(weight: Weight): { address: number; type: number; rowBytes: number } {
+export function denseOf(weight: Weight): Values<Dense> {
   const { name, address, type, rowBytes } = weight as CpuWeight;
   if (type === "I2_S") throw new TypeError(`${name}: expected a dense weight, got a ternary one`);
-  return { address, type: DENSE_TYPES.indexOf(type), rowBytes };
+  return { address, type, rowBytes };
 }
 
 /** cos and sin of position * base^(-2i / headDim), taken in float64. */

@@ -3,7 +3,8 @@
  * An op ends when all its shares are computed, whoever computed them, so that nobody has to arrive. Who ends an op begins
  * the next; the main thread begins the first of a range. A thread with nothing to do sleeps until it is woken for a share.
  */
-import { CONTROL, MAX_SHARES, NONE, OPS, THREAD_BYTES } from "./commands.js";
+import { HEADER, OPS } from "./commands.js";
+import { CONTROL, MAX_SHARES, NONE, THREAD, THREAD_BYTES } from "./control.js";
 import type { Kernels } from "./kernels.js";
 
 /** Milliseconds of the longest nap of a thread (see member.ts). */
@@ -57,7 +58,7 @@ export class OpBoard {
     return this.load(CONTROL.op);
   }
   get shares(): number {
-    return this.words[this.at(CONTROL.op) + 1];
+    return this.words[this.at(CONTROL.shares)];
   }
 
   set(address: number, value: number): void {
@@ -67,9 +68,13 @@ export class OpBoard {
   /** Begins the commands in words [begin, end) of the record, which begins at word `record` of the memory. */
   beginRange(range: RangeOfCommands, record: number): void {
     const { begin, end, number, measure, threads } = range;
-    this.words.set([end, number, measure ? 1 : 0, threads], this.at(CONTROL.range));
+    const { words } = this;
+    words[this.at(CONTROL.rangeEnd)] = end;
+    words[this.at(CONTROL.rangeNumber)] = number;
+    words[this.at(CONTROL.measure)] = measure ? 1 : 0;
+    words[this.at(CONTROL.worthWaking)] = threads;
     if (measure) this.#began[0] = performance.timeOrigin + performance.now();
-    this.publish(begin, this.words[record + begin + 2], 0);
+    this.publish(begin, words[record + begin + HEADER.at.shares], 0);
   }
 
   /**
@@ -79,7 +84,7 @@ export class OpBoard {
   publish(op: number, shares: number, self: 0 | 1): void {
     const { words } = this;
     Atomics.store(words, this.at(CONTROL.op), op);
-    words[this.at(CONTROL.op) + 1] = shares;
+    words[this.at(CONTROL.shares)] = shares;
     Atomics.store(words, this.at(CONTROL.left), shares);
     for (let i = 0; 32 * i < shares; i++) {
       const bits = shares - 32 * i;
@@ -88,7 +93,7 @@ export class OpBoard {
     Atomics.add(words, this.at(CONTROL.sequence), 1);
     // threads that are awake see the op by themselves, also one on its way to sleep
     const awake = this.load(CONTROL.present) - this.load(CONTROL.sleepers);
-    this.wake(Math.min(shares, this.words[this.at(CONTROL.range) + 3]) - Math.max(self, awake));
+    this.wake(Math.min(shares, this.words[this.at(CONTROL.worthWaking)]) - Math.max(self, awake));
   }
 
   /** A share that nobody has begun, or -1. The op cannot end before it is computed. */
@@ -109,33 +114,34 @@ export class OpBoard {
     if (count < 1 || this.load(CONTROL.sleepers) === 0) return;
     for (let thread = 0, left = count; thread < place.threads && left > 0; thread++) {
       const line = this.#line(thread);
-      if (Atomics.load(words, line + 1) === 0) continue;
-      Atomics.add(words, line, 1);
-      Atomics.notify(words, line);
+      if (Atomics.load(words, line + THREAD.asleep) === 0) continue;
+      this.#wake(line);
       left--;
     }
   }
 
   /** Wakes all threads that sleep or nap. */
   wakeAll(): void {
-    for (let thread = 0; thread < this.place.threads; thread++) {
-      Atomics.add(this.words, this.#line(thread), 1);
-      Atomics.notify(this.words, this.#line(thread));
-    }
+    for (let thread = 0; thread < this.place.threads; thread++) this.#wake(this.#line(thread));
     Atomics.notify(this.words, this.at(CONTROL.park));
+  }
+
+  #wake(line: number): void {
+    Atomics.add(this.words, line + THREAD.wakes, 1);
+    Atomics.notify(this.words, line + THREAD.wakes);
   }
 
   /** Sleeps until woken, unless `sequence` is no longer the present one or the threads shall return. */
   sleep(thread: number, sequence: number): void {
     const { words } = this;
     const line = this.#line(thread);
-    const calls = Atomics.load(words, line);
-    Atomics.store(words, line + 1, 1);
+    const wakes = Atomics.load(words, line + THREAD.wakes);
+    Atomics.store(words, line + THREAD.asleep, 1);
     Atomics.add(words, this.at(CONTROL.sleepers), 1);
     // who begins an op changes the sequence first and looks for sleepers then: one of both sees the other
-    if (this.load(CONTROL.sequence) === sequence && !this.stopped) Atomics.wait(words, line, calls);
+    if (this.load(CONTROL.sequence) === sequence && !this.stopped) Atomics.wait(words, line + THREAD.wakes, wakes);
     Atomics.sub(words, this.at(CONTROL.sleepers), 1);
-    Atomics.store(words, line + 1, 0);
+    Atomics.store(words, line + THREAD.asleep, 0);
   }
 
   /** Sleeps for `ms`, and is not woken for shares; false: it is the last thread that does not, and has to go on. */
@@ -162,16 +168,16 @@ export class OpBoard {
 
   /** Milliseconds of a thread's last nap, kept while the threads' tasks end and begin again. */
   lastNap(thread: number): number {
-    return this.words[this.#line(thread) + 2] / 1000;
+    return this.words[this.#line(thread) + THREAD.nap] / 1000;
   }
   keepNap(thread: number, ms: number): void {
-    this.words[this.#line(thread) + 2] = 1000 * ms;
+    this.words[this.#line(thread) + THREAD.nap] = 1000 * ms;
   }
 
   /** Tells the main thread that the range has been computed. */
   endRange(): void {
     this.publish(NONE, 0, 0);
-    Atomics.store(this.words, this.at(CONTROL.done), this.words[this.at(CONTROL.range) + 1]);
+    Atomics.store(this.words, this.at(CONTROL.done), this.words[this.at(CONTROL.rangeNumber)]);
     Atomics.notify(this.words, this.at(CONTROL.done));
   }
 

@@ -9,7 +9,7 @@ import { Piscina } from "piscina";
 import { isOutOfMemory, outOfMemory, TernionError } from "../../errors.js";
 import { packageFile } from "../../platform/package.js";
 import { mostProcessors } from "../../platform/processors.js";
-import { CONTROL, NONE } from "./commands.js";
+import { CONTROL, NONE } from "./control.js";
 import { LONGEST_NAP, OpBoard } from "./op-board.js";
 import type { RunJob } from "./thread/context.js";
 import type { LoadJob } from "./thread/load.js";

@@ -3,9 +3,10 @@
  * ways of compiling one, are alike if they leave the same bytes everywhere. Integer sums are exact and float sums have one
  * fixed order, so that any difference is a wrong result.
  */
-import { CHUNK } from "../commands.js";
+
 import { HALF, instantiate, type Kernels, MASKS } from "../kernels.js";
 import { MAX_PAGES, sharedMemory } from "../memory.js";
+import { CHUNK } from "../sizes.js";
 import { HEAD_GROUP, HEAD_NUMBERS, scanLimit } from "../thread/output-head.js";
 import { tableScratchBytes } from "../thread/ternary.js";
 import type { DotForm } from "./forms.js";

@@ -4,7 +4,9 @@
  * does which chunk.
  */
 import type { CacheShape } from "../../backend.js";
-import { CHUNK } from "../commands.js";
+import type { Offsets } from "../../record.js";
+import { type CacheLayer, COMMANDS } from "../commands.js";
+import { CHUNK } from "../sizes.js";
 import type { Op, OpContext } from "./context.js";
 
 /** Floats of one head's partial result: its max, its sum, two unused, headDim of the mix. */
@@ -20,20 +22,21 @@ const keyLimit = (headDim: number) => Math.min(32_767, Math.floor(Math.sqrt((2 *
 /** Bytes of one cached element. */
 export const elementBytes = ({ type = "f32" }: CacheShape) => (type === "f32" ? 4 : 2);
 
-/** Words of the arguments that `ropeStore` and the attention ops share: where one layer of the cache lies. */
-const CACHE_ARGUMENTS = 7;
+const STORE = COMMANDS.ropeStore.at;
+const ATTEND = COMMANDS.attend.at; // and of attendSplit and combine
 
-/** Those arguments, read one by one: a copy of the words, or a literal with a spread, takes longer than a small op. */
-function cacheAt({ words }: OpContext, at: number) {
-  const [headDim, keyScales, positions] = [words[at + 1], words[at + 4], words[at + 6]];
+/** Where one layer of the cache lies, read word by word: a literal with a spread takes longer than a small op. */
+function cacheAt({ words: w }: OpContext, at: number, offsets: Offsets<CacheLayer>) {
+  const [headDim, positions] = [w[at + offsets.headDim], w[at + offsets.positions]];
+  const keyScales = w[at + offsets.keyScales];
   return {
-    kvHeads: words[at],
+    kvHeads: w[at + offsets.kvHeads],
     headDim,
-    keys: words[at + 2],
-    values: words[at + 3],
+    keys: w[at + offsets.keys],
+    values: w[at + offsets.values],
     /** 0 for f32 */
     keyScales,
-    valueScales: words[at + 5],
+    valueScales: w[at + offsets.valueScales],
     positions,
     headBytes: positions * headDim * (keyScales === 0 ? 4 : 2),
   };
@@ -41,10 +44,10 @@ function cacheAt({ words }: OpContext, at: number) {
 
 /** Shared out by key-value head, as attention is. */
 export const ropeStore: Op = (t, at) => {
-  const c = cacheAt(t, at);
+  const c = cacheAt(t, at, STORE.cache);
   const w = t.words;
-  const own = at + CACHE_ARGUMENTS;
-  const [q, k, v, heads, table] = [w[own], w[own + 1], w[own + 2], w[own + 3], w[own + 4]];
+  const [q, k, v] = [w[at + STORE.q], w[at + STORE.k], w[at + STORE.v]];
+  const [heads, table] = [w[at + STORE.heads], w[at + STORE.angles]];
   const { kvHeads, headDim, positions } = c;
   const group = heads / kvHeads;
   const [begin, end] = t.share(t.rows * kvHeads);
@@ -136,20 +139,19 @@ export const combine: Op = (t, at) => {
 
 function attentionAt(t: OpContext, at: number) {
   const w = t.words;
-  const own = at + CACHE_ARGUMENTS;
-  const cache = cacheAt(t, at);
-  const group = w[own + 2] / cache.kvHeads;
+  const cache = cacheAt(t, at, ATTEND.cache);
+  const group = w[at + ATTEND.heads] / cache.kvHeads;
   return {
     cache,
-    q: w[own],
-    out: w[own + 1],
+    q: w[at + ATTEND.q],
+    out: w[at + ATTEND.out],
     /** query heads that share one key-value head */
     group,
-    tile: w[own + 3],
-    split: w[own + 4],
+    tile: w[at + ATTEND.tile],
+    split: w[at + ATTEND.split],
     /** bytes of all partial results of one unit */
-    unitBytes: w[own + 5],
-    scores: w[own + 6] + t.job.thread * scoreBytes(group, cache.headDim),
+    unitBytes: w[at + ATTEND.unitBytes],
+    scores: w[at + ATTEND.scores] + t.job.thread * scoreBytes(group, cache.headDim),
     /** bytes of the partial result of one unit for one chunk */
     chunkBytes: group * partialFloats(cache.headDim) * 4,
   };

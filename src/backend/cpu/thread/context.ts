@@ -1,6 +1,9 @@
 /** What the ops of one thread work with: the shared words, the batch, the kernels, and this thread's share. */
+
+import { type FloatAt, type Offsets, readFloat } from "../../record.js";
 import type { DotForm } from "../choice/forms.js";
-import { CONTROL, share } from "../commands.js";
+import { type Scratch, share } from "../commands.js";
+import { CONTROL } from "../control.js";
 import type { Kernels } from "../kernels.js";
 import type { BoardPlace } from "../op-board.js";
 
@@ -39,14 +42,23 @@ export class OpContext {
   begin(part: number, parts: number): void {
     this.part = part;
     this.parts = parts;
-    const batch = (this.job.control + CONTROL.batch) / 4;
-    this.rows = this.words[batch];
-    this.outputs = this.words[batch + 1];
+    this.rows = this.words[(this.job.control + CONTROL.rows) / 4];
+    this.outputs = this.words[(this.job.control + CONTROL.outputs) / 4];
+  }
+
+  /** A float argument of the command whose arguments begin at word `at`. */
+  float(at: number, offset: FloatAt): number {
+    return readFloat(this.floats, at, offset);
   }
 
   /** [begin, end) of `count` that belongs to this share. */
   share(count: number): [begin: number, end: number] {
     return share(count, this.part, this.parts);
+  }
+
+  /** Address of this thread's part of a command's scratch. */
+  scratch(at: number, { address, bytes }: Offsets<Scratch>): number {
+    return this.words[at + address] + this.job.thread * this.words[at + bytes];
   }
 
   position(row: number): number {

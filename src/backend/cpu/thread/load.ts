@@ -9,7 +9,7 @@ import { type DenseType, FLOATS, notFinite } from "../../../formats/finite.js";
 import { toStandardLayout } from "../../../formats/layout.js";
 import { OpenFiles, readFully } from "../../../formats/read.js";
 import type { WeightSource } from "../../backend.js";
-import { CONTROL } from "../commands.js";
+import { CONTROL } from "../control.js";
 import type { Kernels } from "../kernels.js";
 
 /** Bytes of one thread's staging area. */

@@ -7,7 +7,8 @@
  * processors, or another process uses one. Where that happens again and again, the waiting thread naps: it leaves the
  * work to the others for a while, for longer each time.
  */
-import { CONTROL, HEADER_WORDS, NONE, OPS } from "../commands.js";
+import { HEADER, OPS } from "../commands.js";
+import { CONTROL, NONE } from "../control.js";
 import { LONGEST_NAP, OpBoard } from "../op-board.js";
 import type { OpContext } from "./context.js";
 import { EXECUTE } from "./ops.js";
@@ -73,7 +74,7 @@ export class Member {
     const { context } = this;
     const at = context.job.record / 4 + op;
     context.begin(part, parts);
-    EXECUTE[OPS[context.words[at]]](context, at + HEADER_WORDS);
+    EXECUTE[OPS[context.words[at + HEADER.at.op]]](context, at + HEADER.words);
   }
 
   /** Begins what follows the op that has ended. Ops of one share are computed at once: nobody else is needed for them. */
@@ -81,12 +82,12 @@ export class Member {
     const board = this.#board;
     const { words } = board;
     const record = this.context.job.record / 4;
-    const end = words[board.at(CONTROL.range)];
-    const measured = words[board.at(CONTROL.range) + 2];
+    const end = words[board.at(CONTROL.rangeEnd)];
+    const measured = words[board.at(CONTROL.measure)];
     for (let op = ended; !board.stopped; ) {
-      if (measured !== 0) board.addTime(words[record + op]);
-      op += words[record + op + 1];
-      const shares = words[record + op + 2];
+      if (measured !== 0) board.addTime(words[record + op + HEADER.at.op]);
+      op += words[record + op + HEADER.at.words];
+      const shares = words[record + op + HEADER.at.shares];
       if (op === end || shares > 1) {
         if (op === end) board.endRange();
         else board.publish(op, shares, 1);
@@ -119,7 +120,7 @@ export class Member {
   /** Milliseconds that a share of an op should take; a guess, and of no meaning where the op has just ended. */
   #expectedMs(op: number): number {
     const { job, words } = this.context;
-    return words[job.record / 4 + op + 3] / 1000;
+    return words[job.record / 4 + op + HEADER.at.microseconds] / 1000;
   }
 
   /** This thread has waited so many milliseconds for a late one. */

@@ -1,33 +1,41 @@
 /**
  * What is done for one share of each recorded op: its part of the rows (or of the matrix's rows), by calls of kernels.
- * Arguments stand in the record in the order in which cpu.ts writes them; ops of every layer read them one by one, since a
- * copy of the words takes longer than a small op. Addresses above 2 GiB are negative in int32;
- * WebAssembly takes them so, and sums of them wrap as they should.
+ * Arguments are read by the names of commands.ts, one by one, since a copy of the words takes longer than a small op.
+ * Addresses above 2 GiB are negative in int32; WebAssembly takes them so, and sums of them wrap as they should.
  */
 
-import { DENSE_TYPES, type OpName } from "../commands.js";
+import { ACTIVATIONS, COMMANDS, DENSE_TYPES, type OpName } from "../commands.js";
 import { HALF } from "../kernels.js";
 import { attend, attendSplit, combine, ropeStore } from "./attention.js";
 import { BLOCK_BYTES, type Op } from "./context.js";
 import { best, headPack } from "./output-head.js";
 import { ternary } from "./ternary.js";
 
+const EMBED = COMMANDS.embed.at;
+const NORM = COMMANDS.normQuantize.at;
+const GATE = COMMANDS.gate.at;
+const OUTPUTS = COMMANDS.normOutputs.at;
+const LOGITS = COMMANDS.logits.at;
+
 export const EXECUTE: Readonly<Record<OpName, Op>> = {
   embed(t, at) {
-    const [out, table, type, rowBytes, width] = t.words.subarray(at, at + 5);
-    const decode = t.kernels[`decode${DENSE_TYPES[type]}`];
+    const w = t.words;
+    const [table, rowBytes] = [w[at + EMBED.table.address], w[at + EMBED.table.rowBytes]];
+    const [out, width] = [w[at + EMBED.out], w[at + EMBED.width]];
+    const decode = t.kernels[`decode${DENSE_TYPES[w[at + EMBED.table.type]]}`];
     const [begin, end] = t.share(t.rows);
     for (let row = begin; row < end; row++) decode(table + t.token(row) * rowBytes, out + 4 * row * width, width);
   },
 
   normQuantize(t, at) {
     const w = t.words;
-    const [weight, width, eps] = [w[at + 1], w[at + 6], t.floats[at + 7]];
+    const [weight, width, eps] = [w[at + NORM.weight], w[at + NORM.width], t.float(at, NORM.eps)];
     const [begin, end] = t.share(t.rows);
     for (let row = begin; row < end; row++) {
       const i = row * width;
-      const [x, normed, q] = [w[at] + 4 * i, w[at + 2] + 4 * i, w[at + 3] + i];
-      t.kernels.normQuantize(x, weight, normed, q, w[at + 4] + 4 * row, w[at + 5] + 4 * row, width, eps);
+      const [x, normed, q] = [w[at + NORM.x] + 4 * i, w[at + NORM.normed] + 4 * i, w[at + NORM.values] + i];
+      const [scale, sum] = [w[at + NORM.scales] + 4 * row, w[at + NORM.sums] + 4 * row];
+      t.kernels.normQuantize(x, weight, normed, q, scale, sum, width, eps);
     }
   },
 
@@ -41,16 +49,17 @@ export const EXECUTE: Readonly<Record<OpName, Op>> = {
 
   gate(t, at) {
     const w = t.words;
-    const kernel = w[at + 4] === 1 ? t.kernels.gateSilu : t.kernels.gateRelu2;
-    const count = t.rows * w[at + 3];
+    const kernel = ACTIVATIONS[w[at + GATE.activation]] === "silu" ? t.kernels.gateSilu : t.kernels.gateRelu2;
+    const count = t.rows * w[at + GATE.width];
     const [first, last] = t.share(Math.ceil(count / 16)); // lines of 16 elements
     const [from, n] = [64 * first, Math.min(16 * last, count) - 16 * first];
-    kernel(w[at] + from, w[at + 1] + from, w[at + 2] + from, n);
+    kernel(w[at + GATE.gate] + from, w[at + GATE.up] + from, w[at + GATE.out] + from, n);
   },
 
   normOutputs(t, at) {
-    const [x, weight, out, width] = t.words.subarray(at, at + 4);
-    const eps = t.floats[at + 4];
+    const w = t.words;
+    const [x, weight, out] = [w[at + OUTPUTS.x], w[at + OUTPUTS.weight], w[at + OUTPUTS.out]];
+    const [width, eps] = [w[at + OUTPUTS.width], t.float(at, OUTPUTS.eps)];
     const [begin, end] = t.share(t.outputs);
     for (let j = begin; j < end; j++) {
       t.kernels.norm(x + 4 * t.outputRow(j) * width, weight, out + 4 * j * width, width, eps);
@@ -58,14 +67,22 @@ export const EXECUTE: Readonly<Record<OpName, Op>> = {
   },
 
   logits(t, at) {
-    const [x, table, type, rowBytes, width, vocabulary, out, scratch, scratchBytes] = t.words.subarray(at, at + 9);
+    const w = t.words;
+    const [table, rowBytes] = [w[at + LOGITS.table.address], w[at + LOGITS.table.rowBytes]];
+    const [x, out, width, vocabulary] = [
+      w[at + LOGITS.x],
+      w[at + LOGITS.out],
+      w[at + LOGITS.width],
+      w[at + LOGITS.vocabulary],
+    ];
+    const row = t.scratch(at, LOGITS.scratch);
+    const type = DENSE_TYPES[w[at + LOGITS.table.type]];
     const [begin, end] = t.share(vocabulary);
-    const row = scratch + t.job.thread * scratchBytes;
-    const step = DENSE_TYPES[type] === "F16" ? Math.ceil(BLOCK_BYTES / rowBytes) : 1;
+    const step = type === "F16" ? Math.ceil(BLOCK_BYTES / rowBytes) : 1;
     for (let token = begin; token < end; token += step) {
       const count = Math.min(step, end - token);
       const from = table + token * rowBytes;
-      if (step === 1) t.kernels[`decode${DENSE_TYPES[type]}`](from, row, width);
+      if (step === 1) t.kernels[`decode${type}`](from, row, width);
       for (let j = 0; j < t.outputs; j++) {
         const [input, to] = [x + 4 * j * width, out + 4 * (j * vocabulary + token)];
         if (step === 1) t.floats[to >>> 2] = t.kernels.dotF32(row, input, width);

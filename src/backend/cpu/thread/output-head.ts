@@ -5,7 +5,7 @@
  * kernel of the full head. asm/head.ts has the bounds.
  */
 import type { Best } from "../../backend.js";
-import { DENSE_TYPES } from "../commands.js";
+import { COMMANDS, DENSE_TYPES, type DenseType } from "../commands.js";
 import { HALF } from "../kernels.js";
 import { BLOCK_BYTES, type Op, type OpContext } from "./context.js";
 
@@ -48,14 +48,17 @@ function scratchOf(address: number, columns: number, maxRows: number, rows: numb
   };
 }
 
+const PACK = COMMANDS.headPack.at;
+const BEST = COMMANDS.best.at;
+
 /** Writes the int8 copy of this share of the table's rows. */
 export const headPack: Op = (t, at) => {
-  const [table, type, rowBytes, columns, vocabulary, codes, numbers, scratch, scratchBytes] = t.words.subarray(
-    at,
-    at + 9,
-  );
-  const decode = t.kernels[`decode${DENSE_TYPES[type]}`];
-  const row = scratch + t.job.thread * scratchBytes;
+  const w = t.words;
+  const [table, rowBytes] = [w[at + PACK.table.address], w[at + PACK.table.rowBytes]];
+  const [columns, vocabulary] = [w[at + PACK.width], w[at + PACK.vocabulary]];
+  const [codes, numbers] = [w[at + PACK.codes], w[at + PACK.numbers]];
+  const decode = t.kernels[`decode${DENSE_TYPES[w[at + PACK.table.type]]}`];
+  const row = t.scratch(at, PACK.scratch);
   const [begin, end] = t.share(Math.ceil(vocabulary / HEAD_GROUP));
   const last = Math.min(vocabulary, HEAD_GROUP * end);
   for (let id = HEAD_GROUP * begin; id < last; id++) {
@@ -67,12 +70,15 @@ export const headPack: Op = (t, at) => {
 };
 
 export const best: Op = (t, at) => {
-  const [x, table, type, rowBytes, columns, vocabulary, codes, numbers, scratch, scratchBytes, results, count] =
-    t.words.subarray(at, at + 12);
-  const [maxRows, int8] = t.words.subarray(at + 12, at + 14);
+  const w = t.words;
+  const [table, rowBytes] = [w[at + BEST.table.address], w[at + BEST.table.rowBytes]];
+  const [x, columns, vocabulary] = [w[at + BEST.x], w[at + BEST.width], w[at + BEST.vocabulary]];
+  const [codes, numbers] = [w[at + BEST.codes], w[at + BEST.numbers]];
+  const [results, count] = [w[at + BEST.results], w[at + BEST.count]];
+  const type = DENSE_TYPES[w[at + BEST.table.type]];
   const [begin, end] = t.share(Math.ceil(vocabulary / HEAD_GROUP));
   const rows = shareRows(vocabulary, t.parts);
-  const s = scratchOf(scratch + t.job.thread * scratchBytes, columns, maxRows, rows);
+  const s = scratchOf(t.scratch(at, BEST.scratch), columns, w[at + BEST.maxRows], rows);
   scan(t, { x, columns, codes, numbers, begin, end }, s);
   const first = HEAD_GROUP * begin;
   const length = Math.min(HEAD_GROUP * end, vocabulary) - first;
@@ -86,7 +92,7 @@ export const best: Op = (t, at) => {
     };
     const input = x + 4 * j * columns;
     const exact = (id: number) => exactLogit(t, table + id * rowBytes, type, input, s.row, columns);
-    const top = int8 === 1 ? pickApproximate(t, share, count) : pick(t, share, count, exact);
+    const top = w[at + BEST.int8] === 1 ? pickApproximate(t, share, count) : pick(t, share, count, exact);
     writeResult(t, results + (j * t.parts + t.part) * resultBytes(count), top);
   }
 };
@@ -125,12 +131,12 @@ function scan(
 }
 
 /** One logit by the kernels of the full head, as it ranks: Infinity for NaN, so that it is not lost; `row` is scratch. */
-function exactLogit(t: OpContext, from: number, type: number, x: number, row: number, columns: number): number {
-  if (DENSE_TYPES[type] === "F16") {
+function exactLogit(t: OpContext, from: number, type: DenseType, x: number, row: number, columns: number): number {
+  if (type === "F16") {
     t.kernels.logitsF16(from, x, row, columns, 1, ...HALF);
     return rankable(t.floats[row >>> 2]);
   }
-  t.kernels[`decode${DENSE_TYPES[type]}`](from, row, columns);
+  t.kernels[`decode${type}`](from, row, columns);
   return rankable(t.kernels.dotF32(row, x, columns));
 }
 

@@ -2,6 +2,7 @@
  * The op `ternary`: one share of the rows of each matrix, for every row of the batch. Tiles of
  * 64 and 32 batch rows go by tables (asm/table.ts), what is left goes row by row (asm/ternary.ts); all give the same bits.
  */
+import { COMMANDS } from "../commands.js";
 import { MASKS } from "../kernels.js";
 import { BLOCK_BYTES, type Op, type OpContext } from "./context.js";
 import { GROUP, groupBytes } from "./load.js";
@@ -42,9 +43,8 @@ function tileScratch(address: number, columns: number, tile: number) {
   return { input: address, factors, acc, kernel, end: kernel + tableScratchBytes(rows, tile) };
 }
 
-/** Arguments before the list of projections, and of one projection. */
-const ARGUMENTS = 7;
-const PROJECTION_ARGUMENTS = 5;
+const ARGUMENTS = COMMANDS.ternary.at;
+const MATRIX = ARGUMENTS.matrices.at;
 
 /** The quantised input, and this thread's scratch. */
 interface Input {
@@ -55,36 +55,26 @@ interface Input {
   readonly scratch: number;
 }
 
-interface Matrix {
-  readonly weight: number;
-  readonly outputs: number;
-  readonly out: number;
-  readonly addTo: number;
-  readonly scale: number;
-}
-
 export const ternary: Op = (t, at) => {
   const w = t.words;
-  const [q, columns, count] = [w[at], w[at + 3], w[at + 6]];
-  const scratch = w[at + 4] + t.job.thread * w[at + 5];
-  const input = { q, scales: w[at + 1], sums: w[at + 2], columns, scratch };
-  const matrices = Array.from({ length: count }, (_, i): Matrix => {
-    const from = at + ARGUMENTS + i * PROJECTION_ARGUMENTS;
-    return { weight: w[from], outputs: w[from + 1], out: w[from + 2], addTo: w[from + 3], scale: t.floats[from + 4] };
-  });
+  const [q, columns] = [w[at + ARGUMENTS.values], w[at + ARGUMENTS.width]];
+  const [scales, sums] = [w[at + ARGUMENTS.scales], w[at + ARGUMENTS.sums]];
+  const input = { q, scales, sums, columns, scratch: t.scratch(at, ARGUMENTS.scratch) };
+  const { first, words } = ARGUMENTS.matrices;
+  const [begin, end] = [at + first, at + first + words * w[at + ARGUMENTS.matrices.count]];
   let row = 0;
   for (const [tile, fewest] of TILES) {
     for (; t.rows - row >= fewest; row += tile) {
       t.kernels.tableTranspose(q + row * columns, input.scratch, columns, tile);
-      for (const matrix of matrices) multiplyTile(t, matrix, input, row, tile);
+      for (let matrix = begin; matrix < end; matrix += words) multiplyTile(t, matrix, input, row, tile);
     }
   }
-  for (const matrix of matrices) multiplyRows(t, matrix, input, row);
+  for (let matrix = begin; matrix < end; matrix += words) multiplyRows(t, matrix, input, row);
 };
 
-/** Batch rows `first` .. `first + tile`, as many as there are. */
-function multiplyTile(t: OpContext, matrix: Matrix, x: Input, first: number, tile: number): void {
-  const { weight, outputs, out, addTo, scale } = matrix;
+/** Batch rows `first` .. `first + tile`, as many as there are, times the matrix whose words begin at `matrix`. */
+function multiplyTile(t: OpContext, matrix: number, x: Input, first: number, tile: number): void {
+  const { weight, outputs, out, addTo, scale } = matrixAt(t, matrix);
   const s = tileScratch(x.scratch, x.columns, tile);
   const tokens = Math.min(tile, t.rows - first);
   for (let i = 0; i < tokens; i++) {
@@ -101,8 +91,20 @@ function multiplyTile(t: OpContext, matrix: Matrix, x: Input, first: number, til
   }
 }
 
+function matrixAt(t: OpContext, at: number) {
+  const w = t.words;
+  return {
+    weight: w[at + MATRIX.weight],
+    outputs: w[at + MATRIX.rows],
+    out: w[at + MATRIX.out],
+    addTo: w[at + MATRIX.addTo],
+    scale: t.float(at, MATRIX.scale),
+  };
+}
+
 /** Batch rows from `firstRow` on, one by one, over blocks of weights that stay in the cache. */
-function multiplyRows(t: OpContext, { weight, outputs, out, addTo, scale }: Matrix, x: Input, firstRow: number): void {
+function multiplyRows(t: OpContext, matrix: number, x: Input, firstRow: number): void {
+  const { weight, outputs, out, addTo, scale } = matrixAt(t, matrix);
   const dot = t.kernels[t.job.dot];
   const [begin, end] = t.share(Math.ceil(outputs / GROUP));
   const bytes = groupBytes(x.columns);

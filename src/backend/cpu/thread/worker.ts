@@ -1,6 +1,6 @@
 /** Entry of a worker thread of the CPU backend: loads pieces of the file, or computes recorded ops (member.ts). */
 import { TernionError } from "../../../errors.js";
-import { CONTROL } from "../commands.js";
+import { CONTROL } from "../control.js";
 import { instantiate } from "../kernels.js";
 import { OpContext, type RunJob } from "./context.js";
 import { type LoadJob, loadPieces } from "./load.js";
