@@ -10,10 +10,11 @@ import { measureCopyRate } from "../src/backend/gpu/device/copy-rate.js";
 import { Device } from "../src/backend/gpu/device/device.js";
 import { FEATURES } from "../src/backend/gpu/device/features.js";
 import type { Call, Window } from "../src/backend/gpu/device/kernel.js";
-import { attend, partialBytes, ropeStore } from "../src/backend/gpu/kernels/attention.js";
-import { logits } from "../src/backend/gpu/kernels/dense.js";
-import { best, bestScratchBytes } from "../src/backend/gpu/kernels/head.js";
-import { gateNormQuantize, normQuantize } from "../src/backend/gpu/kernels/norm.js";
+import { attend, partialBytes } from "../src/backend/gpu/kernels/attend.js";
+import { best, bestScratchBytes } from "../src/backend/gpu/kernels/best.js";
+import { logits } from "../src/backend/gpu/kernels/logits.js";
+import { gateNormQuantize, normQuantize } from "../src/backend/gpu/kernels/norm-quantize.js";
+import { ropeStore } from "../src/backend/gpu/kernels/rope-store.js";
 import { ternary } from "../src/backend/gpu/kernels/ternary.js";
 import { type Finish, ternaryRow } from "../src/backend/gpu/kernels/ternary-row.js";
 import { formatTable } from "../src/cli/table.js";
@@ -187,7 +188,7 @@ async function cases(lab: Lab, prompt: number, contexts: readonly number[]): Pro
     name: string,
     matrices: readonly Matrix[],
     count: number,
-    matrixUnits: boolean,
+    subgroupMatrices: boolean,
     addTo?: Window,
   ): Case => ({
     shape: `${name}, ${count} rows`,
@@ -196,7 +197,7 @@ async function cases(lab: Lab, prompt: number, contexts: readonly number[]): Pro
     calls: (layer) => {
       const { columns } = matrices[0];
       const input = columns === FFN ? g : h;
-      return ternary({ projections: at(matrices, layer, addTo), columns, rows: count, x: input, matrixUnits });
+      return ternary({ projections: at(matrices, layer, addTo), columns, rows: count, x: input, subgroupMatrices });
     },
   });
   const attending = (last: number, count: number): Case => ({
@@ -214,7 +215,7 @@ async function cases(lab: Lab, prompt: number, contexts: readonly number[]): Pro
     const cache = { keys: keys[layer], values: values[layer] };
     return { kind: "rope", angles, places: slots, positionAt: 1, ...cache, headDim: HEAD_DIM, capacity };
   };
-  const units = lab.device.features.has("matrix units") ? [false, true] : [false];
+  const forms = lab.device.features.has("subgroup matrices") ? [false, true] : [false];
   return [
     row("q, k, v", [q, k, v], x, rope),
     row("output", [o], context, { kind: "store" }, x),
@@ -234,11 +235,11 @@ async function cases(lab: Lab, prompt: number, contexts: readonly number[]): Pro
       calls: () => best({ logits: logitsOut, vocabulary: VOCABULARY, count: 1, k, scratch, out: found }),
     })),
     ...[4, 16].map((count) => many("gate, up", [gate, up], count, false)),
-    ...units.flatMap((unit) => [
-      many("q, k, v", [q, k, v], prompt, unit),
-      many("output", [o], prompt, unit, x),
-      many("gate, up", [gate, up], prompt, unit),
-      many("down", [down], prompt, unit, x),
+    ...forms.flatMap((matrices) => [
+      many("q, k, v", [q, k, v], prompt, matrices),
+      many("output", [o], prompt, matrices, x),
+      many("gate, up", [gate, up], prompt, matrices),
+      many("down", [down], prompt, matrices, x),
     ]),
     attending(prompt - 1, prompt),
     {

@@ -34,7 +34,7 @@ export const GPU_VARIANTS: readonly Variant[] = NO_ADAPTER
       {
         name: "gpu, no features",
         create: (maxRows) =>
-          GpuBackend.create({ maxRows, joinRows: false, without: ["subgroups", "f16", "matrix units"] }),
+          GpuBackend.create({ maxRows, joinRows: false, without: ["subgroups", "f16", "subgroup matrices"] }),
       },
       { name: "gpu, rows joined", create: (maxRows) => GpuBackend.create({ maxRows, joinRows: true }) },
     ];

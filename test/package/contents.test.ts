@@ -47,7 +47,7 @@ test("every link of a packed document leads to a packed file", () => {
 test("the package holds what runs and what is read, and no more", () => {
   const odd = PATHS.filter((path) => {
     return (
-      !/^(dist\/(src\/.*\.(js|d\.ts)|asm\/kernels\.\w+\.wasm)|wgsl\/[\w-]+\.wgsl|models\/(ternion-tiny\.gguf|README\.md))$/.test(
+      !/^(dist\/(src\/.*\.(js|d\.ts)|asm\/kernels\.\w+\.wasm)|wgsl\/[\w-]+\/[\w-]+\.wgsl|models\/(ternion-tiny\.gguf|README\.md))$/.test(
         path,
       ) && !/^(docs\/[\w-]+\.md|bench\/results\/.*\.svg|package\.json|README\.md|CHANGELOG\.md|LICENSE)$/.test(path)
     );

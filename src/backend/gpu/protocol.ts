@@ -13,7 +13,7 @@ export interface DeviceOptions {
   /** most rows of a batch */
   readonly maxRows: number;
   /**
-   * compute a single row's neighbouring ops together (see row-planning.ts); default: on hardware, since every workgroup then
+   * compute a single row's neighbouring ops together (see thread/plan-row.ts); default: on hardware, since every workgroup then
    * normalises the row, which a software adapter does one after the other
    */
   readonly joinRows?: boolean | undefined;

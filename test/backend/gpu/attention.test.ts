@@ -1,6 +1,6 @@
 /** Attention of many rows, together and alone, against a softmax in float64; each row's bits are those it has alone. */
 import assert from "node:assert/strict";
-import { type Attention, attend, CHUNK, partialBytes } from "../../../src/backend/gpu/kernels/attention.js";
+import { type Attention, attend, CHUNK, partialBytes } from "../../../src/backend/gpu/kernels/attend.js";
 import { kernelTest } from "./harness.js";
 import { generator } from "./random.js";
 

@@ -3,8 +3,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { create } from "webgpu";
 import { computesNothing } from "../../../src/backend/gpu/device/adapter.js";
-import { embed, logits } from "../../../src/backend/gpu/kernels/dense.js";
-import { best, bestScratchBytes } from "../../../src/backend/gpu/kernels/head.js";
+import { best, bestScratchBytes } from "../../../src/backend/gpu/kernels/best.js";
+import { embed } from "../../../src/backend/gpu/kernels/embed.js";
+import { logits } from "../../../src/backend/gpu/kernels/logits.js";
 import { kernelTest } from "./harness.js";
 import { generator } from "./random.js";
 

@@ -1,6 +1,6 @@
 /** The device: buffers, copies, compile errors, memory that is not there, and ends in the middle of work. */
 import assert from "node:assert/strict";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -38,6 +38,7 @@ const kernel: Kernel = {
 /** A device whose shaders are the given texts. */
 async function withDevice(texts: Record<string, string>, use: (device: Device) => Promise<void>): Promise<void> {
   const directory = await mkdtemp(join(tmpdir(), "ternion-shaders-"));
+  await mkdir(join(directory, "shared"));
   for (const [name, text] of Object.entries(texts)) await writeFile(join(directory, `${name}.wgsl`), text);
   const device = await Device.open({ shaders: pathToFileURL(`${directory}/`) });
   try {
@@ -90,14 +91,17 @@ test(
   "a file's other form is taken where the adapter has the feature, and kept away where that is refused",
   skip,
   async (t) => {
-    const texts = { reduce: "// plain\nplain mistake", "reduce-subgroups": "// one\n// two\nother mistake" };
-    const files = { ...kernel, files: ["reduce"] };
+    const texts = {
+      "shared/reduce": "// plain\nplain mistake",
+      "shared/reduce-subgroups": "// one\n// two\nother mistake",
+    };
+    const files = { ...kernel, files: ["shared/reduce"] };
     await withDevice(texts, async (device) => {
       if (!device.features.has("subgroups")) return t.skip(`${device.description} has no subgroups of one size`);
       assert.match(device.description, /subgroups/);
-      await assert.rejects(device.pipeline(files), /reduce-subgroups\.wgsl:3: /);
+      await assert.rejects(device.pipeline(files), /shared\/reduce-subgroups\.wgsl:3: /);
       const without = await Device.open({ shaders: device.shaders, without: ["subgroups"] });
-      await assert.rejects(without.pipeline(files), /reduce\.wgsl:2: /);
+      await assert.rejects(without.pipeline(files), /shared\/reduce\.wgsl:2: /);
       without.close();
     });
   },

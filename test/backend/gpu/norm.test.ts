@@ -1,8 +1,9 @@
 /** Norm and gate kernels against float64, their int8 rows against the float rows they come from. */
 import assert from "node:assert/strict";
 import { roundHalfEven } from "../../../src/backend/formulas.js";
-import { gate } from "../../../src/backend/gpu/kernels/ffn.js";
-import { gateNormQuantize, normOutputs, normQuantize } from "../../../src/backend/gpu/kernels/norm.js";
+import { gate } from "../../../src/backend/gpu/kernels/gate.js";
+import { normOutputs } from "../../../src/backend/gpu/kernels/norm-outputs.js";
+import { gateNormQuantize, normQuantize } from "../../../src/backend/gpu/kernels/norm-quantize.js";
 import { type Harness, kernelTest } from "./harness.js";
 
 const EPS = 1e-5;

@@ -1,16 +1,10 @@
 /** What a single row's joined dispatches leave is what their ops leave one by one, bit for bit, and so is a longer batch's row. */
 import assert from "node:assert/strict";
 import type { Call, Window } from "../../../src/backend/gpu/device/kernel.js";
-import {
-  attend,
-  attendChunks,
-  CHUNK,
-  chunksOf,
-  partialBytes,
-  ropeStore,
-} from "../../../src/backend/gpu/kernels/attention.js";
-import { gate } from "../../../src/backend/gpu/kernels/ffn.js";
-import { normQuantize } from "../../../src/backend/gpu/kernels/norm.js";
+import { attend, attendSplit, CHUNK, chunksOf, partialBytes } from "../../../src/backend/gpu/kernels/attend.js";
+import { gate } from "../../../src/backend/gpu/kernels/gate.js";
+import { normQuantize } from "../../../src/backend/gpu/kernels/norm-quantize.js";
+import { ropeStore } from "../../../src/backend/gpu/kernels/rope-store.js";
 import { ternary } from "../../../src/backend/gpu/kernels/ternary.js";
 import { ternaryRow } from "../../../src/backend/gpu/kernels/ternary-row.js";
 import { type Harness, kernelTest } from "./harness.js";
@@ -179,7 +173,7 @@ for (const { heads, kvHeads, headDim } of [
         const chunks = { partials, positions, context, chunks: chunksOf(position), headDim };
         const left = await run((parts) =>
           joined
-            ? [attendChunks(mixed), ternaryRow({ ...parts, x: chunks }, { kind: "store" })]
+            ? [attendSplit(mixed), ternaryRow({ ...parts, x: chunks }, { kind: "store" })]
             : [...attend(mixed), ...apart({ ...parts, x: context })],
         );
         both.push({ ...left, context: await h.words(context) });

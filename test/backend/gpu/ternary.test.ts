@@ -16,16 +16,16 @@ const SHAPES = [
 for (const shape of SHAPES) {
   for (const add of [false, true]) {
     const name = `${shape.rows} x ${shape.columns} by ${shape.outputs}${add ? ", added" : ""}`;
-    kernelTest(`ternary ${name}`, (harness) => check(harness, shape, { add, matrixUnits: false }));
-    const onUnits = (harness: Harness) => check(harness, shape, { add, matrixUnits: true });
-    kernelTest(`ternary ${name}, on matrix units`, onUnits, { needs: "matrix units" });
+    kernelTest(`ternary ${name}`, (harness) => check(harness, shape, { add, subgroupMatrices: false }));
+    const withMatrices = (harness: Harness) => check(harness, shape, { add, subgroupMatrices: true });
+    kernelTest(`ternary ${name}, with subgroup matrices`, withMatrices, { needs: "subgroup matrices" });
   }
 }
 
 async function check(
   h: Harness,
   { rows, columns, outputs }: (typeof SHAPES)[number],
-  { add, matrixUnits }: { add: boolean; matrixUnits: boolean },
+  { add, subgroupMatrices }: { add: boolean; subgroupMatrices: boolean },
 ): Promise<void> {
   const random = generator(rows + columns);
   const x = Int8Array.from({ length: rows * columns }, () => (random() % 255) - 127);
@@ -44,7 +44,7 @@ async function check(
     }),
   );
   const quantized = { values: await h.from(x), scales: await h.from(scales), sums: await h.from(sums) };
-  await h.run(...ternary({ projections: matrices, columns, rows, x: quantized, matrixUnits }));
+  await h.run(...ternary({ projections: matrices, columns, rows, x: quantized, subgroupMatrices }));
   for (const { weights, rows: count, out, addTo, scale } of matrices) {
     const expected = new Float32Array(rows * count);
     for (let i = 0; i < expected.length; i++) {

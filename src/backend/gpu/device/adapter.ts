@@ -22,9 +22,9 @@ export interface OpenAdapter {
 const instances: GPU[] = [];
 
 /**
- * Without quantisation timestamps are exact to the nanosecond and not to 65 microseconds. Matrix units are an API that Dawn
+ * Without quantisation timestamps are exact to the nanosecond and not to 65 microseconds. Subgroup matrices are an API that Dawn
  * calls unsafe. And the kernels, which are all our own, stay within their buffers: with Dawn's clamps around every access the
- * matrix units of an H200 take 2.7 times as long.
+ * subgroup matrices of an H200 take 2.7 times as long.
  */
 const STANDING = [
   "disable-dawn-features=timestamp_quantization",

@@ -14,7 +14,7 @@ export async function measureCopyRate(device: Device, bytes = 1 << 28, copies = 
   const call: Call = {
     kernel: {
       name: "copy",
-      files: ["copy"],
+      files: ["copy/copy"],
       entryPoint: "copy",
       constants: {},
       params: [{ name: "count", type: "u32" }],

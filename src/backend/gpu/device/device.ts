@@ -5,7 +5,7 @@ import { packageFile } from "../../../platform/package.js";
 import { type AdapterChoice, describe, type OpenAdapter, openAdapter } from "./adapter.js";
 import { type Feature, formsOf, offered, subgroupSize, webgpuFeatures } from "./features.js";
 import type { Call, Kernel, Window } from "./kernel.js";
-import { matrixUnitsWork } from "./subgroup-matrices.js";
+import { subgroupMatricesWork } from "./subgroup-matrices.js";
 
 export interface DeviceChoice extends AdapterChoice {
   /** directory of the WGSL files; default: the package's own */
@@ -62,8 +62,8 @@ export class Device {
     const limits = Object.fromEntries(RAISED.map((name) => [name, adapter.limits[name]]));
     const gpu = await adapter.requestDevice({ requiredFeatures, requiredLimits: limits });
     const device = new Device(gpu, opened, { ...choice, features });
-    if (device.#features.has("matrix units") && !(await matrixUnitsWork(device)))
-      device.#features.delete("matrix units");
+    if (device.#features.has("subgroup matrices") && !(await subgroupMatricesWork(device)))
+      device.#features.delete("subgroup matrices");
     return device;
   }
 
@@ -95,7 +95,7 @@ export class Device {
     };
   }
 
-  /** "nvidia-h200, subgroups, matrix units" */
+  /** "nvidia-h200, subgroups, subgroup matrices" */
   get description(): string {
     return [`${this.#name}${this.software ? " (software)" : ""}`, ...this.#features].join(", ");
   }
@@ -289,7 +289,7 @@ export class Device {
   }
 }
 
-/** "ternary.wgsl:12", from a line of the joined text. */
+/** "ternary/ternary.wgsl:12", from a line of the joined text. */
 function placeOf(line: number, files: readonly string[], texts: readonly string[]): string {
   let first = 1;
   for (const [i, text] of texts.entries()) {

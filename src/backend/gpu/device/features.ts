@@ -1,20 +1,20 @@
 /** Forms of kernels that not every adapter can run, chosen by what it offers. */
-import { offersMatrixUnits } from "./subgroup-matrices.js";
+import { offersSubgroupMatrices } from "./subgroup-matrices.js";
 
-/** "subgroups": lanes exchange values; "f16": 16-bit floats; "matrix units": see matrix-units.ts. */
-export const FEATURES = ["subgroups", "f16", "matrix units"] as const;
+/** "subgroups": lanes exchange values; "f16": 16-bit floats; "subgroup matrices": see subgroup-matrices.ts. */
+export const FEATURES = ["subgroups", "f16", "subgroup matrices"] as const;
 export type Feature = (typeof FEATURES)[number];
 
 const WEBGPU_FEATURES: Readonly<Record<Feature, readonly string[]>> = {
   subgroups: ["subgroups"],
   f16: ["shader-f16"],
-  "matrix units": ["subgroups", "chromium-experimental-subgroup-matrix"],
+  "subgroup matrices": ["subgroups", "chromium-experimental-subgroup-matrix"],
 };
 
 /** Files of `wgsl/` that another one replaces where a feature is there, and what WGSL calls the feature. */
 const FORMS: Readonly<Record<string, { feature: Feature; file: string; enable: string }>> = {
-  reduce: { feature: "subgroups", file: "reduce-subgroups", enable: "subgroups" },
-  halves: { feature: "f16", file: "halves-f16", enable: "f16" },
+  "shared/reduce": { feature: "subgroups", file: "shared/reduce-subgroups", enable: "subgroups" },
+  "shared/halves": { feature: "f16", file: "shared/halves-f16", enable: "f16" },
 };
 
 /** Lanes of every subgroup; undefined where the adapter does not say, or where kernels may differ in it. */
@@ -29,7 +29,7 @@ export function offered(adapter: GPUAdapter, refused: readonly Feature[] = []): 
   const fits: Readonly<Record<Feature, boolean>> = {
     subgroups: subgroupSize(adapter) !== undefined,
     f16: true,
-    "matrix units": offersMatrixUnits(adapter),
+    "subgroup matrices": offersSubgroupMatrices(adapter),
   };
   return FEATURES.filter((feature) => {
     const there = WEBGPU_FEATURES[feature].every((name) => adapter.features.has(name));

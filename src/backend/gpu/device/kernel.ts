@@ -9,7 +9,7 @@
 export interface Kernel {
   /** unique, and what profiles show: "ternary", "ternary (tile)" */
   readonly name: string;
-  /** files of `wgsl/` without ".wgsl"; their texts are joined in this order, some in another form (variants.ts) */
+  /** files of `wgsl/` without ".wgsl", "attend/combine"; their texts are joined in this order, some in another form (features.ts) */
   readonly files: readonly string[];
   readonly entryPoint: string;
   /** constants of type u32 that the files use and do not define */

@@ -1,12 +1,12 @@
 /**
- * The matrix units of an adapter: whether it has them in the size that the kernels use, and whether they multiply rightly. They
- * are an experimental feature of Dawn, so that a device proves them before they are used.
+ * The subgroup matrices of an adapter: whether it has them in the size that the kernel uses, and whether they multiply rightly.
+ * They are an experimental feature of Dawn, so that a device proves them before they are used.
  */
 
 import { ternary } from "../kernels/ternary.js";
 import type { Executor, Window } from "./kernel.js";
 
-/** What Dawn's adapters tell beside the standard. */
+/** What Dawn's adapters report beside the standard. */
 interface MatrixInfo {
   readonly subgroupMinSize?: number;
   readonly subgroupMaxSize?: number;
@@ -19,8 +19,8 @@ interface MatrixInfo {
   }>;
 }
 
-/** int8 products with int32 sums, 16 x 16 x 32, by subgroups of 32: see wgsl/matrix-units.wgsl. */
-export function offersMatrixUnits(adapter: GPUAdapter): boolean {
+/** int8 products with int32 sums, 16 x 16 x 32, by subgroups of 32: see wgsl/ternary/subgroup-matrices.wgsl. */
+export function offersSubgroupMatrices(adapter: GPUAdapter): boolean {
   const { subgroupMinSize, subgroupMaxSize, subgroupMatrixConfigs = [] } = adapter.info as MatrixInfo;
   const fits = [...subgroupMatrixConfigs].some(({ componentType, resultComponentType, M, N, K }) => {
     return componentType === "i8" && resultComponentType === "i32" && M === 16 && N === 16 && K === 32;
@@ -28,8 +28,8 @@ export function offersMatrixUnits(adapter: GPUAdapter): boolean {
   return fits && subgroupMinSize === 32 && subgroupMaxSize === 32;
 }
 
-/** Whether the kernel of the matrix units gives the sums of the one without them. */
-export async function matrixUnitsWork(device: Executor): Promise<boolean> {
+/** Whether the kernel with subgroup matrices gives the sums of the one without them. */
+export async function subgroupMatricesWork(device: Executor): Promise<boolean> {
   const [rows, columns, outputs] = [70, 384, 72];
   let state = 1;
   const random = () => {
@@ -38,7 +38,7 @@ export async function matrixUnitsWork(device: Executor): Promise<boolean> {
   };
   const buffers: GPUBuffer[] = [];
   const windowOf = async (data: ArrayBufferView): Promise<Window> => {
-    const buffer = await device.allocate(data.byteLength, "test of the matrix units");
+    const buffer = await device.allocate(data.byteLength, "test of subgroup matrices");
     device.write(buffer, 0, data);
     buffers.push(buffer);
     return { buffer, offset: 0, size: buffer.size };
@@ -52,10 +52,10 @@ export async function matrixUnitsWork(device: Executor): Promise<boolean> {
   };
   const results: Float32Array[] = [];
   try {
-    for (const matrixUnits of [false, true]) {
+    for (const subgroupMatrices of [false, true]) {
       const out = await windowOf(new Float32Array(rows * outputs));
       const projections = [{ codes, rows: outputs, scale: 1, out }];
-      await device.execute(ternary({ projections, columns, rows, x, matrixUnits }));
+      await device.execute(ternary({ projections, columns, rows, x, subgroupMatrices }));
       results.push(new Float32Array(await device.readBack(out.buffer, 0, out.size)));
     }
   } catch {

@@ -1,9 +1,8 @@
 /** A norm and the ternary matrices behind it for a single row, in one dispatch. */
 import type { Activation } from "../../backend.js";
 import type { Binding, Call, Window } from "../device/kernel.js";
-import { CHUNK } from "./attention.js";
-import { NORM_TYPES } from "./norm.js";
-import type { Dense, QuantizedWindows } from "./operands.js";
+import { CHUNK } from "./attend.js";
+import { DENSE_TYPES, type Dense, f32, NORM_FILES, type QuantizedWindows, read, u32, written } from "./operands.js";
 import {
   bytesOf,
   MATRICES,
@@ -27,7 +26,7 @@ export interface RowOperands {
   readonly projections: readonly TernaryProjection[];
 }
 
-/** A row in chunks, as `attendChunks` leaves it, and where the row itself goes. */
+/** A row in chunks, as `attendSplit` leaves it, and where the row itself goes. */
 export interface Partials {
   readonly partials: Window;
   readonly positions: Window;
@@ -60,10 +59,7 @@ export interface Rope {
   readonly capacity: number;
 }
 
-const read = (name: string): Binding => ({ name, access: "read" });
-const write = (name: string): Binding => ({ name, access: "read_write" });
-
-/** Teams of a workgroup, see wgsl/ternary-row.wgsl, and outputs of a team. */
+/** Teams of a workgroup, see wgsl/ternary-row/, and outputs of a team. */
 const TEAMS = 16;
 const OUTPUTS = { store: 2, rope: 2, gate: 4 } as const;
 
@@ -86,23 +82,17 @@ export function ternaryRow({ x, weight, eps, columns, quantized, projections }: 
     kernel: {
       name: `norm ternary (${[...input.name, matrices, ...more.name, columns].join(", ")})`,
       files: [
-        ...[
-          "reduce",
-          "norm-row",
-          "halves",
-          "norm-weight",
-          ...input.files,
-          "ternary-row",
-          "ternary-share",
-          "ternary-codes",
-          `ternary-${matrices}`,
-        ],
+        ...NORM_FILES,
+        ...input.files,
+        "ternary-row/ternary-row",
+        "shared/matrices",
+        `shared/keep-${matrices}`,
         ...more.files,
-        `row-${addTo === undefined ? finish.kind : "add"}`,
+        `ternary-row/${addTo === undefined ? finish.kind : "add"}`,
       ],
       entryPoint: "ternaryRow",
       constants: {
-        TYPE: NORM_TYPES[weight.type],
+        TYPE: DENSE_TYPES[weight.type],
         COLUMNS: columns,
         OUTPUTS: outputs,
         AHEAD: Math.min(Math.floor(MOST_AHEAD / outputs), Math.ceil(columns / 64 / 16)),
@@ -110,13 +100,13 @@ export function ternaryRow({ x, weight, eps, columns, quantized, projections }: 
         ...more.constants,
       },
       params: [
-        ...MATRIX_PARAMS.u32.map((name) => ({ name, type: "u32" }) as const),
-        ...[...MATRIX_PARAMS.f32, "share", "eps"].map((name) => ({ name, type: "f32" }) as const),
-        ...["half", "capacity", "positionAt", "chunks"].map((name) => ({ name, type: "u32" }) as const),
+        ...MATRIX_PARAMS,
+        ...["share", "eps"].map(f32),
+        ...["half", "capacity", "positionAt", "chunks"].map(u32),
       ],
       bindings: [
         ...["weight", input.first].map(read),
-        ...["normed", "values", "scales", "sums"].map(write),
+        ...["normed", "values", "scales", "sums"].map(written),
         ...input.bindings,
         ...matrixBindings(projections),
         ...more.bindings,
@@ -143,15 +133,15 @@ export function ternaryRow({ x, weight, eps, columns, quantized, projections }: 
 
 function inputOf(x: RowOperands["x"]): InputParts {
   if (!("partials" in x)) {
-    return { name: [], files: ["row-x"], constants: {}, first: "x", bindings: [], windows: { x }, chunks: 0 };
+    return { name: [], files: ["ternary-row/x"], constants: {}, first: "x", bindings: [], windows: { x }, chunks: 0 };
   }
   const { partials, positions, context, chunks, headDim } = x;
   return {
     name: ["chunks"],
-    files: ["attend-merge", "attend-partials", "row-partials"],
+    files: ["shared/chunk", "shared/partials", "ternary-row/partials"],
     constants: { HEAD_COLUMNS: headDim / 4, CHUNK },
     first: "partials",
-    bindings: [read("positions"), write("context")],
+    bindings: [read("positions"), written("context")],
     windows: { partials, positions, context },
     chunks,
   };
@@ -185,16 +175,21 @@ function finishOf(finish: Finish): FinishParts {
       return none;
     case "gate": {
       const { activation } = finish;
-      return { ...none, name: [activation], files: ["activation"], constants: { SILU: activation === "silu" ? 1 : 0 } };
+      return {
+        ...none,
+        name: [activation],
+        files: ["shared/activation"],
+        constants: { SILU: activation === "silu" ? 1 : 0 },
+      };
     }
     case "rope": {
       const { angles, places, positionAt, keys, values: cached, headDim, capacity } = finish;
       return {
         ...none,
         name: ["rope"],
-        files: ["rotate"],
+        files: ["shared/rotate"],
         params: { half: headDim / 2, capacity, positionAt },
-        bindings: [...["angles", "places"].map(read), ...["keys", "cached"].map(write)],
+        bindings: [...["angles", "places"].map(read), ...["keys", "cached"].map(written)],
         windows: { angles, places, keys, cached },
       };
     }

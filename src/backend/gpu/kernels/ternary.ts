@@ -1,6 +1,6 @@
 /** Ternary matrices times int8 rows: one dispatch for all matrices that share their input. */
 import type { Binding, Call, Window } from "../device/kernel.js";
-import type { QuantizedWindows } from "./operands.js";
+import { f32, type QuantizedWindows, read, u32, written } from "./operands.js";
 
 export interface TernaryProjection {
   /** 2-bit codes (rows, columns) as an I2_S tensor has them; those of matrices that share a dispatch lie in one buffer */
@@ -21,21 +21,21 @@ export interface TernaryOperands {
   /** of the batch */
   readonly rows: number;
   readonly x: Pick<QuantizedWindows, "values" | "scales" | "sums">;
-  /** take the device's matrix units for many rows; default false */
-  readonly matrixUnits?: boolean | undefined;
+  /** take subgroup matrices for many rows; default false */
+  readonly subgroupMatrices?: boolean | undefined;
 }
 
-/** Most batch rows of the matrix-vector form, with and without matrix units. */
+/** Most batch rows of the matrix-vector form, with and without subgroup matrices. */
 const FEW_ROWS = { matrix: 4, tile: 16 } as const;
 
-/** Files of `wgsl/` by the number of matrices. */
+/** Forms of wgsl/shared/keep-*.wgsl by the number of matrices. */
 export const MATRICES = ["one", "two", "three"] as const;
 
 /** Forms of the kernel: rows of the batch and outputs that a workgroup takes. */
 const FORMS = {
-  few: { outputs: 8, entryPoint: "ternary", file: "ternary" },
-  tile: { outputs: 64, entryPoint: "ternaryTile", file: "ternary-tile" },
-  matrix: { outputs: 64, entryPoint: "ternaryMatrix", file: "ternary-matrix" },
+  few: { outputs: 8, entryPoint: "ternary", file: "ternary/ternary" },
+  tile: { outputs: 64, entryPoint: "ternaryTile", file: "ternary/tile" },
+  matrix: { outputs: 64, entryPoint: "ternarySubgroupMatrices", file: "ternary/subgroup-matrices" },
 } as const;
 
 /** out = (x . (code - 1)) * scale * scale of x for each projection. All forms give the same bits. */
@@ -47,7 +47,7 @@ export function ternary(a: TernaryOperands): Call[] {
 }
 
 function dispatch(a: TernaryOperands): Call {
-  const many = a.matrixUnits ? "matrix" : "tile";
+  const many = a.subgroupMatrices ? "matrix" : "tile";
   const form = a.rows <= FEW_ROWS[many] ? "few" : many;
   const { outputs, entryPoint, file } = FORMS[form];
   const batch = form === "few" ? Math.min(4, 2 ** Math.ceil(Math.log2(a.rows))) : 64;
@@ -57,17 +57,10 @@ function dispatch(a: TernaryOperands): Call {
   return {
     kernel: {
       name: `ternary (${form === "few" ? batch : form}, ${matrices})`,
-      files: [
-        ...(form === "matrix" ? ["matrix-units"] : []),
-        ...["ternary-common", "ternary-share", "ternary-codes", `ternary-${matrices}`],
-        file,
-      ],
+      files: [file, "ternary/operands", "shared/matrices", `shared/keep-${matrices}`],
       entryPoint,
       constants: form === "few" ? { BATCH: batch } : {},
-      params: [
-        ...["quads", "rows", ...MATRIX_PARAMS.u32].map((name) => ({ name, type: "u32" }) as const),
-        ...MATRIX_PARAMS.f32.map((name) => ({ name, type: "f32" }) as const),
-      ],
+      params: [u32("quads"), u32("rows"), ...MATRIX_PARAMS],
       bindings: [...["values", "scales", "sums"].map(read), ...matrixBindings(a.projections)],
     },
     params: {
@@ -81,19 +74,16 @@ function dispatch(a: TernaryOperands): Call {
   };
 }
 
-const read = (name: string): Binding => ({ name, access: "read" });
-const write = (name: string): Binding => ({ name, access: "read_write" });
-
 export const bytesOf = (all: readonly TernaryProjection[]) => all.reduce((sum, { codes }) => sum + codes.size, 0);
 
 export const shareBuffer = (all: readonly Pick<TernaryProjection, "codes">[]) =>
   all.every(({ codes }) => codes.buffer === all[0].codes.buffer);
 
 /** The params of up to three matrices, the binding of their codes, and those of their results. */
-export const MATRIX_PARAMS = {
-  u32: ["outputs0", "outputs1", "outputs2", "base0", "base1", "base2"],
-  f32: ["scale0", "scale1", "scale2"],
-} as const;
+export const MATRIX_PARAMS = [
+  ...["outputs0", "outputs1", "outputs2", "base0", "base1", "base2"].map(u32),
+  ...["scale0", "scale1", "scale2"].map(f32),
+];
 
 export function matrixParams(all: readonly TernaryProjection[]): Record<string, number> {
   const begin = Math.min(...all.map(({ codes }) => codes.offset));
@@ -107,8 +97,8 @@ export function matrixParams(all: readonly TernaryProjection[]): Record<string, 
 }
 
 export function matrixBindings(all: readonly TernaryProjection[]): Binding[] {
-  const added = all[0].addTo === undefined ? [] : [write("addTo")];
-  return [read("codes"), ...all.map((_, i) => write(`out${i}`)), ...added];
+  const added = all[0].addTo === undefined ? [] : [written("addTo")];
+  return [read("codes"), ...all.map((_, i) => written(`out${i}`)), ...added];
 }
 
 export function matrixWindows(all: readonly TernaryProjection[]): Record<string, Window> {

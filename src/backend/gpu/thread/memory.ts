@@ -2,8 +2,7 @@
 import type { CacheShape } from "../../backend.js";
 import type { Device } from "../device/device.js";
 import type { Window } from "../device/kernel.js";
-import type { Table } from "../kernels/dense.js";
-import type { Dense, QuantizedWindows } from "../kernels/operands.js";
+import type { Dense, QuantizedWindows, Table } from "../kernels/operands.js";
 
 /** f32 (maxRows, width) */
 export interface GpuTensor {

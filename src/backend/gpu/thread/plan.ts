@@ -3,20 +3,15 @@
  * kernel does both, unless a mark stands between them.
  */
 import type { Call, Window } from "../device/kernel.js";
-import {
-  type Attention,
-  attend,
-  attendChunks,
-  CHUNK,
-  chunksOf,
-  isChunked,
-  partialBytes,
-  ropeStore,
-} from "../kernels/attention.js";
-import { embed, logits } from "../kernels/dense.js";
-import { gate } from "../kernels/ffn.js";
-import { best, bestScratchBytes, sample } from "../kernels/head.js";
-import { gateNormQuantize, normOutputs, normQuantize } from "../kernels/norm.js";
+import { type Attention, attend, attendSplit, CHUNK, chunksOf, isChunked, partialBytes } from "../kernels/attend.js";
+import { best, bestScratchBytes } from "../kernels/best.js";
+import { embed } from "../kernels/embed.js";
+import { gate } from "../kernels/gate.js";
+import { logits } from "../kernels/logits.js";
+import { normOutputs } from "../kernels/norm-outputs.js";
+import { gateNormQuantize, normQuantize } from "../kernels/norm-quantize.js";
+import { ropeStore } from "../kernels/rope-store.js";
+import { sample } from "../kernels/sample.js";
 import { ternary } from "../kernels/ternary.js";
 import type { Gate, NormQuantize, Op, Ternary } from "../record.js";
 import type { Memory } from "./memory.js";
@@ -119,7 +114,7 @@ export class Planner {
     const attention = await this.#attention(op, shape);
     const { partials, positions, out: context } = attention;
     const row = joinRow(memory, ops, i + 1, { batch, partials: { partials, positions, context, chunks, headDim } });
-    return row && { calls: [attendChunks(attention), row.call], count: row.count + 1 };
+    return row && { calls: [attendSplit(attention), row.call], count: row.count + 1 };
   }
 
   async #stepsOf(op: Op, shape: BatchShape): Promise<Step[]> {
@@ -203,7 +198,7 @@ export class Planner {
 
   #ternary({ x, projections }: Ternary, rows: number): Call[] {
     const { memory } = this;
-    const matrixUnits = memory.device.features.has("matrix units");
+    const subgroupMatrices = memory.device.features.has("subgroup matrices");
     const input = memory.quantizedOf(x);
     const all = projections.map(({ weight, out, addTo }) => ({
       ...memory.ternaryOf(weight),
@@ -213,7 +208,7 @@ export class Planner {
     const calls: Call[] = [];
     for (let i = 0; i < all.length; i += MOST_PROJECTIONS) {
       const some = all.slice(i, i + MOST_PROJECTIONS);
-      calls.push(...ternary({ projections: some, columns: input.width, rows, x: input, matrixUnits }));
+      calls.push(...ternary({ projections: some, columns: input.width, rows, x: input, subgroupMatrices }));
     }
     return calls;
   }

@@ -5,7 +5,7 @@
 import type { OpTime } from "../../backend.js";
 import type { Window } from "../device/kernel.js";
 import { Timestamps } from "../device/timestamps.js";
-import { DRAW_WORDS, packDraws } from "../kernels/head.js";
+import { DRAW_WORDS, packDraws } from "../kernels/sample.js";
 import type { DeviceOptions, RunRequest, RunResult } from "../protocol.js";
 import { decodeOps, type Op } from "../record.js";
 import { type Memory, partOf } from "./memory.js";

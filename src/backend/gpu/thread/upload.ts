@@ -9,7 +9,7 @@ import { LAYOUT_ROWS, toStandardLayout } from "../../../formats/layout.js";
 import { OpenFiles, readFully, readScale } from "../../../formats/read.js";
 import type { WeightSource } from "../../backend.js";
 import type { Window } from "../device/kernel.js";
-import type { Table } from "../kernels/dense.js";
+import type { Table } from "../kernels/operands.js";
 import { aligned, type GpuWeight, type Memory } from "./memory.js";
 
 /** Bytes read and written at a time. */

@@ -9,6 +9,6 @@ const FIRST = 1; // binding of the first input
 @group(0) @binding(0) var<uniform> params: Params;
 
 @compute @workgroup_size(256)
-fn gateAll(@builtin(global_invocation_id) id: vec3<u32>) {
+fn gate(@builtin(global_invocation_id) id: vec3<u32>) {
   if (id.x < params.quads) { _ = taken(id.x); }
 }

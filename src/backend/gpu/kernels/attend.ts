@@ -1,51 +1,18 @@
-/** Rotary embedding with the store of keys and values, and attention over what was stored. */
-import type { Binding, Call, Kernel, Window } from "../device/kernel.js";
+/** Attention of each row over what the cache holds of its slot: whole, or by chunks that `combine` folds. */
+import type { Call, Window } from "../device/kernel.js";
+import { type AttentionShape, f32, read, u32, written } from "./operands.js";
 
 /** Positions that one workgroup takes at a time; a row's bits depend on it. */
 export const CHUNK = 128;
 /** With more rows than this a workgroup walks all chunks of its row: there are enough workgroups then. */
 const MOST_CHUNKED_ROWS = 16;
 
-interface Shape {
-  readonly heads: number;
-  readonly kvHeads: number;
-  /** a multiple of 8, at most 512 */
-  readonly headDim: number;
-  /** positions of a slot */
-  readonly capacity: number;
-  readonly rows: number;
-}
-
-const read = (name: string): Binding => ({ name, access: "read" });
-const written = (name: string): Binding => ({ name, access: "read_write" });
-const u32 = (name: string): Kernel["params"][number] => ({ name, type: "u32" });
-
-/** Rotates q and k in place at their rows' positions, and stores k and v. `angles`: (positions, headDim / 2) cos, sin. */
-export function ropeStore(
-  a: Shape & Record<"q" | "k" | "v" | "angles" | "keys" | "values" | "slots" | "positions", Window>,
-): Call {
-  const { q, k, v, angles, keys, values, slots, positions, heads, kvHeads, headDim, capacity, rows } = a;
-  return {
-    kernel: {
-      name: "rope store",
-      files: ["rotate", "rope-store"],
-      entryPoint: "ropeStore",
-      constants: {},
-      params: ["heads", "kvHeads", "half", "capacity"].map(u32),
-      bindings: [...["angles", "slots", "positions", "v"].map(read), ...["q", "k", "keys", "values"].map(written)],
-    },
-    params: { heads, kvHeads, half: headDim / 2, capacity },
-    bindings: { angles, slots, positions, v, q, k, keys, values },
-    grid: [Math.ceil(((heads + 2 * kvHeads) * headDim) / 2 / 64), rows, 1],
-  };
-}
-
 /** Bytes of `partials` that `attend` may need. */
 export function partialBytes(a: { rows: number; heads: number; headDim: number; capacity: number }): number {
   return Math.min(a.rows, MOST_CHUNKED_ROWS) * a.heads * Math.ceil(a.capacity / CHUNK) * (a.headDim + 4) * 4;
 }
 
-export type Attention = Shape & {
+export type Attention = AttentionShape & {
   /** largest position of the batch */
   readonly longest: number;
 } & Readonly<Record<"out" | "q" | "keys" | "values" | "slots" | "positions" | "partials", Window>>;
@@ -59,11 +26,11 @@ export function attend(a: Attention): Call[] {
   const chunks = chunksOf(longest);
   const columns = a.headDim / 4;
   return [
-    attendChunks(a),
+    attendSplit(a),
     {
       kernel: {
         name: "attend (combine)",
-        files: ["attend-merge", "attend-partials", "attend-combine"],
+        files: ["shared/chunk", "shared/partials", "attend/combine"],
         entryPoint: "combine",
         constants: { CHUNK },
         params: ["heads", "columns", "chunks"].map(u32),
@@ -83,8 +50,8 @@ export const chunksOf = (longest: number) => Math.floor(longest / CHUNK) + 1;
 export const isChunked = (rows: number, longest: number) => longest >= CHUNK && rows <= MOST_CHUNKED_ROWS;
 
 /** The first half of `attend` where it is chunked: leaves `partials` (rows, heads, chunks, headDim + 4). */
-export function attendChunks(a: Attention): Call {
-  return chunked(a, "attendChunks", a.partials, [chunksOf(a.longest), blocksOf(a), a.rows]);
+export function attendSplit(a: Attention): Call {
+  return chunked(a, "attendSplit", a.partials, [chunksOf(a.longest), blocksOf(a), a.rows]);
 }
 
 /** Workgroups of a row. */
@@ -99,16 +66,16 @@ function headsOf({ heads, kvHeads, rows, longest }: Attention): number {
   return heads === kvHeads || workgroups < FEW_WORKGROUPS ? 1 : 4;
 }
 
-function chunked(a: Attention, entryPoint: "attend" | "attendChunks", out: Window, grid: Call["grid"]): Call {
+function chunked(a: Attention, entryPoint: "attend" | "attendSplit", out: Window, grid: Call["grid"]): Call {
   const { q, keys, values, slots, positions, heads, kvHeads, headDim, capacity, longest } = a;
   const form = entryPoint === "attend" ? "whole" : "chunks";
   return {
     kernel: {
       name: `attend (${form}, ${headsOf(a)} x ${headDim})`,
-      files: ["attend-merge", "attend-chunk"],
+      files: ["shared/chunk", "attend/attend"],
       entryPoint,
       constants: { COLUMNS: headDim / 4, HEADS: headsOf(a), CHUNK },
-      params: [...["heads", "kvHeads", "capacity", "chunks"].map(u32), { name: "scale", type: "f32" }],
+      params: [...["heads", "kvHeads", "capacity", "chunks"].map(u32), f32("scale")],
       bindings: [...["q", "keys", "values", "slots", "positions"].map(read), written("out")],
     },
     params: { heads, kvHeads, capacity, chunks: chunksOf(longest), scale: 1 / Math.sqrt(headDim) },

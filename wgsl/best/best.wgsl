@@ -6,7 +6,7 @@ var<workgroup> held: array<u32, HELD>; // keys
 var<workgroup> counts: array<atomic<u32>, 256>;
 var<workgroup> sums: array<vec2<u32>, THREADS>;
 var<workgroup> sumsOf16: array<vec2<u32>, 16>;
-var<workgroup> found: vec2<u32>; // bits of the k-th key so far, how many are still wanted among those that share them
+var<workgroup> found: vec2<u32>; // bits of the k-th key so far, how many are still to be found among those that share them
 
 /** The sum of `value` over the threads before this one. Called by all threads. */
 fn sumBefore(thread: u32, value: vec2<u32>) -> vec2<u32> {
@@ -38,13 +38,13 @@ fn best(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
   let row = group.y;
   let start = group.x * params.segment;
   let end = min(start + params.segment, params.entries);
-  let wanted = min(params.k, end - start);
+  let count = min(params.k, end - start);
   let run = (end - start + THREADS - 1u) / THREADS; // entries of a thread, one after the other
   let first = min(start + thread * run, end);
   let last = min(first + run, end);
 
   if thread == 0u {
-    found = vec2(0u, wanted);
+    found = vec2(0u, count);
   }
   if HELD > 1u {
     for (var i = start + thread; i < end; i += THREADS) { held[i - start] = keyOf(logitAt(row, i)); }
@@ -95,7 +95,7 @@ fn best(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     more += u32(key > least);
     same += u32(key == least);
   }
-  for (var i = wanted + thread; i < params.k; i += THREADS) {
+  for (var i = count + thread; i < params.k; i += THREADS) {
     out[to + i] = NONE;
     out[to + i + params.k] = NO_LOGIT;
   }

@@ -18,7 +18,7 @@ fn mixOf(rowAndHead: u32, chunks: u32, columns: u32, column: u32, last: u32) -> 
       next[c] = chunkAt(start + min(first + c, last) * (columns + 1u), columns, column);
     }
     for (var c = 0u; c < BATCH; c++) {
-      if first + c <= last { all = merged(all, next[c]); }
+      if first + c <= last { all = fold(all, next[c]); }
     }
   }
   return all.mix / all.sum;

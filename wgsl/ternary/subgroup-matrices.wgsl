@@ -1,10 +1,21 @@
-// Many rows (prefill) on matrix units: a workgroup of 8 subgroups makes 64 rows x 64 outputs, a subgroup 32 x 16 of them, a
-// block of 128 columns at a time.
+enable subgroups;
+enable chromium_experimental_subgroup_matrix;
+
+// The ternary matrices for many rows (prefill) by subgroup matrices: a workgroup of 8 subgroups makes 64 rows x 64 outputs, a
+// subgroup 32 x 16 of them, a block of 128 columns at a time. The first of its kernel's files, since `enable` comes first.
 //
 // 1. While a block is multiplied, each thread holds its part of the next one in registers.
 // 2. Both operands lie in workgroup memory as int8, rows 36 words apart: 32 would put all rows into the same banks.
 // 3. The sums go through the same memory to the threads that scale and store them.
 // Preconditions: subgroups of 32.
+
+const M = 16u; // rows of x
+const N = 16u; // outputs
+const K = 32u; // columns
+
+alias Left = subgroup_matrix_left<i8, K, M>;
+alias Right = subgroup_matrix_right<i8, N, K>;
+alias Sums = subgroup_matrix_result<i32, N, M>;
 
 const TILE = 64u;
 const STRIDE = 36u; // words from row to row of an operand
@@ -28,8 +39,8 @@ fn keepFour(at: u32, v: vec4<i32>) {
 }
 
 @compute @workgroup_size(256)
-fn ternaryMatrix(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32,
-                 @builtin(subgroup_id) subgroup: u32) {
+fn ternarySubgroupMatrices(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32,
+                             @builtin(subgroup_id) subgroup: u32) {
   let share = shareOf(group.x, TILE);
   let firstRow = group.y * TILE;
   let ownOutput = min(share.first + thread % 128u / 2u, share.outputs - 1u);

@@ -7,7 +7,7 @@ struct Chunk {
   mix: vec4<f32>, // four columns of the sum of e^(score - most) * value
 }
 
-fn merged(a: Chunk, b: Chunk) -> Chunk {
+fn fold(a: Chunk, b: Chunk) -> Chunk {
   let most = max(a.most, b.most);
   let fa = exp(a.most - most);
   let fb = exp(b.most - most);

@@ -20,12 +20,12 @@ struct Draw {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> best: array<u32>; // (wanted, k ids and k logits)
-@group(0) @binding(2) var<storage, read> draws: array<Draw>; // (wanted)
+@group(0) @binding(1) var<storage, read> best: array<u32>; // (outputs, k ids and k logits)
+@group(0) @binding(2) var<storage, read> draws: array<Draw>; // (outputs)
 @group(0) @binding(3) var<storage, read> slots: array<i32>; // (rows)
-@group(0) @binding(4) var<storage, read> outputs: array<i32>; // (wanted)
+@group(0) @binding(4) var<storage, read> outputs: array<i32>; // (outputs)
 @group(0) @binding(5) var<storage, read_write> sampled: array<i32>; // (slots)
-@group(0) @binding(6) var<storage, read_write> ids: array<i32>; // (wanted)
+@group(0) @binding(6) var<storage, read_write> ids: array<i32>; // (outputs)
 
 var<workgroup> logits: array<f32, 256>;
 var<workgroup> ranked: array<f32, 256>;

@@ -1,9 +1,7 @@
 /** The gate of the feed-forward block, alone or as the input of a norm. */
 import type { Activation } from "../../backend.js";
 import type { Binding, Call, Window } from "../device/kernel.js";
-
-const READ = "read";
-const WRITE = "read_write";
+import { read, u32, written } from "./operands.js";
 
 /** The windows of a gate; `gated` receives the product and may be `gate`. */
 export interface GateWindows {
@@ -16,19 +14,15 @@ export interface GateWindows {
 /** The part of a kernel that takes the product: what it is called, its file, constants and last bindings. */
 export function gateInput({ gate, up, gated, activation }: GateWindows) {
   const constants = { SILU: activation === "silu" ? 1 : 0 };
-  const inputs = (form: string, access: Binding["access"], more: Readonly<Record<string, Window>> = {}) => ({
+  const inputs = (form: string, binding: (name: string) => Binding, more: Readonly<Record<string, Window>> = {}) => ({
     form: `${activation}, ${form}`,
-    files: ["activation", `gate-${form}`],
+    files: ["shared/activation", `shared/gate-${form}`],
     constants,
-    bindings: [
-      { name: "up", access: READ },
-      { name: "gate", access },
-      ...Object.keys(more).map((name): Binding => ({ name, access: WRITE })),
-    ] satisfies Binding[],
+    bindings: [read("up"), binding("gate"), ...Object.keys(more).map(written)],
     windows: { up, gate, ...more },
   });
-  if (gated === undefined) return inputs("read", READ);
-  return sameWindow(gate, gated) ? inputs("in-place", WRITE) : inputs("write", READ, { gated });
+  if (gated === undefined) return inputs("read", read);
+  return sameWindow(gate, gated) ? inputs("in-place", written) : inputs("write", read, { gated });
 }
 
 /** out[i] = activation(gate[i]) * up[i] for `count` elements, a multiple of 4; `out` may be `gate`. */
@@ -37,10 +31,10 @@ export function gate(a: { gate: Window; up: Window; out: Window; activation: Act
   return {
     kernel: {
       name: `gate (${form})`,
-      files: ["gate", ...files],
-      entryPoint: "gateAll",
+      files: ["gate/gate", ...files],
+      entryPoint: "gate",
       constants,
-      params: [{ name: "quads", type: "u32" }],
+      params: [u32("quads")],
       bindings,
     },
     params: { quads: a.count / 4 },

@@ -75,7 +75,7 @@ fn loadQueries(share: Share, thread: u32) {
 fn sumOf(v: vec4<f32>) -> f32 { return (v.x + v.y) + (v.z + v.w); }
 
 /** The chunk that begins at position `first`; threads below COLUMNS get the mix of their column. */
-fn chunkOf(share: Share, first: u32, thread: u32) -> array<Chunk, HEADS> {
+fn attendChunk(share: Share, first: u32, thread: u32) -> array<Chunk, HEADS> {
   let count = min(CHUNK, share.length - first);
   let start = share.start + first * COLUMNS;
 
@@ -160,10 +160,10 @@ fn chunkOf(share: Share, first: u32, thread: u32) -> array<Chunk, HEADS> {
 fn attend(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
   let share = shareOf(group.x, group.y);
   loadQueries(share, thread);
-  var all = chunkOf(share, 0u, thread);
+  var all = attendChunk(share, 0u, thread);
   for (var first = CHUNK; first < share.length; first += CHUNK) {
-    let next = chunkOf(share, first, thread);
-    for (var h = 0u; h < HEADS; h++) { all[h] = merged(all[h], next[h]); }
+    let next = attendChunk(share, first, thread);
+    for (var h = 0u; h < HEADS; h++) { all[h] = fold(all[h], next[h]); }
   }
   for (var h = 0u; h < HEADS; h++) {
     if h < share.heads && thread < COLUMNS {
@@ -174,14 +174,14 @@ fn attend(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_ind
 
 /** A workgroup takes one chunk, and leaves what `combine` merges. */
 @compute @workgroup_size(THREADS)
-fn attendChunks(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+fn attendSplit(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
   let share = shareOf(group.y, group.z);
   let first = group.x * CHUNK;
   if first >= share.length {
     return;
   }
   loadQueries(share, thread);
-  let chunks = chunkOf(share, first, thread);
+  let chunks = attendChunk(share, first, thread);
   for (var h = 0u; h < HEADS; h++) {
     let rowAndHead = share.row * params.heads + share.head + h;
     let to = (rowAndHead * params.chunks + group.x) * (COLUMNS + 1u);

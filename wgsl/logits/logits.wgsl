@@ -1,7 +1,7 @@
 // out[j][i] = table[i] . x[j].
 //
 // 32 lanes share a table row: lane l sums columns 4l..4l+3, 4(l + 32).. and so on, one column after the other. Then one
-// thread adds the 32 sums of a result in the order of the lanes. That order is the same for any number of wanted rows, and
+// thread adds the 32 sums of a result in the order of the lanes. That order is the same for any number of rows, and
 // every product is added by fma, so that no compiler fuses one variant and not the other.
 
 const LANES = 32u;
@@ -12,15 +12,15 @@ struct Params {
   count: u32, // table rows of the part
   first: u32, // row of the whole table that the part begins with
   vocabulary: u32, // rows of the whole table
-  wanted: u32, // rows of x
+  rows: u32, // of x
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> table: array<vec2<u32>>; // (count, columns)
-@group(0) @binding(2) var<storage, read> x: array<vec4<f32>>; // (wanted, quads)
-@group(0) @binding(3) var<storage, read_write> out: array<f32>; // (wanted, vocabulary)
+@group(0) @binding(2) var<storage, read> x: array<vec4<f32>>; // (rows, quads)
+@group(0) @binding(3) var<storage, read_write> out: array<f32>; // (rows, vocabulary)
 
-var<workgroup> sums: array<f32, LANES * GROUPS * ROWS * WANTED>; // (GROUPS * ROWS, WANTED, LANES)
+var<workgroup> sums: array<f32, LANES * GROUPS * ROWS * TILE>; // (GROUPS * ROWS, TILE, LANES)
 
 fn quad(i: u32) -> vec4<f32> {
   if TYPE == F32 {
@@ -35,36 +35,36 @@ fn logits(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_ind
   let lane = thread % LANES;
   let firstRow = group.x * GROUPS * ROWS; // of the workgroup
   let ownRow = firstRow + thread / LANES * ROWS; // of the lane's rows
-  let firstWanted = group.y * WANTED;
+  let firstX = group.y * TILE;
 
-  var acc: array<array<f32, WANTED>, ROWS>;
+  var acc: array<array<f32, TILE>, ROWS>;
   for (var q = lane; q < params.quads; q += LANES) {
     var w: array<vec4<f32>, ROWS>;
     for (var r = 0u; r < ROWS; r++) {
       w[r] = quad(min(ownRow + r, params.count - 1u) * params.quads + q);
     }
-    for (var j = 0u; j < WANTED; j++) {
-      let a = x[min(firstWanted + j, params.wanted - 1u) * params.quads + q];
+    for (var j = 0u; j < TILE; j++) {
+      let a = x[min(firstX + j, params.rows - 1u) * params.quads + q];
       for (var r = 0u; r < ROWS; r++) {
         acc[r][j] = fma(w[r].w, a.w, fma(w[r].z, a.z, fma(w[r].y, a.y, fma(w[r].x, a.x, acc[r][j]))));
       }
     }
   }
   for (var r = 0u; r < ROWS; r++) {
-    for (var j = 0u; j < WANTED; j++) {
-      sums[((thread / LANES * ROWS + r) * WANTED + j) * LANES + lane] = acc[r][j];
+    for (var j = 0u; j < TILE; j++) {
+      sums[((thread / LANES * ROWS + r) * TILE + j) * LANES + lane] = acc[r][j];
     }
   }
   workgroupBarrier();
 
-  if thread < GROUPS * ROWS * WANTED {
-    let row = firstRow + thread / WANTED;
-    let j = firstWanted + thread % WANTED;
+  if thread < GROUPS * ROWS * TILE {
+    let row = firstRow + thread / TILE;
+    let j = firstX + thread % TILE;
     var sum = 0.0;
     for (var l = 0u; l < LANES; l++) {
       sum += sums[thread * LANES + l];
     }
-    if row < params.count && j < params.wanted {
+    if row < params.count && j < params.rows {
       out[j * params.vocabulary + params.first + row] = sum;
     }
   }

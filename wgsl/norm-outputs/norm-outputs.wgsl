@@ -1,4 +1,4 @@
-// RMSNorm of the wanted rows, packed: row j of `out` is row outputs[j] of `x`. One workgroup a wanted row.
+// RMSNorm of the requested rows, packed: row j of `out` is row outputs[j] of `x`. One workgroup a requested row.
 //
 // Plain loop:   out[j][i] = x[row][i] * weight[i] / sqrt(mean(x[row]^2) + eps), row = outputs[j]
 
@@ -10,8 +10,8 @@ struct Params {
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(2) var<storage, read> x: array<vec4<f32>>;         // (rows, width)
-@group(0) @binding(3) var<storage, read> outputs: array<i32>;         // (wanted rows)
-@group(0) @binding(4) var<storage, read_write> out: array<vec4<f32>>; // (wanted rows, width)
+@group(0) @binding(3) var<storage, read> outputs: array<i32>;         // (outputs)
+@group(0) @binding(4) var<storage, read_write> out: array<vec4<f32>>; // (outputs, width)
 
 @compute @workgroup_size(256)
 fn normOutputs(@builtin(workgroup_id) group: vec3<u32>, at: Thread) {

@@ -1,0 +1,28 @@
+// Up to three ternary matrices in one dispatch: where their codes lie, and which workgroup makes which of their outputs.
+//
+// Another file defines `FIRST`, the binding of the codes, and `params` with outputs0..2, the rows of each matrix, base0..2,
+// where each begins in `codes`, and scale0..2. What becomes of a result says `keep` of keep-*.wgsl.
+
+@group(0) @binding(FIRST) var<storage, read> codes: array<vec4<u32>>; // (outputs, columns / 64) of each matrix
+
+fn codesAt(matrix: u32, i: u32) -> vec4<u32> {
+  return codes[select(select(params.base0, params.base1, matrix == 1u), params.base2, matrix == 2u) + i];
+}
+
+struct Share {
+  matrix: u32,
+  first: u32, // output that the workgroup begins with
+  outputs: u32, // of the whole matrix
+  scale: f32,
+}
+
+/** What workgroup `group` makes, where each makes `outputs` outputs of one matrix. */
+fn shareOf(group: u32, outputs: u32) -> Share {
+  let groups0 = (params.outputs0 + outputs - 1u) / outputs;
+  let groups1 = (params.outputs1 + outputs - 1u) / outputs;
+  if (group < groups0) { return Share(0u, group * outputs, params.outputs0, params.scale0); }
+  if (group < groups0 + groups1) {
+    return Share(1u, (group - groups0) * outputs, params.outputs1, params.scale1);
+  }
+  return Share(2u, (group - groups0 - groups1) * outputs, params.outputs2, params.scale2);
+}
