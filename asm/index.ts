@@ -3,7 +3,7 @@
 export { ternaryDot16, ternaryDot32, ternaryDotBaseline, ternaryScale, ternaryPack } from "./ternary";
 export { tableTranspose, tableDot, tableScale } from "./table";
 export { norm, normQuantize } from "./norm";
-export { gateRelu2, gateSilu } from "./ffn";
+export { gateRelu2, gateSilu } from "./gate";
 export { decodeF32, decodeF16, decodeBF16, decodeQ8_0, decodeQ6_K, dotF32, logitsF16 } from "./dense";
 export { rope, storeKey, storeValue, attendChunk, fold, finish } from "./attention";
 export { headPack, headQuantize, headScan, atLeast } from "./head";
