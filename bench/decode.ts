@@ -9,7 +9,7 @@ import { parseArgs } from "node:util";
 import { readBandwidth } from "../src/backend/cpu/bandwidth.js";
 import { promptFor } from "../src/cli/fixed-prompt.js";
 import type { Engine } from "../src/index.js";
-import { ENGINE, engineOptions, generationRate, loadEngine, type OpShare, perToken, resultName } from "./engine.js";
+import { ENGINE, generationRate, loadEngine, type OpShare, perToken, resultName, tuningOptions } from "./engine.js";
 import { modelPath } from "./model.js";
 import { integer, integers, main } from "./options.js";
 import { writeResult } from "./results.js";
@@ -91,7 +91,7 @@ await main(async () => {
     repetitions: values.quick ? 2 : integer("repetitions", values.repetitions),
   };
   const path = await modelPath(values.model);
-  const { head, kv } = engineOptions();
+  const { head, kv } = tuningOptions();
   const readBandwidths: Record<string, number> = {};
   const rows: DecodeRow[] = [];
   let description = "";

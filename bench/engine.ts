@@ -1,6 +1,6 @@
 /** Engines as the benchmarks load them, and runs whose times are comparable. */
 import { parseArgs } from "node:util";
-import { collect, Engine, type EngineOptions, type OpTime, type Session } from "../src/index.js";
+import { collect, Engine, type EngineOptions, type OpTime, type Session, type Tuning } from "../src/index.js";
 import { COMMON, choice } from "./options.js";
 
 export const ENGINE = {
@@ -11,25 +11,25 @@ export const ENGINE = {
 } as const;
 const ARGUMENTS = parseArgs({ options: ENGINE, strict: false }).values;
 
-/** What the command line says of an engine; else the engine's own defaults, so that a result can name them. */
-export function engineOptions() {
+/** What the command line says of the tuning; else the engine's own defaults, so that a result can name them. */
+export function tuningOptions() {
   const text = (value: string | boolean | undefined) => (typeof value === "string" ? value : undefined);
   return {
     head: choice("head", text(ARGUMENTS.head), ["exact", "f16", "int8"]) ?? "exact",
     kv: choice("kv", text(ARGUMENTS.kv), ["f32", "i16"]) ?? "i16",
     revectorize: ARGUMENTS.revectorize === true,
-  } satisfies EngineOptions;
+  } satisfies Tuning;
 }
 
 /** "decode" with what differs from the defaults: "decode-int8", "decode-f32". */
 export function resultName(what: string): string {
-  const { head, kv, revectorize } = engineOptions();
+  const { head, kv, revectorize } = tuningOptions();
   const parts = [head === "exact" ? "" : head, kv === "i16" ? "" : kv, revectorize ? "revectorize" : ""];
   return [what, ...parts.filter((part) => part !== "")].join("-");
 }
 
 export function loadEngine(path: string, options: EngineOptions): Promise<Engine> {
-  return Engine.load(path, { backend: "cpu", maxSessions: 1, ...engineOptions(), ...options });
+  return Engine.load(path, { backend: "cpu", maxSessions: 1, tuning: tuningOptions(), ...options });
 }
 
 /** Tokens a second of `tokens` greedy tokens behind a prompt that the session may hold already; the first is not counted. */

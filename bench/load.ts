@@ -13,7 +13,7 @@ import { promptFor } from "../src/cli/fixed-prompt.js";
 import type { LoadStep } from "../src/index.js";
 import { availableProcessors } from "../src/platform/processors.js";
 import { median } from "../src/tools/report/median.js";
-import { ENGINE, engineOptions, generationRate, loadEngine, resultName } from "./engine.js";
+import { ENGINE, generationRate, loadEngine, resultName, tuningOptions } from "./engine.js";
 import { modelPath } from "./model.js";
 import { integer, main } from "./options.js";
 import { writeResult } from "./results.js";
@@ -85,7 +85,7 @@ async function measure(): Promise<void> {
   });
   const { memory } = await loadInChild(path, threads, context);
   process.stderr.write(`resident with ${context} positions: ${(memory.residentBytes / 1e6).toFixed(0)} MB\n`);
-  const { head, kv } = engineOptions();
+  const { head, kv } = tuningOptions();
   const figures = {
     head,
     kv,

@@ -11,7 +11,7 @@
 import { execFile } from "node:child_process";
 import { access } from "node:fs/promises";
 import { parseArgs, promisify } from "node:util";
-import { ENGINE, engineOptions, resultName } from "./engine.js";
+import { ENGINE, resultName, tuningOptions } from "./engine.js";
 import { modelPath } from "./model.js";
 import { CACHE, integer, integers, main } from "./options.js";
 import { Peer, type Question } from "./peers/protocol.js";
@@ -91,7 +91,7 @@ await main(async () => {
   await installPeer();
 
   const threadCounts = integers("threads", values.threads);
-  const { head, kv, revectorize } = engineOptions();
+  const { head, kv, revectorize } = tuningOptions();
   const args = ["--head", head, "--kv", kv, ...(revectorize ? ["--revectorize"] : [])];
   const rows: Record<Question["kind"], PeerRow[]> = { generate: [], prompt: [] };
   let described = { ours: "", theirs: "", versions: process.versions as { node: string; v8: string } };

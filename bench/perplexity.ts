@@ -9,7 +9,7 @@ const [model = "models/ternion-tiny.gguf", text = "models/held-out.txt"] = proce
 
 /** Natural-log probabilities of the text's tokens, in windows of a whole context. */
 async function scoreText(kv: "f32" | "i16"): Promise<Float64Array> {
-  const engine = await Engine.load(model, { kv, maxSessions: 1 });
+  const engine = await Engine.load(model, { tuning: { kv }, maxSessions: 1 });
   try {
     const session = engine.session();
     const ids = engine.tokenizer.encode(await readFile(text, "utf8"), { addBos: false, parseSpecial: true });

@@ -4,11 +4,14 @@
  */
 import leven from "leven";
 
-/** Gives the value back, or throws; `name` is how the caller knows it. */
+/** Gives the value back, or a copy that the caller cannot change, or throws; `name` is how the caller knows it. */
 export type Check<T = unknown> = (name: string, value: unknown) => T;
 
 /** A check for every option: one that is added without a check does not compile. */
 export type OptionChecks<T> = { readonly [Name in keyof T]-?: Check };
+
+/** The check of an option that has options of its own. */
+type Group<T> = Check<T> & { readonly names: readonly string[] };
 
 export function number(min: number, max: number): Check<number> {
   return (name, value) => numberIn(name, value, `a number ${rangeOf(min, max)}`, min, max);
@@ -151,30 +154,44 @@ function shown(value: unknown): string {
  * do not matter. `undefined` means not given, whatever the name; another name that is not known is refused.
  */
 export function options<T extends object>(given: T, checks: OptionChecks<T>): T {
-  const source = object("an object")("options", given);
-  for (const name in source) {
-    if (Object.hasOwn(checks, name) || source[name as never] === undefined) continue;
-    throw unknownOption(name, Object.keys(checks));
+  return known("", object("an object")("options", given) as T, checks);
+}
+
+/** Options within an option: messages name them as in `tuning.kv`. */
+export function group<T extends object>(checks: OptionChecks<T>): Group<T> {
+  const check: Check<T> = (name, value) => known(`${name}.`, object("an object")(name, value) as T, checks);
+  return Object.assign(check, { names: Object.keys(checks) });
+}
+
+function known<T extends object>(prefix: string, given: T, checks: OptionChecks<T>): T {
+  for (const name in given) {
+    if (Object.hasOwn(checks, name) || given[name] === undefined) continue;
+    throw unknownOption(prefix, name, checks);
   }
-  return values(given, checks);
+  return values(given, checks, prefix);
 }
 
 /** The same without a look at other names: for options that are part of larger ones. */
-export function values<T extends object>(given: T, checks: OptionChecks<T>): T {
+export function values<T extends object>(given: T, checks: OptionChecks<T>, prefix = ""): T {
   const own: Partial<T> = {};
   for (const name of Object.keys(checks) as (keyof T & string)[]) {
     const value = given[name];
-    if (value === undefined) continue;
-    checks[name](name, value);
-    own[name] = value;
+    if (value !== undefined) own[name] = checks[name](prefix + name, value) as T[typeof name];
   }
   return own as T;
 }
 
-function unknownOption(name: string, known: readonly string[]): TypeError {
-  const near = nearest(name, known);
-  const advice = near === undefined ? `expected one of ${known.join(", ")}` : `did you mean ${near}?`;
-  return new TypeError(`${name}: no such option; ${advice}`);
+function unknownOption(prefix: string, name: string, checks: OptionChecks<object>): TypeError {
+  const near = nearest(name, pathsOf(checks));
+  const advice =
+    near === undefined ? `expected one of ${Object.keys(checks).join(", ")}` : `did you mean ${prefix}${near}?`;
+  return new TypeError(`${prefix}${name}: no such option; ${advice}`);
+}
+
+/** ["kv", "tuning", "tuning.kv"] */
+function pathsOf(checks: OptionChecks<object>): string[] {
+  const entries = Object.entries(checks as Readonly<Record<string, Check & Partial<Group<object>>>>);
+  return entries.flatMap(([name, { names = [] }]) => [name, ...names.map((each) => `${name}.${each}`)]);
 }
 
 /** Names of other libraries, in small letters without underscores → ours, the first that an option here has. */
@@ -231,12 +248,15 @@ const ELSEWHERE: Readonly<Record<string, readonly string[]>> = {
   cachedir: ["cacheDirectory"],
 };
 
-function nearest(name: string, known: readonly string[]): string | undefined {
+/** Of the paths the one whose last name is most like `name`, or means the same elsewhere. */
+function nearest(name: string, paths: readonly string[]): string | undefined {
   const plain = (text: string) => text.toLowerCase().replace(/[^a-z\d]/g, "");
-  const same = known.find((each) => plain(each) === plain(name));
-  const elsewhere = ELSEWHERE[plain(name)]?.find((each) => known.includes(each));
-  if (same !== undefined || elsewhere !== undefined) return same ?? elsewhere;
-  const distances = known.map((each) => ({ each, distance: leven(plain(each), plain(name)) }));
-  const near = distances.filter(({ each, distance }) => 2 * distance <= each.length && distance <= 3);
-  return near.sort((a, b) => a.distance - b.distance)[0]?.each;
+  const known = paths.map((path) => ({ path, last: path.slice(path.lastIndexOf(".") + 1) }));
+  const same = known.find(({ last }) => plain(last) === plain(name));
+  const theirs = Object.hasOwn(ELSEWHERE, plain(name)) ? ELSEWHERE[plain(name)] : [];
+  const elsewhere = known.find(({ last }) => theirs.includes(last));
+  if (same !== undefined || elsewhere !== undefined) return (same ?? elsewhere)?.path;
+  const distances = known.map((each) => ({ ...each, distance: leven(plain(each.last), plain(name)) }));
+  const near = distances.filter(({ last, distance }) => 2 * distance <= last.length && distance <= 3);
+  return near.sort((a, b) => a.distance - b.distance)[0]?.path;
 }

@@ -4,7 +4,7 @@ export type { OpTime, TernaryLayout } from "./backend/backend.js";
 export type { TokenIds } from "./check.js";
 export { Engine, type TracedTensor, type TraceOptions } from "./engine/engine.js";
 export type { LoadReport, LoadStep, ProgressEvent } from "./engine/load-report.js";
-export type { BackendName, EngineOptions } from "./engine/options.js";
+export type { BackendName, EngineOptions, Tuning } from "./engine/options.js";
 export type { SelfCheck, SelfCheckOptions } from "./engine/self-check.js";
 export { type ErrorCode, TernionError } from "./errors.js";
 export type { GgufArray, GgufFile, GgufHead, GgufTensor, GgufValue } from "./gguf/file.js";

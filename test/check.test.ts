@@ -65,9 +65,28 @@ const MISTAKES: readonly Mistake[] = [
   ["load threads 257", () => load({ threads: 257 }), "RangeError: threads: expected an integer from 1 to 256, got 257"],
   ["load batch", () => load({ batchSize: 1.5 }), "RangeError: batchSize: expected an integer from 1 to 4096, got 1.5"],
   ["load backend", () => load({ backend: 1 }), /cpu or gpu or reference, got number 1/],
-  ["load kernel", () => load({ kernel: "x" }), /^RangeError: kernel: expected ternaryDot16 or .*, got "x"/],
-  ["load kv", () => load({ kv: "f16" }), 'RangeError: kv: expected f32 or i16, got "f16"'],
-  ["load head", () => load({ head: "i8" }), 'RangeError: head: expected exact or f16 or int8, got "i8"'],
+  [
+    "load kernel",
+    () => load({ tuning: { kernel: "x" } }),
+    /^RangeError: tuning.kernel: expected ternaryDot16 or .*, got "x"/,
+  ],
+  ["load kv", () => load({ tuning: { kv: "f16" } }), 'RangeError: tuning.kv: expected f32 or i16, got "f16"'],
+  [
+    "load head",
+    () => load({ tuning: { head: "i8" } }),
+    'RangeError: tuning.head: expected exact or f16 or int8, got "i8"',
+  ],
+  ["load tuning", () => load({ tuning: null }), "TypeError: tuning: expected an object, got null"],
+  [
+    "load tuning.cacheType",
+    () => load({ tuning: { cacheType: "f32" } }),
+    "TypeError: tuning.cacheType: no such option; did you mean tuning.kv?",
+  ],
+  [
+    "load tuning.threads",
+    () => load({ tuning: { threads: 1 } }),
+    "TypeError: tuning.threads: no such option; expected one of kv, head, kernel, revectorize",
+  ],
   ["load strict", () => load({ strict: "yes" }), 'TypeError: strict: expected true or false, got string "yes"'],
   ["load adapter", () => load({ adapter: "" }), 'RangeError: adapter: expected at least one character, got ""'],
   ["overflow", () => generate({ overflow: "Shift" }), 'RangeError: overflow: expected stop or shift, got "Shift"'],
@@ -198,6 +217,11 @@ const MISSPELT_AT_LOAD = {
   contextlength: "contextLength",
   n_threads: "threads",
   thread: "threads",
+  kv: "tuning.kv",
+  cache_type_k: "tuning.kv",
+  head: "tuning.head",
+  kernel: "tuning.kernel",
+  revectorise: "tuning.revectorize",
 };
 
 describe("wrong arguments", () => {
@@ -239,6 +263,7 @@ describe("names of options", () => {
       load({ temperature: 1 }),
       /^TypeError: temperature: no such option; expected one of backend, threads/,
     );
+    await assert.rejects(load({ constructor: 1 }), /^TypeError: constructor: no such option; expected one of/);
     await assert.rejects(perplexity(engine, "x", { n_ctx: 5 } as Anything), /did you mean window\?/);
     await assert.rejects(verify(TINY, { contextLength: 5 } as Anything), /^TypeError: contextLength: no such option/);
     assert.throws(

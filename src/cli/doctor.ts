@@ -30,7 +30,7 @@ export function registerDoctor(program: Command): void {
 
 async function doctor(options: DoctorOptions): Promise<void> {
   const { threads, kernel, revectorize } = options;
-  const diagnosis = await diagnose({ threads, kernel, revectorize });
+  const diagnosis = await diagnose({ threads, tuning: { kernel, revectorize } });
   await print(options.json ? `${JSON.stringify(diagnosis, null, 2)}\n` : asText(diagnosis));
   const wrong = diagnosis.selfTests.filter(({ backend, outcome }) => {
     return outcome === "failed" || (outcome === "unavailable" && backend === "cpu");

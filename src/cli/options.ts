@@ -2,14 +2,14 @@
  * The options that commands share, and what they mean to the library. What is not given is left to its defaults.
  */
 import { type Command, Option } from "commander";
-import type { EngineOptions, GenerateOptions } from "../index.js";
+import type { EngineOptions, GenerateOptions, Tuning } from "../index.js";
 import { biasOption, choiceOption, integerOption, numberOption, repeatedOption } from "./values.js";
 
 type Backend = NonNullable<EngineOptions["backend"]>;
-type Kernel = NonNullable<EngineOptions["kernel"]>;
-type Cache = NonNullable<EngineOptions["kv"]>;
+type Kernel = NonNullable<Tuning["kernel"]>;
+type Cache = NonNullable<Tuning["kv"]>;
 type Layout = NonNullable<EngineOptions["i2sLayout"]>;
-type Head = NonNullable<EngineOptions["head"]>;
+type Head = NonNullable<Tuning["head"]>;
 
 const BACKENDS: readonly Backend[] = ["auto", "cpu", "gpu", "reference"];
 const KERNELS: readonly Kernel[] = ["ternaryDot16", "ternaryDot32", "ternaryDotBaseline"];
@@ -126,7 +126,8 @@ function addGroup(command: Command, heading: string, options: readonly Option[])
 
 export function engineOptions({ ctx, ...options }: EngineFlags): EngineOptions {
   const { backend, adapter, threads, kernel, kv, head, i2sLayout, revectorize, strict } = options;
-  return { backend, adapter, threads, contextLength: ctx, kernel, kv, head, i2sLayout, revectorize, strict };
+  const tuning = { kernel, kv, head, revectorize };
+  return { backend, adapter, threads, contextLength: ctx, i2sLayout, tuning, strict };
 }
 
 /** The library takes `undefined` for "not given", and options by the names that commander makes of the flags. */

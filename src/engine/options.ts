@@ -7,6 +7,24 @@ import type { ProgressEvent } from "./load-report.js";
 
 export type BackendName = "auto" | "cpu" | "gpu" | "reference";
 
+export interface Tuning {
+  /**
+   * What the key-value cache holds: "i16", 16-bit integers with a scale for each head and position, or "f32", twice the
+   * memory and slower over long contexts. Default "i16": it changes perplexity by 0.04 %, see docs/kernels.md.
+   */
+  readonly kv?: CacheType | undefined;
+  /**
+   * How the next token is found. "exact" scans an 8-bit copy of the output table and computes what is left from the table
+   * itself: same bits as the full table at half of its bytes. "f16" reads the whole table, without the copy. "int8" uses
+   * the copy alone. Default "exact". Logprobs and sampling without top-k read the whole table in any case.
+   */
+  readonly head?: "exact" | "f16" | "int8" | undefined;
+  /** form of the ternary kernel of the CPU backend; default: the fastest that works here */
+  readonly kernel?: DotForm | undefined;
+  /** let V8 pair 128-bit operations into 256-bit ones: experimental there, from Node.js 24 on; default false */
+  readonly revectorize?: boolean | undefined;
+}
+
 export interface EngineOptions {
   /** default "auto": the GPU where there is one that can run the model, else the CPU */
   readonly backend?: BackendName | undefined;
@@ -21,27 +39,14 @@ export interface EngineOptions {
   /** refuse a file whose metadata needs mending, instead of mending it; default false */
   readonly strict?: boolean | undefined;
   /**
-   * What the key-value cache holds: "i16", 16-bit integers with a scale for each head and position, or "f32", twice the
-   * memory and slower over long contexts. Default "i16": it changes perplexity by 0.04 %, see docs/kernels.md.
-   */
-  readonly kv?: CacheType | undefined;
-  /**
-   * How the next token is found. "exact" scans an 8-bit copy of the output table and computes what is left from the table
-   * itself: same bits as the full table at half of its bytes. "f16" reads the whole table, without the copy. "int8" uses
-   * the copy alone. Default "exact". Logprobs and sampling without top-k read the whole table in any case.
-   */
-  readonly head?: "exact" | "f16" | "int8" | undefined;
-  /**
    * Order of the ternary codes in the file, see docs/model.md. Default "auto": found out by evidence, and a file that
    * makes sense in none is refused.
    */
   readonly i2sLayout?: "auto" | TernaryLayout | undefined;
-  /** form of the ternary kernel of the CPU backend; default: the fastest that works here */
-  readonly kernel?: DotForm | undefined;
   /** part of the name of the GPU adapter, see `ternion doctor`; default: the best hardware adapter */
   readonly adapter?: string | undefined;
-  /** let V8 pair 128-bit operations into 256-bit ones: experimental there, from Node.js 24 on; default false */
-  readonly revectorize?: boolean | undefined;
+  /** what the defaults choose well: to compare, and to measure */
+  readonly tuning?: Tuning | undefined;
   /** measure time by op, see `takeProfile`; default false */
   readonly profile?: boolean | undefined;
   readonly onProgress?: ((event: ProgressEvent) => void) | undefined;
@@ -53,13 +58,19 @@ export interface EngineOptions {
 const CHOICES = {
   backend: ["auto", "cpu", "gpu", "reference"] satisfies BackendName[],
   kv: ["f32", "i16"] satisfies CacheType[],
-  head: ["exact", "f16", "int8"] satisfies EngineOptions["head"][],
+  head: ["exact", "f16", "int8"] satisfies Tuning["head"][],
   kernel: ["ternaryDot16", "ternaryDot32", "ternaryDotBaseline"] satisfies DotForm[],
 } as const;
 
 /** Of the option wherever it is one. */
 export const checkLayout = check.choice<"auto" | TernaryLayout>(["auto", "block128", "block64", "rows4"]);
-export const checkKernel = check.choice<DotForm>(CHOICES.kernel);
+
+export const TUNING_CHECKS: check.OptionChecks<Tuning> = {
+  kv: check.choice(CHOICES.kv),
+  head: check.choice(CHOICES.head),
+  kernel: check.choice<DotForm>(CHOICES.kernel),
+  revectorize: check.boolean,
+};
 
 export const ENGINE_CHECKS: check.OptionChecks<EngineOptions> = {
   backend: check.choice(CHOICES.backend),
@@ -68,12 +79,9 @@ export const ENGINE_CHECKS: check.OptionChecks<EngineOptions> = {
   maxSessions: check.integer(1, 1024),
   batchSize: check.integer(1, 4096),
   strict: check.boolean,
-  kv: check.choice(CHOICES.kv),
-  head: check.choice(CHOICES.head),
   i2sLayout: checkLayout,
-  kernel: checkKernel,
   adapter: check.filled,
-  revectorize: check.boolean,
+  tuning: check.group(TUNING_CHECKS),
   profile: check.boolean,
   onProgress: check.callable,
   onFallback: check.callable,
@@ -101,7 +109,7 @@ export function limitsOf(
   backend: keyof typeof DEFAULT_BATCH,
   { contextLength: trained, layers, kvHeads, headDim }: ModelConfig,
 ): Limits {
-  const { kv = "i16", head = "exact", i2sLayout = "auto" } = options;
+  const { tuning: { kv = "i16", head = "exact" } = {}, i2sLayout = "auto" } = options;
   const wanted = options.contextLength ?? Math.min(trained, DEFAULT_CONTEXT);
   const contextLength = check.integer(1, trained)("contextLength", wanted);
   const cacheBytes = 2 * (kv === "f32" ? 4 : 2) * layers * kvHeads * headDim * contextLength;

@@ -44,7 +44,7 @@ export const mayGoOn = (error: unknown): boolean =>
   error instanceof TernionError && ["BACKEND_UNAVAILABLE", "OUT_OF_MEMORY"].includes(error.code);
 
 export async function createBackend(name: PlainBackend, options: EngineOptions, maxRows: number): Promise<Backend> {
-  const { threads, kernel, revectorize, profile, adapter, signal } = options;
+  const { threads, profile, adapter, signal, tuning: { kernel, revectorize } = {} } = options;
   switch (name) {
     case "cpu": {
       packageFile("dist/src/backend/cpu/thread/worker.js"); // in a bundle piscina's code fails first, with less clear words

@@ -10,7 +10,7 @@ describe("the same ids for", () => {
     ["3 threads", { threads: 3 }],
     ["batches of 1", { batchSize: 1 }],
     ["batches of 7", { batchSize: 7 }],
-    ["the baseline kernel", { kernel: "ternaryDotBaseline" }],
+    ["the baseline kernel", { tuning: { kernel: "ternaryDotBaseline" } }],
   ];
   for (const path of [TINY, GQA]) {
     const maxTokens = path === TINY ? 40 : 12;
@@ -29,7 +29,7 @@ describe("the same ids for", () => {
     for (const path of [TINY, GQA]) {
       const [cpu, reference] = await Promise.all(
         (["cpu", "reference"] as const).map((backend) => {
-          return withEngine({ backend, kv: "f32" }, (engine) => greedySteps(engine.session()), path);
+          return withEngine({ backend, tuning: { kv: "f32" } }, (engine) => greedySteps(engine.session()), path);
         }),
       );
       const parting = cpu.findIndex(({ id }, i) => id !== reference[i].id);

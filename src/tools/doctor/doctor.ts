@@ -3,25 +3,26 @@
  * model in the box against the reference backend.
  */
 import * as check from "../../check.js";
-import { checkKernel } from "../../engine/options.js";
+import { TUNING_CHECKS } from "../../engine/options.js";
 import { describeMachine, type Machine } from "../../platform/machine.js";
 import { boxModel } from "../../platform/package.js";
 import { type CpuFindings, type CpuQuestion, examineCpu } from "./cpu.js";
 import { examineGpu, type GpuFindings } from "./gpu.js";
 import { referenceAnswer, type SelfTest, selfTest } from "./self-test.js";
 
-export interface DoctorOptions extends CpuQuestion {
+export interface DoctorOptions {
   /** path of a model that knows the capital of France; default: the one in the box */
   readonly model?: string | undefined;
   /** worker threads of the CPU backend; default: as many as the system can run in parallel */
   readonly threads?: number | undefined;
+  /** of the CPU backend, as in EngineOptions */
+  readonly tuning?: CpuQuestion | undefined;
 }
 
 const CHECKS: check.OptionChecks<DoctorOptions> = {
   model: check.filled,
   threads: check.threads,
-  kernel: checkKernel,
-  revectorize: check.boolean,
+  tuning: check.group<CpuQuestion>({ kernel: TUNING_CHECKS.kernel, revectorize: TUNING_CHECKS.revectorize }),
 };
 
 export interface Diagnosis {
@@ -34,10 +35,10 @@ export interface Diagnosis {
 
 /** Takes about a second. What is wrong with the machine is in the result; rejects only where `model` cannot be read. */
 export async function diagnose(options: DoctorOptions = {}): Promise<Diagnosis> {
-  const { model = boxModel(), threads, kernel, revectorize } = check.options(options, CHECKS);
-  const cpu = await examineCpu({ kernel, revectorize });
+  const { model = boxModel(), threads, tuning = {} } = check.options(options, CHECKS);
+  const cpu = await examineCpu(tuning);
   const expected = await referenceAnswer(model);
-  const selfTests = [await selfTest(model, { backend: "cpu", threads, kernel, revectorize }, expected)];
+  const selfTests = [await selfTest(model, { backend: "cpu", threads, tuning }, expected)];
   const gpu = await examineGpu();
   if (gpu.adapters.length > 0) selfTests.push(await selfTest(model, { backend: "gpu" }, expected));
   return { machine: describeMachine(), cpu, gpu, selfTests };

@@ -40,9 +40,9 @@ const CHECKS: check.OptionChecks<ReportOptions> = {
   onStage: check.callable,
 };
 
-function checkContexts(name: string, value: unknown): void {
+function checkContexts(name: string, value: unknown): number[] {
   if (!Array.isArray(value)) throw check.wrongType(name, "an array of context lengths", value);
-  for (const [i, length] of value.entries()) check.integer(1)(`${name}[${i}]`, length);
+  return Array.from(value, (length, i) => check.integer(1)(`${name}[${i}]`, length));
 }
 
 export interface ReportData {
@@ -97,7 +97,7 @@ export async function measureReport(path: string, given: ReportOptions = {}): Pr
     config,
     speeds: figures.speeds,
     backend: figures.backend,
-    options: engineOptions,
+    tuning: engineOptions.tuning ?? {},
   });
   return {
     machine: describeMachine(),

@@ -1,5 +1,5 @@
 /** Bytes that a generated token moves from memory, and the roof of the machine. */
-import type { EngineOptions } from "../../engine/options.js";
+import type { Tuning } from "../../engine/options.js";
 import type { ModelConfig } from "../../model/config.js";
 import type { ModelSummary } from "../../model/summary.js";
 import type { SpeedPoint } from "./speeds.js";
@@ -20,15 +20,15 @@ export async function trafficOf(of: {
   config: ModelConfig;
   speeds: readonly SpeedPoint[];
   backend: string;
-  options: EngineOptions;
+  tuning: Tuning;
 }): Promise<Traffic | undefined> {
-  const { model, config, speeds, options } = of;
+  const { model, config, speeds, tuning } = of;
   const threads = /^cpu: (\d+) thread/.exec(of.backend)?.[1];
   if (threads === undefined) return undefined;
   const { readBandwidth } = await import("../../backend/cpu/bandwidth.js");
-  const weightBytes = model.bytesPerToken - model.headBytes + headBytes(model, config, options);
+  const weightBytes = model.bytesPerToken - model.headBytes + headBytes(model, config, tuning);
   const { layers, kvHeads, headDim } = config;
-  const bytesOfHead = options.kv === "f32" ? 4 * headDim : 2 * headDim + 4; // 16-bit integers with a scale
+  const bytesOfHead = tuning.kv === "f32" ? 4 * headDim : 2 * headDim + 4; // 16-bit integers with a scale
   const cacheBytesPerPosition = 2 * layers * kvHeads * bytesOfHead;
   const rows = speeds.map(({ context, tokensPerSecond }) => {
     const bytesPerToken = weightBytes + context * cacheBytesPerPosition;
@@ -38,10 +38,6 @@ export async function trafficOf(of: {
 }
 
 /** The head is read from its 8-bit copy, unless it is asked for in full. */
-function headBytes(
-  { headBytes: whole }: ModelSummary,
-  { vocabularySize, width }: ModelConfig,
-  { head }: EngineOptions,
-) {
+function headBytes({ headBytes: whole }: ModelSummary, { vocabularySize, width }: ModelConfig, { head }: Tuning) {
   return head === "f16" ? whole : vocabularySize * width;
 }

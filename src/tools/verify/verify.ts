@@ -4,7 +4,7 @@
  */
 import * as check from "../../check.js";
 import { Engine, type TracedTensor } from "../../engine/engine.js";
-import { ENGINE_CHECKS, type EngineOptions } from "../../engine/options.js";
+import { ENGINE_CHECKS, type EngineOptions, type Tuning } from "../../engine/options.js";
 import { TernionError } from "../../errors.js";
 import { download } from "../../hub/pull.js";
 import { openModel } from "../../model/open.js";
@@ -72,19 +72,19 @@ const DUMP_TOLERANCE = { F32: TOLERANCE, F16: 5e-3, BF16: 4e-2 } as const;
 export async function verify(pathOrUrl: string | URL, given: VerifyOptions = {}): Promise<Verdict> {
   const options = check.options(given, CHECKS);
   const { signal, against, onLayer, endToEnd: wanted, tokens: asked, ...engineOptions } = options;
+  const tuning = { ...options.tuning, kv: options.tuning?.kv ?? "f32" } as const;
   const dump = against === undefined ? undefined : await readDump(against);
   const path = await download(pathOrUrl, { signal });
   const model = await readModel(path, options);
-  const kv = options.kv ?? "f32";
   const tokens = chooseTokens(asked && Array.from(asked), dump, against);
   const limits = { contextLength: Math.max(DEFAULT_TOKENS, tokens?.length ?? 0), maxSessions: 1 };
-  await using engine = await Engine.load(path, { ...engineOptions, signal, kv, ...limits });
+  await using engine = await Engine.load(path, { ...engineOptions, signal, tuning, ...limits });
   const ids = tokens ?? engine.tokenizer.encode(TEXT).slice(0, DEFAULT_TOKENS);
   // half as a prompt, half one by one: a backend may have other kernels for either
   const traced = await engine.trace(ids, { promptLength: Math.ceil(ids.length / 2) });
 
   const whole = wanted ?? model.byteLength < END_TO_END_BYTES;
-  const subjects: Subject[] = [traceSubject(traced, kv)];
+  const subjects: Subject[] = [traceSubject(traced, tuning.kv)];
   if (whole) subjects.push({ known: new Map(), tolerance: () => TOLERANCE });
   if (dump !== undefined) subjects.push({ known: dump.rows(ids.length), tolerance: () => DUMP_TOLERANCE[dump.type] });
   const [own, ...others] = await walk(model, ids, subjects, { signal, onLayer });
@@ -110,7 +110,7 @@ export async function verify(pathOrUrl: string | URL, given: VerifyOptions = {})
 }
 
 /** A trace of a backend, as something to judge. `kv` is the type of its cache. */
-export function traceSubject(traced: ReadonlyMap<string, TracedTensor>, kv: EngineOptions["kv"]): Subject {
+export function traceSubject(traced: ReadonlyMap<string, TracedTensor>, kv: Tuning["kv"]): Subject {
   return {
     known: new Map(Array.from(traced, ([name, tensor]) => [name, rowsOf(tensor)])),
     tolerance: (op) => (op === "attn_ctx" && kv !== "f32" ? ROUNDED_CACHE_TOLERANCE : TOLERANCE),

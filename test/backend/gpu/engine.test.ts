@@ -63,8 +63,8 @@ async function gpuSession(recover?: (parts: Parameters<typeof placeModel>[1]) =>
 
 describe("the engine on a GPU", { skip: NO_ADAPTER }, () => {
   test("greedy answers are the CPU's, but for near ties, and a session goes on from its cache", async () => {
-    await using cpu = await Engine.load(BOX, { backend: "cpu", contextLength: 256, kv: "f32" });
-    await using gpu = await Engine.load(BOX, { backend: "gpu", contextLength: 256, kv: "f32" });
+    await using cpu = await Engine.load(BOX, { backend: "cpu", contextLength: 256, tuning: { kv: "f32" } });
+    await using gpu = await Engine.load(BOX, { backend: "gpu", contextLength: 256, tuning: { kv: "f32" } });
     const [mine, theirs] = [gpu.session(), cpu.session()];
     const first = await answer(mine, "What is the capital of France?");
     assert.deepEqual(first, await answer(theirs, "What is the capital of France?"));
@@ -118,7 +118,7 @@ describe("the engine on a GPU", { skip: NO_ADAPTER }, () => {
     assert.equal(scheduler.backend.kind, "cpu");
     await scheduler.backend.close();
 
-    await using engine = await Engine.load(BOX, { backend: "cpu", contextLength: 256, kv: "f32" });
+    await using engine = await Engine.load(BOX, { backend: "cpu", contextLength: 256, tuning: { kv: "f32" } });
     assert.deepEqual(moved, await answer(engine.session(), "What is the capital of France?"));
     assert.deepEqual(again, await answer(engine.session(), "What is the capital of Italy?"));
   });

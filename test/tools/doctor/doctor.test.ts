@@ -23,7 +23,7 @@ test("the diagnosis tells of the machine, the kernel and its reason, and the sel
 });
 
 test("a forced kernel is the one reported", async () => {
-  const { cpu } = await diagnose({ model: BOX, threads: 1, kernel: "ternaryDotBaseline" });
+  const { cpu } = await diagnose({ model: BOX, threads: 1, tuning: { kernel: "ternaryDotBaseline" } });
   assert.equal(cpu.kernel, "baseline SIMD");
   assert.deepEqual(
     cpu.trials.map(({ dot }) => dot),
