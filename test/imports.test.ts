@@ -142,6 +142,35 @@ test("only the engine and the tools load parts of backends, when they are asked 
   assert.deepEqual(loaded.sort(), ["backend/cpu/cpu.ts", "backend/gpu/gpu.ts", "backend/reference.ts"]);
 });
 
+/** The files that a file loads, with itself. */
+function loadedBy(entry: string): Set<string> {
+  const loaded = new Set([entry]);
+  for (const path of loaded) {
+    for (const { from, to, kind } of IMPORTS) if (from === path && kind !== "type") loaded.add(to);
+  }
+  return loaded;
+}
+
+for (const backend of ["cpu", "gpu"]) {
+  test(`${backend}: thread/ is what its worker threads load, and nothing else loads it`, () => {
+    const folder = `backend/${backend}/thread/`;
+    const within = SOURCES.filter((path) => path.startsWith(folder));
+    const entries = within.filter((path) => {
+      return SOURCES.some((source) => textOf(source).includes(`dist/src/${path.replace(/ts$/, "js")}`));
+    });
+    const loaded = entries.map(loadedBy);
+    assert.deepEqual(
+      within.filter((path) => !loaded.some((files) => files.has(path))),
+      [],
+    );
+    for (const files of loaded) assert.ok(!files.has(`backend/${backend}/${backend}.ts`));
+    const outside = IMPORTS.filter(({ from, to, kind }) => {
+      return to.startsWith(folder) && !from.startsWith(folder) && kind !== "type";
+    });
+    assert.deepEqual(outside, []);
+  });
+}
+
 test("the model takes nothing of text but the template constant", () => {
   const taken = IMPORTS.filter(({ from, to }) => partOf(from) === "model" && partOf(to) === "text");
   assert.deepEqual(

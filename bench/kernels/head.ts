@@ -1,7 +1,7 @@
 /** The output table: a quarter of the 128256 rows of 2B-4T, which is still far more than the caches hold. */
 import { share } from "../../src/backend/cpu/commands.js";
 import { HALF } from "../../src/backend/cpu/kernels.js";
-import { HEAD_GROUP, HEAD_NUMBERS, scanLimit } from "../../src/backend/cpu/thread/output-head.js";
+import { HEAD_GROUP, HEAD_NUMBERS, scanLimit } from "../../src/backend/cpu/sizes.js";
 import { halfToFloat } from "../../src/formats/decode.js";
 import { Random } from "../../test/random.js";
 import { type CaseMaker, expectValues, type Space } from "./case.js";

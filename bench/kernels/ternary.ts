@@ -3,8 +3,7 @@
 import type { DotForm } from "../../src/backend/cpu/choice/forms.js";
 import { share } from "../../src/backend/cpu/commands.js";
 import { MASKS } from "../../src/backend/cpu/kernels.js";
-import { GROUP } from "../../src/backend/cpu/thread/load.js";
-import { TILE, TILE_GROUPS, tableScratchBytes } from "../../src/backend/cpu/thread/ternary.js";
+import { GROUP, TILE, TILE_GROUPS, tableScratchBytes } from "../../src/backend/cpu/sizes.js";
 import { Random } from "../../test/random.js";
 import { type CaseMaker, expectValues, type Space } from "./case.js";
 

@@ -10,7 +10,7 @@ import { after, before, describe, test } from "node:test";
 import type { Backend, WeightSource } from "../../src/backend/backend.js";
 import { chooseKernels } from "../../src/backend/cpu/choice/choose.js";
 import { instantiate } from "../../src/backend/cpu/kernels.js";
-import { piecesOf, STAGING } from "../../src/backend/cpu/thread/load.js";
+import { piecesOf, STAGING } from "../../src/backend/cpu/pieces.js";
 import { decodeDense } from "../../src/formats/decode.js";
 import { type DenseType, FLOATS, firstNonFinite } from "../../src/formats/finite.js";
 import { denseMatrix } from "../backend/files.js";

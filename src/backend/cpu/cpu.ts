@@ -4,7 +4,6 @@
  */
 
 import * as check from "../../check.js";
-import { TernionError } from "../../errors.js";
 import { readScale } from "../../formats/read.js";
 import { availableProcessors } from "../../platform/processors.js";
 import { drawsOf, Sampled } from "../../sampling/draw.js";
@@ -27,29 +26,31 @@ import type {
   WeightSource,
 } from "../backend.js";
 import { Arena } from "./arena.js";
+import { type CpuCache, layerOf, makeCache } from "./cache.js";
 import { chooseKernels, type KernelChoice } from "./choice/choose.js";
 import type { DotForm } from "./choice/forms.js";
-import { type Arguments, COMMANDS, HEADER, OPS, type OpName, RECORD_WORDS } from "./commands.js";
+import { type Arguments, OPS, type OpName, RECORD_WORDS } from "./commands.js";
 import { CONTROL, CONTROL_BYTES, THREAD_BYTES } from "./control.js";
+import { addressOf, type CpuHead, type CpuQuantized, type CpuTensor, type CpuWeight, denseOf } from "./handles.js";
+import { packedBytes, piecesOf, STAGING } from "./pieces.js";
+import { Recorder } from "./recorder.js";
+import { joinResults, resultBytes } from "./results.js";
 import {
-  addressOf,
-  type CpuCache,
-  type CpuHead,
-  type CpuQuantized,
-  type CpuTensor,
-  type CpuWeight,
-  denseOf,
-  fillAngles,
-  layerOf,
-} from "./handles.js";
-import { mostShares } from "./op-board.js";
-import { CHUNK } from "./sizes.js";
-import { elementBytes, partialFloats, scoreBytes, TILE_PARTIALS } from "./thread/attention.js";
-import { GROUP, packedBytes, piecesOf, STAGING } from "./thread/load.js";
-import { HEAD_GROUP, HEAD_NUMBERS, headScratchBytes, joinResults, resultBytes } from "./thread/output-head.js";
-import { TILE, TILED_ROWS, ternaryScratchBytes } from "./thread/ternary.js";
+  CHUNK,
+  GROUP,
+  HEAD_GROUP,
+  HEAD_NUMBERS,
+  headScratchBytes,
+  partialFloats,
+  SPLIT_UNITS,
+  scoreBytes,
+  TILE,
+  TILE_PARTIALS,
+  TILED_ROWS,
+  ternaryScratchBytes,
+} from "./sizes.js";
 import { ThreadPool } from "./thread-pool.js";
-import { NS, sharesOf, threadsFor, type Work } from "./work.js";
+import { NS, sharesOf, type Work } from "./work.js";
 
 export interface CpuOptions {
   /** worker threads; default: processors that this process may use, by its affinity and its container's quota */
@@ -80,12 +81,9 @@ export class CpuBackend implements Backend {
   readonly #arena = new Arena();
   readonly #pool: ThreadPool;
   readonly #control: number;
-  readonly #record: number;
+  readonly #recorder: Recorder;
   readonly #batch: { tokens: number; slots: number; positions: number; outputs: number };
   #closing: Promise<void> | undefined;
-  #end = 0; // words recorded
-  #sharedNs = 0; // of the ops in them that have several shares
-  #present = 1; // threads that take part in the present batch
   #rows = 0;
   #outputs = 0;
   #longest = 0; // last position of the batch
@@ -114,12 +112,13 @@ export class CpuBackend implements Backend {
     check.threads("threads", threads);
     const rows = () => this.#arena.allocate(4 * maxRows, "batch");
     this.#control = this.#arena.allocate(CONTROL_BYTES, "control block");
-    this.#record = this.#arena.allocate(4 * RECORD_WORDS, "command record");
+    const record = this.#arena.allocate(4 * RECORD_WORDS, "command record");
+    this.#recorder = new Recorder(this.#arena, record / 4);
     this.#batch = { tokens: rows(), slots: rows(), positions: rows(), outputs: rows() };
     const { module, dot } = kernels;
     const { memory } = this.#arena;
     const lines = this.#arena.allocate(threads * THREAD_BYTES, "control words of the threads");
-    const setup = { memory, module, dot, control: this.#control, lines, record: this.#record, batch: this.#batch };
+    const setup = { memory, module, dot, control: this.#control, lines, record, batch: this.#batch };
     this.#pool = new ThreadPool({ ...setup, threads });
   }
 
@@ -188,23 +187,7 @@ export class CpuBackend implements Backend {
   }
 
   cache(shape: CacheShape): CpuCache {
-    const { layers, slots, kvHeads, headDim } = shape;
-    const positions = Math.ceil(shape.positions / CHUNK) * CHUNK;
-    const heads = layers * slots * kvHeads;
-    const what = `key-value cache of ${slots} x ${shape.positions} positions`;
-    const elements = () => this.#arena.allocate(heads * positions * headDim * elementBytes(shape), what);
-    const scales = () => (shape.type === "i16" ? this.#arena.allocate(4 * heads * positions, what) : 0);
-    const angles = this.#arena.allocate(4 * positions * headDim, "rotary angles");
-    fillAngles(this.#arena.f32.subarray(angles / 4), shape, positions);
-    return {
-      shape,
-      keys: elements(),
-      values: elements(),
-      keyScales: scales(),
-      valueScales: scales(),
-      positions,
-      angles,
-    };
+    return makeCache(this.#arena, shape);
   }
 
   begin(batch: Batch): void {
@@ -217,8 +200,8 @@ export class CpuBackend implements Backend {
     words.set(slots, this.#batch.slots / 4);
     words.set(positions, this.#batch.positions / 4);
     words.set(outputs, this.#batch.outputs / 4);
-    this.#present = this.#pool.present;
     this.#rows = tokens.length;
+    this.#recorder.begin(this.#rows, this.#pool.present);
     this.#outputs = outputs.length;
     this.#longest = positions.reduce((most, position) => Math.max(most, position), 0);
     this.#positions = positions.reduce((sum, position) => sum + position + 1, 0);
@@ -343,7 +326,7 @@ export class CpuBackend implements Backend {
   mark(name: string, tensor: Tensor, rows: "all" | "outputs" = "all"): void {
     if (this.#tracer === undefined) return;
     const count = rows === "all" ? this.#rows : this.#outputs;
-    this.#marks.push({ at: this.#end, name, tensor: tensor as CpuTensor, rows: count });
+    this.#marks.push({ at: this.#recorder.end, name, tensor: tensor as CpuTensor, rows: count });
   }
   setTracer(tracer: Tracer | undefined): void {
     this.#tracer = tracer;
@@ -351,12 +334,11 @@ export class CpuBackend implements Backend {
 
   async run(): Promise<Int32Array> {
     this.#pool.throwIfEnded();
-    const [end, marks, draw] = [this.#end, this.#marks, this.#draw];
-    this.#end = 0;
+    const [marks, draw] = [this.#marks, this.#draw];
     this.#marks = [];
     this.#draw = undefined;
-    const options = { threads: threadsFor(this.#sharedNs), measure: this.#profile };
-    this.#sharedNs = 0;
+    const { end, threads } = this.#recorder.take();
+    const options = { threads, measure: this.#profile };
     let begin = 0;
     for (const { at, name, tensor, rows } of marks) {
       if (at > begin) await this.#pool.execute(begin, at, options);
@@ -411,30 +393,14 @@ export class CpuBackend implements Backend {
 
   #emit<N extends OpName>(op: N, work: Work, args: Arguments<N>): void {
     if (this.#closing !== undefined) return; // run() says so
-    const command = COMMANDS[op];
-    const length = HEADER.words + command.wordsOf(args);
-    if (this.#end + length > RECORD_WORDS) {
-      throw new TernionError(
-        "BACKEND_FAILED",
-        `command record: expected at most ${RECORD_WORDS} words before run(), got more. The model has too many layers.`,
-      );
-    }
-    const at = this.#record / 4 + this.#end;
-    // of many rows a share takes long enough as it is, and some of the work is done once for each share
-    const most = this.#rows >= TILED_ROWS ? this.#present : mostShares(this.#present);
-    const shares = sharesOf({ most, ...work }, this.#present);
-    if (shares > 1) this.#sharedNs += work.ns;
-    const microseconds = Math.ceil(1 + work.ns / shares / 1000);
-    HEADER.write({ op, words: length, shares, microseconds }, this.#arena, at);
-    command.write(args, this.#arena, at + HEADER.words);
-    this.#end += length;
+    this.#recorder.write(op, work, args);
   }
 
   #bestOf(head: Head, row: number): Best {
     this.#pool.throwIfEnded();
     const { shares, results } = head as CpuHead;
     const at = results + row * shares * resultBytes(this.#best);
-    return joinResults(this.#arena.i32, this.#arena.f32, at, shares, this.#best);
+    return joinResults(this.#arena, at, shares, this.#best);
   }
 
   #rowsOf({ address, width }: CpuTensor, first: number, count: number): Float32Array {
@@ -463,6 +429,3 @@ export class CpuBackend implements Backend {
     return this.#attention;
   }
 }
-
-/** Units (row, key-value head) a thread from which on a thread does whole ones instead of chunks. */
-const SPLIT_UNITS = 4;

@@ -6,9 +6,7 @@
 
 import { HALF, instantiate, type Kernels, MASKS } from "../kernels.js";
 import { MAX_PAGES, sharedMemory } from "../memory.js";
-import { CHUNK } from "../sizes.js";
-import { HEAD_GROUP, HEAD_NUMBERS, scanLimit } from "../thread/output-head.js";
-import { tableScratchBytes } from "../thread/ternary.js";
+import { CHUNK, HEAD_GROUP, HEAD_NUMBERS, scanLimit, tableScratchBytes } from "../sizes.js";
 import type { DotForm } from "./forms.js";
 
 export interface Shape {

@@ -3,24 +3,13 @@
  * share it; its positions go in chunks whose partial results are put together in order, so that it does not matter who
  * does which chunk.
  */
-import type { CacheShape } from "../../backend.js";
 import type { Offsets } from "../../record.js";
 import { type CacheLayer, COMMANDS } from "../commands.js";
-import { CHUNK } from "../sizes.js";
+import { CHUNK, partialFloats, scoreBytes, TILE_PARTIALS, TILE_ROWS } from "../sizes.js";
 import type { Op, OpContext } from "./context.js";
-
-/** Floats of one head's partial result: its max, its sum, two unused, headDim of the mix. */
-export const partialFloats = (headDim: number) => headDim + 4;
-
-/** Bytes of a thread's scores for the heads of one unit: CHUNK floats, 16-bit query and its scale for each. */
-export const scoreBytes = (group: number, headDim: number) =>
-  Math.ceil((group * (4 * CHUNK + 2 * headDim + 4)) / 64) * 64;
 
 /** Largest 16-bit key and query element, so that headDim products add up in int32. */
 const keyLimit = (headDim: number) => Math.min(32_767, Math.floor(Math.sqrt((2 ** 31 - 1) / headDim)));
-
-/** Bytes of one cached element. */
-export const elementBytes = ({ type = "f32" }: CacheShape) => (type === "f32" ? 4 : 2);
 
 const STORE = COMMANDS.ropeStore.at;
 const ATTEND = COMMANDS.attend.at; // and of attendSplit and combine
@@ -70,12 +59,6 @@ export const ropeStore: Op = (t, at) => {
     }
   }
 };
-
-/** Batch rows that go through a chunk of keys and values one after another, so that it is read from memory once. */
-const TILE_ROWS = 16;
-
-/** Partial results that one thread of `attend` works with: those of a tile, and one more. */
-export const TILE_PARTIALS = TILE_ROWS + 1;
 
 /** Many units: each thread does whole ones, chunk by chunk for a tile of rows that share a key-value head. */
 export const attend: Op = (t, at) => {

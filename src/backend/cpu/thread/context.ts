@@ -1,6 +1,6 @@
 /** What the ops of one thread work with: the shared words, the batch, the kernels, and this thread's share. */
 
-import { type FloatAt, type Offsets, readFloat } from "../../record.js";
+import { type FloatAt, type Offsets, readFloat, type Words } from "../../record.js";
 import type { DotForm } from "../choice/forms.js";
 import { type Scratch, share } from "../commands.js";
 import { CONTROL } from "../control.js";
@@ -22,6 +22,8 @@ export interface RunJob extends BoardPlace {
 }
 
 export class OpContext {
+  readonly memory: Words;
+  /** the views of `memory` */
   readonly words: Int32Array;
   readonly floats: Float32Array;
   rows = 0;
@@ -37,6 +39,7 @@ export class OpContext {
   ) {
     this.words = new Int32Array(job.memory.buffer);
     this.floats = new Float32Array(job.memory.buffer);
+    this.memory = { i32: this.words, f32: this.floats };
   }
 
   begin(part: number, parts: number): void {

@@ -1,6 +1,6 @@
 /**
- * How weights get from the file into the arena: the work is cut into pieces of at most STAGING bytes, threads take
- * pieces by a shared counter, read them with positioned reads, and repack ternary rows on the way. The file's bytes
+ * How weights get from the file into the arena: the work is cut into pieces (pieces.ts), threads take them
+ * by a shared counter, read them with positioned reads, and repack ternary rows on the way. The file's bytes
  * exist once: in the arena, in the kernels' layout.
  */
 
@@ -11,25 +11,7 @@ import { OpenFiles, readFully } from "../../../formats/read.js";
 import type { WeightSource } from "../../backend.js";
 import { CONTROL } from "../control.js";
 import type { Kernels } from "../kernels.js";
-
-/** Bytes of one thread's staging area. */
-export const STAGING = 1 << 20;
-
-/** Ternary rows of one packed group, as in asm/ternary.ts. */
-export const GROUP = 8;
-
-/** Bytes of one packed group. */
-export const groupBytes = (columns: number) => 2 * columns;
-
-export interface Piece {
-  readonly source: number;
-  /** first byte in the file */
-  readonly offset: number;
-  readonly byteLength: number;
-  readonly address: number;
-  /** ternary: rows in this piece; dense: 0 */
-  readonly rows: number;
-}
+import type { Piece } from "../pieces.js";
 
 export interface LoadJob {
   readonly kind: "load";
@@ -39,34 +21,6 @@ export interface LoadJob {
   readonly staging: number;
   readonly sources: readonly WeightSource[];
   readonly pieces: readonly Piece[];
-}
-
-/** Bytes that a weight takes in the arena. */
-export function packedBytes({ type, rows, columns, byteLength }: WeightSource): number {
-  return type === "I2_S" ? Math.ceil(rows / GROUP) * groupBytes(columns) : byteLength;
-}
-
-/** Cuts the weight `index`, which shall lie at `address`, into pieces. */
-export function piecesOf(source: WeightSource, index: number, address: number): Piece[] {
-  const { type, rows, columns, offset, byteLength } = source;
-  const pieces: Piece[] = [];
-  if (type !== "I2_S") {
-    const most = STAGING - (STAGING % FLOATS[type].bytes); // whole blocks, so that each is checked in one piece
-    for (let at = 0; at < byteLength; at += most) {
-      const length = Math.min(most, byteLength - at);
-      pieces.push({ source: index, offset: offset + at, byteLength: length, address: address + at, rows: 0 });
-    }
-    return pieces;
-  }
-  const rowBytes = columns / 4;
-  const most = Math.max(GROUP, Math.floor(STAGING / rowBytes / GROUP) * GROUP);
-  for (let row = 0; row < rows; row += most) {
-    const count = Math.min(most, rows - row);
-    const at = address + (row / GROUP) * groupBytes(columns);
-    const from = offset + row * rowBytes;
-    pieces.push({ source: index, offset: from, byteLength: count * rowBytes, address: at, rows: count });
-  }
-  return pieces;
 }
 
 /** Loads pieces until none is left or another thread failed. Runs in a worker thread. */

@@ -4,49 +4,11 @@
  * lower bound of the share cannot be among the best k. What is left, a few dozen rows, is computed from the table by the
  * kernel of the full head. asm/head.ts has the bounds.
  */
-import type { Best } from "../../backend.js";
 import { COMMANDS, DENSE_TYPES, type DenseType } from "../commands.js";
 import { HALF } from "../kernels.js";
+import { resultBytes, writeResult } from "../results.js";
+import { HEAD_GROUP, HEAD_NUMBERS, headScratch, headShareRows, scanLimit } from "../sizes.js";
 import { BLOCK_BYTES, type Op, type OpContext } from "./context.js";
-
-/** Rows of one packed group. */
-export const HEAD_GROUP = 4;
-/** Bytes of scales and norms of one group. */
-export const HEAD_NUMBERS = 64;
-
-/** Largest |u|, so that sums of `columns` products with int8 codes stay exact in int32. */
-export const scanLimit = (columns: number) => Math.min(8191, Math.floor((2 ** 31 - 1) / (127 * columns)));
-
-/** Bytes of a thread's scratch for `best`; the order of its parts is that of `scratchOf`. */
-export function headScratchBytes(columns: number, maxRows: number, shares: number, vocabulary: number): number {
-  return scratchOf(0, columns, maxRows, shareRows(vocabulary, shares)).end;
-}
-
-/** Most rows of the table in one share. */
-const shareRows = (vocabulary: number, shares: number) =>
-  HEAD_GROUP * (Math.floor(Math.ceil(vocabulary / HEAD_GROUP) / shares) + 1);
-
-function scratchOf(address: number, columns: number, maxRows: number, rows: number) {
-  const line = (bytes: number) => Math.ceil(bytes / 64) * 64;
-  const row = address; // (columns) float32, one decoded row of the table
-  const inputBytes = line(2 * columns) + 64;
-  const inputs = row + line(4 * columns); // for each wanted row: (columns) int16, 3 factors
-  const boundBytes = line(4 * rows);
-  const lower = inputs + maxRows * inputBytes; // for each wanted row: (rows) float32
-  const upper = lower + maxRows * boundBytes;
-  const found = upper + maxRows * boundBytes; // (rows) int32
-  return {
-    row,
-    inputs,
-    inputBytes,
-    factors: line(2 * columns),
-    lower,
-    upper,
-    boundBytes,
-    found,
-    end: found + boundBytes,
-  };
-}
 
 const PACK = COMMANDS.headPack.at;
 const BEST = COMMANDS.best.at;
@@ -77,8 +39,8 @@ export const best: Op = (t, at) => {
   const [results, count] = [w[at + BEST.results], w[at + BEST.count]];
   const type = DENSE_TYPES[w[at + BEST.table.type]];
   const [begin, end] = t.share(Math.ceil(vocabulary / HEAD_GROUP));
-  const rows = shareRows(vocabulary, t.parts);
-  const s = scratchOf(t.scratch(at, BEST.scratch), columns, w[at + BEST.maxRows], rows);
+  const rows = headShareRows(vocabulary, t.parts);
+  const s = headScratch(t.scratch(at, BEST.scratch), columns, w[at + BEST.maxRows], rows);
   scan(t, { x, columns, codes, numbers, begin, end }, s);
   const first = HEAD_GROUP * begin;
   const length = Math.min(HEAD_GROUP * end, vocabulary) - first;
@@ -93,7 +55,7 @@ export const best: Op = (t, at) => {
     const input = x + 4 * j * columns;
     const exact = (id: number) => exactLogit(t, table + id * rowBytes, type, input, s.row, columns);
     const top = w[at + BEST.int8] === 1 ? pickApproximate(t, share, count) : pick(t, share, count, exact);
-    writeResult(t, results + (j * t.parts + t.part) * resultBytes(count), top);
+    writeResult(t.memory, results + (j * t.parts + t.part) * resultBytes(count), top);
   }
 };
 
@@ -111,7 +73,7 @@ interface Scanned {
 function scan(
   t: OpContext,
   { x, columns, codes, numbers, begin, end }: Scanned,
-  s: ReturnType<typeof scratchOf>,
+  s: ReturnType<typeof headScratch>,
 ): void {
   const { headQuantize, headScan } = t.kernels;
   for (let j = 0; j < t.outputs; j++) {
@@ -232,31 +194,4 @@ class TopList {
     this.values[at] = value;
     this.length = Math.min(this.length + 1, this.count);
   }
-}
-
-/** Bytes of one share's result for one requested row: a length, `count` ids, `count` logits. */
-export const resultBytes = (count: number) => Math.ceil((4 + 8 * count) / 64) * 64;
-
-function writeResult(t: OpContext, address: number, { length, ids, values, count }: TopList): void {
-  t.words[address >>> 2] = length;
-  t.words.set(ids, (address >>> 2) + 1);
-  t.floats.set(values, (address >>> 2) + 1 + count);
-}
-
-/** Joins the shares' results for one requested row: the best `count`, ordered by id. */
-export function joinResults(
-  words: Int32Array,
-  floats: Float32Array,
-  results: number,
-  shares: number,
-  count: number,
-): Best {
-  const all: { id: number; logit: number }[] = [];
-  for (let part = 0; part < shares; part++) {
-    const at = (results + part * resultBytes(count)) / 4;
-    for (let i = 0; i < words[at]; i++) all.push({ id: words[at + 1 + i], logit: floats[at + 1 + count + i] });
-  }
-  const kept = all.sort((a, b) => b.logit - a.logit || a.id - b.id).slice(0, count);
-  kept.sort((a, b) => a.id - b.id);
-  return { ids: Int32Array.from(kept, ({ id }) => id), logits: Float32Array.from(kept, ({ logit }) => logit) };
 }

@@ -4,44 +4,8 @@
  */
 import { COMMANDS } from "../commands.js";
 import { MASKS } from "../kernels.js";
+import { GROUP, groupBytes, TILE_GROUPS, TILES, tileScratch } from "../sizes.js";
 import { BLOCK_BYTES, type Op, type OpContext } from "./context.js";
-import { GROUP, groupBytes } from "./load.js";
-
-/** Batch rows of the largest tile of the table kernel. */
-export const TILE = 64;
-
-/**
- * [rows of a tile, fewest that are left to take one], the largest first. A tile costs the same whatever is in it: on Zen 3
- * one of 32 goes at 1.7 times the rate of rows one by one, one of 64 at 1.15 times that of 32.
- */
-const TILES = [
-  [TILE, 46],
-  [TILE / 2, 20],
-] as const;
-
-/** Rows from which on a batch goes by tiles. */
-export const TILED_ROWS = TILES[1][1];
-
-/** Groups that the table kernel takes at a time: its scratch stays in a cache of 512 KB. */
-export const TILE_GROUPS = 216;
-
-/** Bytes of scratch of `tableDot`: 16 tables of 81 lines, (rows, tile) int16, (3, rows, 16) indices. */
-export function tableScratchBytes(rows: number, tile: number): number {
-  return 16 * 81 * 2 * tile + rows * (2 * tile + 3 * 16);
-}
-
-/** Bytes of a thread's scratch for a matrix: for the table kernel, or for the int32 sums of its rows. */
-export function ternaryScratchBytes(rows: number, columns: number): number {
-  return Math.max(tileScratch(0, columns, TILE).end, 4 * GROUP * Math.ceil(rows / GROUP));
-}
-
-function tileScratch(address: number, columns: number, tile: number) {
-  const rows = GROUP * TILE_GROUPS;
-  const factors = address + 2 * tile * columns; // (tile) float32
-  const acc = factors + 4 * tile; // (rows, tile) int32
-  const kernel = acc + 4 * tile * rows;
-  return { input: address, factors, acc, kernel, end: kernel + tableScratchBytes(rows, tile) };
-}
 
 const ARGUMENTS = COMMANDS.ternary.at;
 const MATRIX = ARGUMENTS.matrices.at;

@@ -1,0 +1,45 @@
+/** The pieces in which weights are loaded: each is read at once into one thread's staging area, or to its place. */
+import { FLOATS } from "../../formats/finite.js";
+import type { WeightSource } from "../backend.js";
+import { GROUP, groupBytes } from "./sizes.js";
+
+/** Bytes of one thread's staging area. */
+export const STAGING = 1 << 20;
+
+export interface Piece {
+  readonly source: number;
+  /** first byte in the file */
+  readonly offset: number;
+  readonly byteLength: number;
+  readonly address: number;
+  /** ternary: rows in this piece; dense: 0 */
+  readonly rows: number;
+}
+
+/** Bytes that a weight takes in the arena. */
+export function packedBytes({ type, rows, columns, byteLength }: WeightSource): number {
+  return type === "I2_S" ? Math.ceil(rows / GROUP) * groupBytes(columns) : byteLength;
+}
+
+/** Cuts the weight `index`, which shall lie at `address`, into pieces. */
+export function piecesOf(source: WeightSource, index: number, address: number): Piece[] {
+  const { type, rows, columns, offset, byteLength } = source;
+  const pieces: Piece[] = [];
+  if (type !== "I2_S") {
+    const most = STAGING - (STAGING % FLOATS[type].bytes); // whole blocks, so that each is checked in one piece
+    for (let at = 0; at < byteLength; at += most) {
+      const length = Math.min(most, byteLength - at);
+      pieces.push({ source: index, offset: offset + at, byteLength: length, address: address + at, rows: 0 });
+    }
+    return pieces;
+  }
+  const rowBytes = columns / 4;
+  const most = Math.max(GROUP, Math.floor(STAGING / rowBytes / GROUP) * GROUP);
+  for (let row = 0; row < rows; row += most) {
+    const count = Math.min(most, rows - row);
+    const at = address + (row / GROUP) * groupBytes(columns);
+    const from = offset + row * rowBytes;
+    pieces.push({ source: index, offset: from, byteLength: count * rowBytes, address: at, rows: count });
+  }
+  return pieces;
+}
