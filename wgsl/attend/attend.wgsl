@@ -1,14 +1,23 @@
-// Attention of one row and up to HEADS query heads that share a key-value head, over chunks of positions; what a chunk
-// leaves is merged in the order of the chunks. Every key and value is loaded once for all of these heads.
+// Attention of the rows of a batch over what the cache holds of their slots.
 //
-// A chunk, by 256 threads:
-// 1. four threads share a position: thread l of them sums columns l, l + 4, ... of query . key, and the four sums are added;
-// 2. the largest score, the exponentials and their sum, by 16 threads a head;
-// 3. thread t mixes four columns over every GROUPS-th position, and the groups are added by halves.
-// All loops have constant bounds, and what lies beyond the row is loaded from within it and counts nothing: so loads do not
-// wait for one another.
+// Plain loop, for one row and query head:
+//   s[p] = q . keys[p] / sqrt(headDim);  w = exp(s - max s);  out = sum over p of w[p] values[p] / sum w
 //
-// Constants: COLUMNS, headDim / 4, at most 128; HEADS; CHUNK, positions, a multiple of 64.
+// What the fast form adds:
+// 1. A workgroup of 256 threads takes up to HEADS query heads that share a key-value head, so that a key or value is loaded once
+//    for all of them. Where that would leave fewer than 64 workgroups HEADS is 1: 1.2 times as fast at short contexts on an H200.
+// 2. Positions go in chunks of CHUNK, whose (max, sum of w, sum of w values) `fold` adds up in the order of the chunks. Chunks
+//    begin at multiples of CHUNK: the arithmetic depends on the position alone. `attend` walks all chunks of its row;
+//    `attendSplit` takes one chunk, for `combine`: with few rows there are too few workgroups otherwise.
+// 3. Scores: four threads share a position; thread l of them sums columns l, l + 4, ... of q . key, and the four sums are added.
+// 4. The largest score, the exponentials and their sum: 16 threads a head.
+// 5. The mix: thread t takes four columns of every GROUPS-th position, and the groups are added by halves.
+// 6. All loops have constant bounds, and what lies beyond the row is loaded from within it and counts nothing: so loads do not
+//    wait for one another.
+//
+// Constants: COLUMNS, headDim / 4; HEADS; CHUNK, positions.
+// Preconditions: headDim a multiple of 8, at most 512; CHUNK a multiple of 64; heads a multiple of kvHeads; a row's position is
+// below capacity, and the cache holds its slot up to that position.
 
 const THREADS = 256u;
 const LANES = 4u; // threads that share a position
@@ -24,7 +33,7 @@ struct Params {
   heads: u32,
   kvHeads: u32,
   capacity: u32, // positions of a slot
-  chunks: u32, // of the longest row; for partials
+  chunks: u32, // of the longest row; for attendSplit
   scale: f32, // 1 / sqrt(headDim)
 }
 
@@ -34,10 +43,10 @@ struct Params {
 @group(0) @binding(3) var<storage, read> values: array<vec4<f32>>; // (slots, kvHeads, capacity, COLUMNS)
 @group(0) @binding(4) var<storage, read> slots: array<i32>; // (rows)
 @group(0) @binding(5) var<storage, read> positions: array<i32>; // (rows)
-// attend: (rows, heads, COLUMNS); attend chunks: (rows, heads, chunks, COLUMNS + 1), the last one's x most, y sum
+// attend: (rows, heads, COLUMNS); attendSplit: (rows, heads, chunks, COLUMNS + 1), the last one's x most, y sum
 @group(0) @binding(6) var<storage, read_write> out: array<vec4<f32>>;
 
-var<workgroup> query: array<vec4<f32>, HEADS * SHARE * LANES>; // (HEADS, columns), zeros behind the last column
+var<workgroup> query: array<vec4<f32>, HEADS * SHARE * LANES>; // (HEADS, columns), zeros after the last column
 var<workgroup> weights: array<f32, HEADS * CHUNK>; // scores first
 var<workgroup> parts: array<f32, HEADS * SUMMERS>; // of a maximum or a sum
 var<workgroup> most: array<f32, HEADS>;
@@ -49,7 +58,8 @@ struct Share {
   row: u32,
   head: u32, // the first of its heads
   heads: u32,
-  start: u32, // of the key-value head in the cache
+  slot: u32,
+  kvHead: u32,
   length: u32, // positions of the row
 }
 
@@ -58,8 +68,8 @@ fn shareOf(block: u32, row: u32) -> Share {
   let blocks = (group + HEADS - 1u) / HEADS;
   let kvHead = block / blocks;
   let first = block % blocks * HEADS;
-  let start = (u32(slots[row]) * params.kvHeads + kvHead) * params.capacity * COLUMNS;
-  return Share(row, kvHead * group + first, min(HEADS, group - first), start, u32(positions[row]) + 1u);
+  let heads = min(HEADS, group - first);
+  return Share(row, kvHead * group + first, heads, u32(slots[row]), kvHead, u32(positions[row]) + 1u);
 }
 
 fn loadQueries(share: Share, thread: u32) {
@@ -77,13 +87,14 @@ fn sumOf(v: vec4<f32>) -> f32 { return (v.x + v.y) + (v.z + v.w); }
 /** The chunk that begins at position `first`; threads below COLUMNS get the mix of their column. */
 fn attendChunk(share: Share, first: u32, thread: u32) -> array<Chunk, HEADS> {
   let count = min(CHUNK, share.length - first);
-  let start = share.start + first * COLUMNS;
+  let cache = CacheShape(params.kvHeads, params.capacity, COLUMNS);
+  let start = cacheAt(cache, share.slot, share.kvHead, first);
 
   let lane = thread % LANES;
   for (var step = 0u; step < CHUNK / POSITIONS; step++) {
     let p = POSITIONS * step + thread / LANES;
     let at = start + min(p, count - 1u) * COLUMNS;
-    // said and not left to the compiler: one that was tried does not clear the array for the second step
+    // explicit: a compiler that was tried does not clear the array for the second step
     var scores = array<vec4<f32>, HEADS>();
     for (var i = 0u; i < SHARE; i++) {
       let column = lane + LANES * i;
@@ -172,7 +183,7 @@ fn attend(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_ind
   }
 }
 
-/** A workgroup takes one chunk, and leaves what `combine` merges. */
+/** A workgroup takes one chunk, and leaves what `combine` folds. */
 @compute @workgroup_size(THREADS)
 fn attendSplit(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
   let share = shareOf(group.y, group.z);

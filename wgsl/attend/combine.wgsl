@@ -1,4 +1,11 @@
-// Merges the chunks of a row and head; a thread takes four columns.
+// What the chunks that `attendSplit` left of a row and head add up to.
+//
+// Plain loop:   all = chunk 0;  all = fold(all, chunk c) for each next chunk of the row;  out = all.mix / all.sum
+//
+// What the fast form adds: a thread takes four columns, and asks for 8 chunks before it folds the first of them
+// (shared/partials.wgsl). For a single row of up to 8 chunks ternary-row does the same in its own dispatch.
+//
+// Constants: CHUNK, positions. Preconditions: `partials` holds chunks 0 .. position / CHUNK of every row.
 
 struct Params {
   heads: u32,

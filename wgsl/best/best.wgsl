@@ -1,6 +1,17 @@
-// The k best of up to `segment` entries of a row, in the order of their ids: the k-th key by four histograms of 8 bits,
-// then all above it and the first of its equals. NaN ranks above everything. Constants:
-// HELD, the entries of a workgroup that are kept in its memory, all or only one.
+// The k best of up to `segment` entries of a row, in the order of their ids.
+//
+// Plain loop:   sort the entries by key, of equal keys the first first; keep k; sort these by id
+//
+// What the fast form adds:
+// 1. Nothing is sorted: four histograms of 8 bits find the k-th key, from its highest digit on; all entries above it are kept,
+//    and the first of its equals.
+// 2. A thread takes entries that follow one another, and what the threads before it keep says where its own go.
+// 3. The keys, which all five passes read, lie in workgroup memory where they fit.
+// 4. A row is cut into segments of a workgroup each; a second dispatch ranks what they left (entries.wgsl).
+//
+// Where fewer than k entries are there, the rest is NONE. Constants: HELD, the keys that workgroup memory holds: all of the
+// segment, or 1.
+// Preconditions: entries with lower indices have lower ids.
 
 var<workgroup> held: array<u32, HELD>; // keys
 var<workgroup> counts: array<atomic<u32>, 256>;

@@ -1,5 +1,8 @@
-// Entries of a row that are ranked: logits, or candidates that a first choice left. Constants: CANDIDATES, 0 where `source`
-// holds logits, and an entry's id is its index, 1 where it holds blocks of k ids and their k logits.
+// What both forms of `best` rank: the entries of a row, logits or candidates that a first dispatch left.
+//
+// A key is a logit's bits made to ascend with it as an integer, so that no comparison of floats can lose a NaN.
+// Constants: CANDIDATES, 0 where `source` holds logits, and an entry's id is its index; 1 where it holds blocks of k ids and
+// their k logits.
 
 struct Params {
   entries: u32, // of a row
@@ -13,8 +16,8 @@ const NONE = 0xffffffffu; // an id that is none
 const NO_LOGIT = 0x7f800001u; // its logit: a NaN that no arithmetic makes
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> source: array<u32>;
-@group(0) @binding(2) var<storage, read_write> out: array<u32>; // (rows, segments, k ids and k logits)
+@group(0) @binding(1) var<storage, read> source: array<u32>; // (rows, stride)
+@group(0) @binding(2) var<storage, read_write> out: array<u32>; // (rows, segments, 2 k) k ids, then their k logits
 
 fn place(row: u32, i: u32) -> u32 {
   if CANDIDATES == 1u {

@@ -1,4 +1,12 @@
-// out[row] = table[token of row], for the tokens that this part of the table holds. A thread takes two columns.
+// The rows of tokens in the table of the vocabulary.
+//
+// Plain loop:   out[row][c] = table[token of row][c]
+//
+// What the fast form adds:
+// 1. A thread takes two columns, which are one word of 16-bit values.
+// 2. A table larger than a binding comes in parts of whole rows, a dispatch each, which leaves tokens of other parts alone.
+//
+// Preconditions: an even number of columns; tokens below the table's rows, or -1 where `sample` chose one for the slot.
 
 struct Params {
   pairs: u32, // columns / 2

@@ -1,4 +1,9 @@
-// The gate of the feed-forward block, element by element: `taken` of another file computes and keeps it.
+// The gate of the feed-forward block, element by element.
+//
+// Plain loop:   out[i] = activation(gates[i]) * up[i]
+//
+// A thread takes four elements. `taken` of shared/gate-*.wgsl computes them and keeps them; before a norm, norm-quantize takes
+// it as its input instead, which saves a pass over the rows. Preconditions: a multiple of 4 elements.
 
 struct Params {
   quads: u32, // elements / 4

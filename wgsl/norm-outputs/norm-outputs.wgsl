@@ -1,6 +1,9 @@
-// RMSNorm of the requested rows, packed: row j of `out` is row outputs[j] of `x`. One workgroup a requested row.
+// RMSNorm of the requested rows, packed.
 //
 // Plain loop:   out[j][i] = x[row][i] * weight[i] / sqrt(mean(x[row]^2) + eps), row = outputs[j]
+//
+// What the fast form adds: a workgroup of 256 threads takes a row, and adds their sums in one fixed order (shared/reduce.wgsl).
+// Preconditions: width a multiple of 4.
 
 struct Params {
   quads: u32, // width / 4

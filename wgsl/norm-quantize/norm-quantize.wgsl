@@ -1,7 +1,13 @@
-// RMSNorm and absmax int8 quantisation, one workgroup a row; norm-row.wgsl has the formulas.
+// RMSNorm and absmax int8 quantisation of rows.
 //
-// x comes from `taken`, which another file defines: a tensor, or the product of the gate. Every thread meets the same
-// elements in both passes, so `normed` holds z between them without a barrier.
+// Plain loop:   y[i] = x[i] * weight[i] / sqrt(mean(x^2) + eps)
+//               q[i] = round(y[i] * 127 / max(max|y|, 1e-5)), ties to even;  scale = max|y| / 127;  sum = sum of q
+//
+// What the fast form adds:
+// 1. A workgroup of 256 threads takes a row; one pass over it finds both the mean and max|y| (shared/norm-row.wgsl).
+// 2. x comes from `taken` of another file: a tensor (x.wgsl), or the gate's product, which then needs no pass of its own.
+// 3. Every thread meets the same elements in both passes, so that `normed` holds x * weight between them without a barrier.
+//
 // Preconditions: width a multiple of 16.
 
 struct Params {

@@ -1,4 +1,4 @@
-// What is normalised: a tensor.
+// What norm-quantize takes: the elements of a tensor.
 
 @group(0) @binding(FIRST) var<storage, read> x: array<vec4<f32>>; // (rows, width)
 

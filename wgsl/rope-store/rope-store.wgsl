@@ -1,5 +1,10 @@
-// Rotates the heads of q and k at their rows' positions, and stores k and v in the cache. A thread takes elements i and
-// i + half of one head.
+// Rotary embedding of q and k in place at their rows' positions, and the store of k and v in the cache.
+//
+// Plain loop, for i < half of each head, with (c, s) = angles[position][i]:
+//   (x[i], x[i + half]) = (x[i] c - x[i + half] s, x[i + half] c + x[i] s);  keys[at] = k, values[at] = v of (slot, position)
+//
+// A thread takes elements i and i + half of one head of q, k or v. For a single row ternary-row/rope.wgsl does the same in the
+// dispatch of the matrices. Preconditions: an even headDim; a row's position is below capacity.
 
 struct Params {
   heads: u32,
@@ -18,17 +23,13 @@ struct Params {
 @group(0) @binding(7) var<storage, read_write> keys: array<f32>; // (slots, kvHeads, capacity, headDim)
 @group(0) @binding(8) var<storage, read_write> values: array<f32>; // (slots, kvHeads, capacity, headDim)
 
-/** Where the cache holds a head at the row's position. */
-fn cached(row: u32, kvHead: u32) -> u32 {
-  return ((u32(slots[row]) * params.kvHeads + kvHead) * params.capacity + u32(positions[row])) * 2u * params.half;
-}
-
 @compute @workgroup_size(64)
 fn ropeStore(@builtin(global_invocation_id) at: vec3<u32>) {
   let row = at.y;
   let i = at.x % params.half;
   var head = at.x / params.half;
-  let angle = angles[u32(positions[row]) * params.half + i];
+  let position = u32(positions[row]);
+  let angle = angles[position * params.half + i];
   if head < params.heads {
     let start = (row * params.heads + head) * 2u * params.half + i;
     let pair = rotated(q[start], q[start + params.half], angle);
@@ -37,20 +38,17 @@ fn ropeStore(@builtin(global_invocation_id) at: vec3<u32>) {
     return;
   }
   head -= params.heads;
+  let kvHead = head % params.kvHeads;
+  let start = (row * params.kvHeads + kvHead) * 2u * params.half + i;
+  let cache = CacheShape(params.kvHeads, params.capacity, 2u * params.half);
+  let to = cacheAt(cache, u32(slots[row]), kvHead, position) + i;
   if head < params.kvHeads {
-    let start = (row * params.kvHeads + head) * 2u * params.half + i;
     let pair = rotated(k[start], k[start + params.half], angle);
     k[start] = pair.x;
     k[start + params.half] = pair.y;
-    let to = cached(row, head) + i;
     keys[to] = pair.x;
     keys[to + params.half] = pair.y;
-    return;
-  }
-  head -= params.kvHeads;
-  if head < params.kvHeads {
-    let start = (row * params.kvHeads + head) * 2u * params.half + i;
-    let to = cached(row, head) + i;
+  } else if head < 2u * params.kvHeads {
     values[to] = v[start];
     values[to + params.half] = v[start + params.half];
   }

@@ -1,7 +1,15 @@
-// Chooses one id of a row's best: top-k, top-p, min-p, temperature, the draw, as the sampler of the host does.
+// Chooses one id of a row's best, as the sampler of the host does.
+//
+// Plain loop:   rank the k ids by logit, of equal ones the lower id first;  w[i] = exp(logit[i] - logit[0])
+//               keep topK; of them the fewest that hold topP of the sum of w; of them those of w >= minP, at least one
+//               h[i] = exp((logit[i] - logit[0]) / temperature);  the first i where h[0] + .. + h[i] > random * sum of h
+//
+// What the fast form adds: a thread an id finds its rank and its exponentials; one thread walks the k that are left. The id
+// stays on the device too, where the next run's `embed` finds it.
+// Preconditions: k at most 256; `best` holds ids in ascending order.
 
 const LEAST = -3.4e38;
-const MOST = 3.4028234e38; // beyond what is sound: in the place of NaN, which `select` ranks first
+const MOST = 3.4028234e38; // beyond what is sound: in the place of NaN, which `best` ranks first
 const NO_ID = -2;
 
 struct Params {

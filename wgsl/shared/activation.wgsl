@@ -1,6 +1,4 @@
-// activation(g) of the feed-forward gate, in float32: relu(g)^2 * up overflows f16.
-
-// Constants: SILU, 1 for silu, 0 for relu2.
+// activation(g) of the feed-forward gate, in float32: relu(g)^2 * up overflows f16. Constants: SILU, 1 for silu, 0 for relu2.
 
 fn activated(g: vec4<f32>) -> vec4<f32> {
   if (SILU == 1u) {

@@ -1,5 +1,5 @@
-// Softmax by chunks of positions: what a chunk leaves, and how two leavings become one. Chunks are merged in the order of
-// their positions, with the same arithmetic whether one workgroup walks them or `combine` reads them from memory.
+// Softmax by chunks of positions: what a chunk leaves, and how two become one. Chunks are folded in the order of their
+// positions, with the same arithmetic whether one workgroup walks them or `combine` reads them from memory.
 
 struct Chunk {
   most: f32, // largest score

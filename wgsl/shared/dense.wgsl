@@ -1,4 +1,5 @@
-// Values of a dense table, two at a time: f32, or two 16-bit floats in a u32. Constants: TYPE, one of these.
+// Values of a dense weight as the file has them: f32, or two 16-bit floats in a u32. `halvesOf` is that of shared/halves.wgsl or
+// of its form for devices with 16-bit floats. Constants: TYPE, one of these.
 
 const F32 = 0u;
 const F16 = 1u;

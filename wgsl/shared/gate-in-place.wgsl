@@ -1,7 +1,8 @@
-// activation(gate) * up, kept in `gates`: WebGPU allows no second binding of a buffer that is written.
+// `taken` of gate and norm-quantize: activation(gates) * up, kept in `gates`, since WebGPU allows no second binding of a buffer
+// that is written. Another file defines `FIRST`, the first of its bindings.
 
-@group(0) @binding(FIRST) var<storage, read> up: array<vec4<f32>>;
-@group(0) @binding(FIRST + 1) var<storage, read_write> gates: array<vec4<f32>>;
+@group(0) @binding(FIRST) var<storage, read> up: array<vec4<f32>>; // (rows, width)
+@group(0) @binding(FIRST + 1) var<storage, read_write> gates: array<vec4<f32>>; // (rows, width)
 
 fn taken(i: u32) -> vec4<f32> {
   let product = activated(gates[i]) * up[i];

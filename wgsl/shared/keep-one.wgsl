@@ -1,4 +1,4 @@
-// The result of a ternary op with one matrix.
+// The result of one matrix. Bindings follow that of the codes (matrices.wgsl).
 
 @group(0) @binding(FIRST + 1) var<storage, read_write> out0: array<f32>; // (rows, outputs0)
 

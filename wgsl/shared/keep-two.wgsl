@@ -1,4 +1,4 @@
-// The results of a ternary op with two matrices.
+// The results of two matrices. Bindings follow that of the codes (matrices.wgsl).
 
 @group(0) @binding(FIRST + 1) var<storage, read_write> out0: array<f32>; // (rows, outputs0)
 @group(0) @binding(FIRST + 2) var<storage, read_write> out1: array<f32>; // (rows, outputs1)

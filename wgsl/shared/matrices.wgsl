@@ -1,7 +1,7 @@
 // Up to three ternary matrices in one dispatch: where their codes lie, and which workgroup makes which of their outputs.
 //
 // Another file defines `FIRST`, the binding of the codes, and `params` with outputs0..2, the rows of each matrix, base0..2,
-// where each begins in `codes`, and scale0..2. What becomes of a result says `keep` of keep-*.wgsl.
+// where each begins in `codes`, and scale0..2. keep-*.wgsl says where a result goes.
 
 @group(0) @binding(FIRST) var<storage, read> codes: array<vec4<u32>>; // (outputs, columns / 64) of each matrix
 

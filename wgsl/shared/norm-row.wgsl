@@ -1,5 +1,5 @@
-// A row of RMSNorm and absmax int8 by a workgroup of 256 threads: what `norm-quantize` and `ternary-row` share, so that both
-// give the same bits.
+// A row of RMSNorm and absmax int8 by a workgroup of 256 threads: what norm-quantize, norm-outputs and ternary-row share, so
+// that all give the same bits.
 //
 // Plain loop:   z[i] = x[i] * weight[i],  r = 1 / sqrt(mean(x^2) + eps),  y[i] = z[i] * r
 //               q[i] = round(y[i] * 127 / max(max|y|, 1e-5)), ties to even

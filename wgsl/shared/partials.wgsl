@@ -1,7 +1,7 @@
-// What the chunks of a row and head left, merged in their order. `partials` is bound by another file:
-// (rows, heads, chunks, columns + 1) vectors, the last one's x the largest score, y the sum. Constants: CHUNK, positions.
+// What the chunks of a row and head left, folded in their order. Another file binds `partials`: (rows, heads, chunks,
+// columns + 1) vectors, the last one's x the largest score, y the sum.
 
-const BATCH = 8u; // chunks whose loads do not wait for their merging
+const BATCH = 8u; // chunks whose loads do not wait for their folding
 
 fn chunkAt(start: u32, columns: u32, column: u32) -> Chunk {
   let facts = partials[start + columns];

@@ -1,4 +1,4 @@
-// Outputs of a single row that the residual stream receives as well.
+// `finish` of ternary-row: outputs of one matrix, which the residual stream receives as well.
 
 const MADE = TEAMS * OUTPUTS; // of a workgroup
 

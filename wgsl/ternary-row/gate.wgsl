@@ -1,4 +1,5 @@
-// Gate and up of a single row: a team makes gate and up of OUTPUTS / 2 elements, and the first matrix' result becomes the product.
+// `finish` of ternary-row: a team makes gate and up of OUTPUTS / 2 elements, and the first matrix' result becomes
+// activation(gate) * up, as `gate` makes it.
 
 const ELEMENTS = TEAMS * OUTPUTS / 2u; // of a workgroup
 

@@ -1,4 +1,5 @@
-// The row that attention's chunks add up to; it is left in `context`. Constants: HEAD_COLUMNS, headDim / 4.
+// What ternary-row takes: the row that chunks of attention add up to, as `combine` makes it; it is left in `context`.
+// Constants: HEAD_COLUMNS, headDim / 4; CHUNK, positions.
 
 const FIRST = 9; // binding of the codes
 

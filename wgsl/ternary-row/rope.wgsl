@@ -1,5 +1,6 @@
-// Queries, keys and values of a single row: a team makes elements i and i + half of one head (OUTPUTS is 2), so that those of
-// queries and keys can be rotated; keys and values are stored in the cache too. Preconditions: half a multiple of 16.
+// `finish` of ternary-row: queries, keys and values. A team makes elements i and i + half of one head, so that those of queries
+// and keys can be rotated; keys and values are stored in the cache too, as `ropeStore` does.
+// Preconditions: OUTPUTS 2; half a multiple of 16.
 
 const MADE = 2u * TEAMS; // of a workgroup
 
@@ -44,12 +45,13 @@ fn finish(group: u32, thread: u32, scale: f32) {
   }
   keep(share.matrix, output, pair.x);
   keep(share.matrix, output + params.half, pair.y);
-  let head = slot * (params.outputs1 / headDim) + output / headDim;
-  let to = (head * params.capacity + position) * headDim + output % headDim;
+  if share.matrix == 0u { return; }
+  let cache = CacheShape(params.outputs1 / headDim, params.capacity, headDim);
+  let to = cacheAt(cache, slot, output / headDim, position) + output % headDim;
   if share.matrix == 1u {
     keys[to] = pair.x;
     keys[to + params.half] = pair.y;
-  } else if share.matrix == 2u {
+  } else {
     cached[to] = pair.x;
     cached[to + params.half] = pair.y;
   }

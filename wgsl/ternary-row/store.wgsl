@@ -1,4 +1,4 @@
-// Outputs of a single row in the order of their matrices, each kept as it is.
+// `finish` of ternary-row: outputs in the order of their matrices, each kept as it is.
 
 const MADE = TEAMS * OUTPUTS; // of a workgroup
 

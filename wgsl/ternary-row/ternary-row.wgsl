@@ -1,16 +1,22 @@
-// One row (decode): norm, int8 rounding and the matrices behind them, in one dispatch. Every workgroup normalises the row for
-// itself: that costs less than a dispatch of its own (1.9 us on an H200, and as much to fill the machine again). The first
-// workgroup leaves in memory what `norm-quantize` would.
+// One row (decode): norm, int8 rounding, and the ternary matrices that read it, in one dispatch.
 //
-// 1. Each thread asks for its part of the row (`taken` of another file), then for its first codes, which arrive while the row
+// Plain loop:   normQuantize(x);  for each matrix and output: sum = sum over c of (code[output][c] - 1) * q[c]
+//               out[output] = f32(sum) * (scale * scale of q);  then what `finish` does with the outputs
+//
+// What the fast form adds:
+// 1. Every workgroup normalises the row for itself: that costs about 2 us on an H200, a norm of its own 4, of which 1.9 are the
+//    start of its dispatch. The first workgroup leaves in memory what norm-quantize would.
+// 2. Each thread asks for its part of the row (`taken` of another file), then for its first codes, which arrive while the row
 //    is normalised.
-// 2. The int8 row lies in workgroup memory by quarters of blocks, so that the 16 threads of a team, which take neighbouring
+// 3. The int8 row lies in workgroup memory by quarters of blocks, so that the 16 threads of a team, which take neighbouring
 //    vectors of codes, take neighbouring vectors of activations too.
-// 3. A team makes OUTPUTS sums; `outputOf` and `finish` of another file say which, and what becomes of them. What `finish`
+// 4. A team makes OUTPUTS sums; `outputOf` and `finish` of another file say which, and what becomes of them. What `finish`
 //    needs from memory `prepare` asks for while the row is on its way.
-// 4. Each team's thread begins with minus the sum of 16 threads' activations: together they subtract the row's sum.
+// 5. Each team's thread begins with minus the sum of 16 threads' activations: together they subtract the row's sum.
 //
-// Constants: COLUMNS, a multiple of 128; OUTPUTS; AHEAD, the vectors of codes of an output that a thread asks for early.
+// Constants: COLUMNS; OUTPUTS; AHEAD, the vectors of codes of an output that a thread asks for early.
+// Preconditions: COLUMNS a multiple of 128; COLUMNS + 9 KiB of workgroup memory; nothing that a workgroup writes is the row
+// that others may still read.
 
 const TEAM = 16u; // threads that share an output
 const TEAMS = 16u;

@@ -1,4 +1,4 @@
-// The row as it lies in memory.
+// What ternary-row takes: a row in memory.
 
 const FIRST = 7; // binding of the codes
 

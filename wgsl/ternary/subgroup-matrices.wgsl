@@ -1,13 +1,20 @@
 enable subgroups;
 enable chromium_experimental_subgroup_matrix;
 
-// The ternary matrices for many rows (prefill) by subgroup matrices: a workgroup of 8 subgroups makes 64 rows x 64 outputs, a
-// subgroup 32 x 16 of them, a block of 128 columns at a time. The first of its kernel's files, since `enable` comes first.
+// Ternary matrices times int8 rows, many of them (prefill), by subgroup matrices. The first of its kernel's files, since
+// `enable` comes first.
 //
-// 1. While a block is multiplied, each thread holds its part of the next one in registers.
-// 2. Both operands lie in workgroup memory as int8, rows 36 words apart: 32 would put all rows into the same banks.
-// 3. The sums go through the same memory to the threads that scale and store them.
-// Preconditions: subgroups of 32.
+// Plain loop:   sum = sum over c of (code[output][c] - 1) * x[row][c];  out[row][output] = f32(sum) * (scale * scale of x[row])
+//
+// What the fast form adds:
+// 1. A workgroup of 8 subgroups makes 64 rows x 64 outputs, a subgroup 32 x 16 of them, a block of 128 columns at a time, by
+//    products of 16 x 32 and 32 x 16 int8 matrices: 65 to 115 TMAC/s on an H200, 2.3 to 3.9 times tile.wgsl.
+// 2. While a block is multiplied, each thread holds its part of the next one in registers.
+// 3. Both operands lie in workgroup memory as int8, rows 36 words apart: 32 would put all rows into the same banks.
+// 4. The sums go through the same memory to the threads that scale and store them.
+//
+// Preconditions: columns a multiple of 128; subgroups of 32; an adapter that multiplies int8 matrices of this size, and has
+// shown on opening that its products are right (device/subgroup-matrices.ts).
 
 const M = 16u; // rows of x
 const N = 16u; // outputs
@@ -40,7 +47,7 @@ fn keepFour(at: u32, v: vec4<i32>) {
 
 @compute @workgroup_size(256)
 fn ternarySubgroupMatrices(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32,
-                             @builtin(subgroup_id) subgroup: u32) {
+                           @builtin(subgroup_id) subgroup: u32) {
   let share = shareOf(group.x, TILE);
   let firstRow = group.y * TILE;
   let ownOutput = min(share.first + thread % 128u / 2u, share.outputs - 1u);

@@ -1,6 +1,16 @@
-// Few rows (decode): a team of 16 threads takes one output, 8 teams a workgroup; up to BATCH rows share the codes loaded.
-// A team's loads are 256 neighbouring bytes.
-// Constants: BATCH, 1, 2 or 4.
+// Ternary matrices times int8 rows, few of them (decode).
+//
+// Plain loop:   sum = sum over c of (code[output][c] - 1) * x[row][c];  out[row][output] = f32(sum) * (scale * scale of x[row])
+//
+// What the fast form adds:
+// 1. sum (code - 1) x = sum code x - sum x, and sum x is known from the quantisation: the codes stay unsigned.
+// 2. dot4I8Packed multiplies four codes with four activations, once the codes' two bits are shifted into bytes. Sums are exact
+//    integers, whatever their order: all forms give the same bits.
+// 3. A team of 16 threads takes one output, 8 teams a workgroup: a team's loads are 256 neighbouring bytes.
+// 4. Up to BATCH rows share the codes that are loaded.
+// 5. Matrices that share their input go in one dispatch (shared/matrices.wgsl).
+//
+// Constants: BATCH, 1, 2 or 4. Preconditions: columns a multiple of 128.
 
 const TEAM = 16u;
 const TEAMS = 8u;

@@ -72,7 +72,7 @@ function chunked(a: Attention, entryPoint: "attend" | "attendSplit", out: Window
   return {
     kernel: {
       name: `attend (${form}, ${headsOf(a)} x ${headDim})`,
-      files: ["shared/chunk", "attend/attend"],
+      files: ["shared/chunk", "shared/cache", "attend/attend"],
       entryPoint,
       constants: { COLUMNS: headDim / 4, HEADS: headsOf(a), CHUNK },
       params: [...["heads", "kvHeads", "capacity", "chunks"].map(u32), f32("scale")],

@@ -10,7 +10,7 @@ export function ropeStore(
   return {
     kernel: {
       name: "rope store",
-      files: ["shared/rotate", "rope-store/rope-store"],
+      files: ["shared/rotate", "shared/cache", "rope-store/rope-store"],
       entryPoint: "ropeStore",
       constants: {},
       params: ["heads", "kvHeads", "half", "capacity"].map(u32),

@@ -187,7 +187,7 @@ function finishOf(finish: Finish): FinishParts {
       return {
         ...none,
         name: ["rope"],
-        files: ["shared/rotate"],
+        files: ["shared/rotate", "shared/cache"],
         params: { half: headDim / 2, capacity, positionAt },
         bindings: [...["angles", "places"].map(read), ...["keys", "cached"].map(written)],
         windows: { angles, places, keys, cached },
