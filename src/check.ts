@@ -1,8 +1,42 @@
 /**
  * What a caller passes, checked when it is passed: a wrong type or an unknown option is a TypeError, a wrong value a
- * RangeError. Each names the value, what was expected and what came. One function for each kind, for all of the library.
+ * RangeError. Each names the value, what was expected and what came. One function for each kind, for all of the library:
+ * the keys of a file (gguf/metadata.ts) and the flags of a command (cli/values.ts) ask the same kinds.
  */
 import leven from "leven";
+
+/** A kind of value: what messages call it, and which values are of it. */
+export interface Kind<T> {
+  readonly expected: string;
+  holds(value: unknown): value is T;
+}
+
+export function numberKind(min: number, max: number): Kind<number> {
+  return {
+    expected: `a number ${rangeOf(min, max)}`,
+    holds: (value): value is number => typeof value === "number" && value >= min && value <= max,
+  };
+}
+
+export function integerKind(min: number, max = Number.MAX_SAFE_INTEGER): Kind<number> {
+  const { holds } = numberKind(min, max);
+  return {
+    expected: `an integer ${rangeOf(min, max)}`,
+    holds: (value): value is number => holds(value) && Number.isSafeInteger(value),
+  };
+}
+
+export function choiceKind<T extends string>(choices: readonly T[]): Kind<T> {
+  return {
+    expected: choices.join(" or "),
+    holds: (value): value is T => choices.includes(value as T),
+  };
+}
+
+function rangeOf(min: number, max: number): string {
+  if (min === Number.MIN_VALUE) return `above 0, at most ${max}`;
+  return max >= Number.MAX_SAFE_INTEGER ? `of ${min} or more` : `from ${min} to ${max}`;
+}
 
 /** Gives the value back, or a copy that the caller cannot change, or throws; `name` is how the caller knows it. */
 export type Check<T = unknown> = (name: string, value: unknown) => T;
@@ -13,16 +47,15 @@ export type OptionChecks<T> = { readonly [Name in keyof T]-?: Check };
 /** The check of an option that has options of its own. */
 type Group<T> = Check<T> & { readonly names: readonly string[] };
 
-export function number(min: number, max: number): Check<number> {
-  return (name, value) => numberIn(name, value, `a number ${rangeOf(min, max)}`, min, max);
-}
+export const number = (min: number, max: number): Check<number> => numeric(numberKind(min, max));
 
-export function integer(min: number, max = Number.MAX_SAFE_INTEGER): Check<number> {
-  const expected = `an integer ${rangeOf(min, max)}`;
+export const integer = (min: number, max?: number): Check<number> => numeric(integerKind(min, max));
+
+function numeric({ expected, holds }: Kind<number>): Check<number> {
   return (name, value) => {
-    const checked = numberIn(name, value, expected, min, max);
-    if (Number.isInteger(checked)) return checked;
-    throw new RangeError(`${name}: expected ${expected}, got ${checked}`);
+    if (holds(value)) return value;
+    if (typeof value !== "number") throw wrongType(name, "a number", value);
+    throw new RangeError(`${name}: expected ${expected}, got ${value}`);
   };
 }
 
@@ -32,17 +65,6 @@ export const threads = integer(1, 256);
 /** An integer, or Infinity for no limit. */
 export function limit(min: number): Check<number> {
   return (name, value) => (value === Number.POSITIVE_INFINITY ? value : integer(min)(name, value));
-}
-
-function numberIn(name: string, value: unknown, expected: string, min: number, max: number): number {
-  if (typeof value !== "number") throw new TypeError(`${name}: expected a number, got ${shown(value)}`);
-  if (value >= min && value <= max) return value;
-  throw new RangeError(`${name}: expected ${expected}, got ${value}`);
-}
-
-function rangeOf(min: number, max: number): string {
-  if (min === Number.MIN_VALUE) return `above 0, at most ${max}`;
-  return max >= Number.MAX_SAFE_INTEGER ? `of ${min} or more` : `from ${min} to ${max}`;
 }
 
 export const boolean: Check<boolean> = (name, value) => {
@@ -75,9 +97,10 @@ export const strings: Check<readonly string[]> = (name, value) => {
 };
 
 export function choice<T extends string>(choices: readonly T[]): Check<T> {
+  const { expected, holds } = choiceKind(choices);
   return (name, value) => {
-    if (choices.includes(value as T)) return value as T;
-    const message = `${name}: expected ${choices.join(" or ")}, got ${shown(value)}`;
+    if (holds(value)) return value;
+    const message = `${name}: expected ${expected}, got ${shown(value)}`;
     throw typeof value === "string" ? new RangeError(message.replace("got string ", "got ")) : new TypeError(message);
   };
 }

@@ -2,6 +2,7 @@
  * Option values, parsed strictly: `12abc`, an empty text or a number out of range is a UsageError that names the option.
  */
 import { Option } from "commander";
+import { choiceKind, integerKind, type Kind, numberKind } from "../check.js";
 import { UsageError } from "./exit.js";
 
 interface Range {
@@ -9,31 +10,34 @@ interface Range {
   readonly max?: number;
 }
 
-export function integerOption(flags: string, description: string, range: Range): Option {
+const INTEGER = /^[+-]?\d+$/;
+
+export function integerOption(flags: string, description: string, { min, max }: Range): Option {
   const option = new Option(flags, description);
-  return option.argParser((text) => parseNumber(nameOf(option), text, "an integer", /^[+-]?\d+$/, range));
+  return option.argParser((text) => parsed(nameOf(option), text, INTEGER, integerKind(min, max)));
 }
 
 const DECIMAL = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
 
-export function numberOption(flags: string, description: string, range: Range): Option {
+export function numberOption(flags: string, description: string, { min, max }: Required<Range>): Option {
   const option = new Option(flags, description);
-  return option.argParser((text) => parseNumber(nameOf(option), text, "a number", DECIMAL, range));
+  return option.argParser((text) => parsed(nameOf(option), text, DECIMAL, numberKind(min, max)));
 }
 
 /** "512" or "128,512" */
-export function integerListOption(flags: string, description: string, range: Range): Option {
+export function integerListOption(flags: string, description: string, { min, max }: Range): Option {
   const option = new Option(flags, description);
   return option.argParser((text) =>
-    text.split(",").map((item) => parseNumber(nameOf(option), item.trim(), "an integer", /^\d+$/, range)),
+    text.split(",").map((item) => parsed(nameOf(option), item.trim(), /^\d+$/, integerKind(min, max))),
   );
 }
 
 export function choiceOption(flags: string, description: string, choices: readonly string[]): Option {
   const option = new Option(flags, `${description} (${choices.join(", ")})`);
+  const { expected, holds } = choiceKind(choices);
   return option.argParser((text) => {
-    if (choices.includes(text)) return text;
-    throw invalid(nameOf(option), choices.join(" or "), text);
+    if (holds(text)) return text;
+    throw invalid(nameOf(option), expected, text);
   });
 }
 
@@ -57,10 +61,10 @@ export function biasOption(flags: string, description: string): Option {
   });
 }
 
-function parseNumber(name: string, text: string, kind: string, form: RegExp, { min, max }: Range): number {
+function parsed(name: string, text: string, form: RegExp, { expected, holds }: Kind<number>): number {
   const value = form.test(text) ? Number(text) : Number.NaN;
-  if (value >= min && value <= (max ?? Number.MAX_SAFE_INTEGER)) return value;
-  throw invalid(name, max === undefined ? `${kind} of ${min} or more` : `${kind} from ${min} to ${max}`, text);
+  if (holds(value)) return value;
+  throw invalid(name, expected, text);
 }
 
 function nameOf(option: Option): string {

@@ -5,6 +5,7 @@ import type { Backend, OpTime, TernaryLayout } from "../backend/backend.js";
 import * as check from "../check.js";
 import { isOutOfMemory, outOfMemory, TernionError } from "../errors.js";
 import type { GgufValue } from "../gguf/file.js";
+import { textOf } from "../gguf/metadata.js";
 import { download } from "../hub/pull.js";
 import type { ModelConfig } from "../model/config.js";
 import { forward } from "../model/forward.js";
@@ -170,8 +171,8 @@ export class Engine implements AsyncDisposable {
     this.batchSize = limits.maxRows;
     this.loadReport = parts.loadReport;
     this.#scheduler = scheduler;
-    const template = parts.metadata.get("tokenizer.chat_template");
-    this.#chatTemplate = typeof template === "string" ? new ChatTemplate(parts.tokenizer, template) : undefined;
+    const template = textOf(parts.metadata, "tokenizer.chat_template");
+    this.#chatTemplate = template === undefined ? undefined : new ChatTemplate(parts.tokenizer, template);
     this.#freeSlots = Array.from({ length: limits.maxSessions }, (_, slot) => slot);
   }
 

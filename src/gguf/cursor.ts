@@ -39,8 +39,11 @@ export class Cursor {
     return this.fileLength - this.offset;
   }
 
+  error(code: ErrorCode, message: string): TernionError {
+    return new TernionError(code, `${this.#path}: ${message}`);
+  }
   fail(code: ErrorCode, message: string): never {
-    throw new TernionError(code, `${this.#path}: ${message}`);
+    throw this.error(code, message);
   }
 
   u8(what: string): number {

@@ -7,7 +7,10 @@
 import { quote } from "../errors.js";
 import { Cursor } from "./cursor.js";
 import type { GgufArray, GgufHead, GgufTensor, GgufValue } from "./file.js";
+import { MetadataReader } from "./metadata.js";
 import {
+  ALIGNMENT,
+  DEFAULT_ALIGNMENT,
   type GgmlType,
   type GgufValueType,
   ggmlByteLength,
@@ -19,8 +22,6 @@ import {
 } from "./types.js";
 
 const MAGIC = 0x46554747; // "GGUF"
-const DEFAULT_ALIGNMENT = 32;
-const MAX_ALIGNMENT = 1 << 20;
 const MAX_DIMS = 4;
 /** Key-values, tensors. The largest models have a few thousand; a JavaScript Map holds 2^24. */
 const MAX_ENTRIES = 1 << 20;
@@ -43,7 +44,8 @@ export function parseHead(bytes: Uint8Array, byteLength: number, path: string): 
   const keyCount = cursor.count("the key-value count", MIN_KEY_VALUE_BYTES, MAX_ENTRIES);
 
   const { metadata, valueTypes } = readMetadata(cursor, keyCount);
-  const alignment = checkAlignment(cursor, metadata.get("general.alignment"));
+  const keys = new MetadataReader(metadata, (problem) => cursor.error("GGUF_ALIGNMENT", problem));
+  const alignment = keys.get("general.alignment", ALIGNMENT, DEFAULT_ALIGNMENT);
   const table = readTensorTable(cursor, tensorCount);
   const dataOffset = Math.ceil(cursor.offset / alignment) * alignment;
   const tensors = placeTensors(cursor, table, dataOffset, alignment);
@@ -178,16 +180,6 @@ function decodeStrings(bytes: Buffer, count: number): string[] {
 function readNumbers(cursor: Cursor, type: NumericType, count: number, what: string) {
   const buffer = cursor.copy(count * NUMERIC_ARRAYS[type].BYTES_PER_ELEMENT, what);
   return new NUMERIC_ARRAYS[type](buffer);
-}
-
-function checkAlignment(cursor: Cursor, value: GgufValue | undefined): number {
-  if (value === undefined) return DEFAULT_ALIGNMENT;
-  const powerOfTwo = typeof value === "number" && Number.isInteger(Math.log2(value));
-  if (!powerOfTwo || value < 8 || value > MAX_ALIGNMENT) {
-    const got = typeof value === "object" ? "an array" : String(value).slice(0, 40);
-    cursor.fail("GGUF_ALIGNMENT", `general.alignment: expected a power of two from 8 to ${MAX_ALIGNMENT}, got ${got}`);
-  }
-  return value;
 }
 
 /** Tensors as the file has them, with offsets from the start of the data. */

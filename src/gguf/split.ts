@@ -4,6 +4,7 @@
  * were; what is missing is named, and parts that do not belong together are refused.
  */
 import { basename } from "node:path";
+import { integerKind } from "../check.js";
 import { printable, quote, TernionError } from "../errors.js";
 import type { GgufHead, GgufTensor } from "./file.js";
 
@@ -15,8 +16,9 @@ export interface Split {
   readonly tensors: number;
 }
 
-/** split.count is a 16-bit number. */
-const MAX_PARTS = 0xffff;
+/** split.count is a 16-bit number, split.tensors.count a 32-bit one with a sign. */
+const PARTS = integerKind(2, 0xffff);
+const TENSORS = integerKind(0, 2 ** 31 - 1);
 const PART = /-(\d{5})-of-(\d{5})(\.gguf)$/i;
 
 /** What the file says about itself, if it is one of several. */
@@ -24,15 +26,11 @@ export function splitOf({ path, metadata }: Pick<GgufHead, "path" | "metadata">)
   const count = metadata.get("split.count");
   if (count === undefined || count === 1) return undefined;
   const [no, tensors] = [metadata.get("split.no"), metadata.get("split.tensors.count")];
-  const sound = isInteger(count, 2, MAX_PARTS) && isInteger(no, 0, count - 1) && isInteger(tensors, 0, 2 ** 31 - 1);
+  const sound = PARTS.holds(count) && integerKind(0, count - 1).holds(no) && TENSORS.holds(tensors);
   if (sound) return { number: no + 1, count, tensors };
   const got = [no, count, tensors].map((value) => (typeof value === "object" ? "an array" : value)).join(", ");
   const want = "expected split.no from 0 to split.count - 1, and split.tensors.count";
   throw new TernionError("GGUF_SPLIT", `${path}: ${want}, got ${printable(got)}; the file is damaged`);
-}
-
-function isInteger(value: unknown, min: number, max: number): value is number {
-  return Number.isInteger(value) && (value as number) >= min && (value as number) <= max;
 }
 
 const padded = (value: number) => String(value).padStart(5, "0");

@@ -9,6 +9,8 @@ import { TernionError } from "../errors.js";
 import { systemReason, writeFully, writeWhole } from "../platform/files.js";
 import type { GgufArray, GgufHead, GgufValue } from "./file.js";
 import {
+  ALIGNMENT,
+  DEFAULT_ALIGNMENT,
   type GgmlType,
   type GgufValueType,
   ggmlByteLength,
@@ -20,7 +22,6 @@ import {
 
 const MAGIC = 0x46554747; // "GGUF"
 const VERSION = 3;
-const DEFAULT_ALIGNMENT = 32;
 
 export interface GgufKeyValue {
   readonly key: string;
@@ -131,10 +132,8 @@ function byteLengthOf({ name, type, dims }: GgufTensorInfo): number {
 
 function alignmentOf(metadata: readonly GgufKeyValue[]): number {
   const value = metadata.find(({ key }) => key === "general.alignment")?.value ?? DEFAULT_ALIGNMENT;
-  if (typeof value !== "number" || value < 8 || !Number.isInteger(Math.log2(value))) {
-    throw new RangeError(`general.alignment: expected a power of two from 8 on, got ${value}`);
-  }
-  return value;
+  if (ALIGNMENT.holds(value)) return value;
+  throw new RangeError(`general.alignment: expected ${ALIGNMENT.expected}, got ${value}`);
 }
 
 function checkUnique(names: readonly string[]): void {

@@ -3,8 +3,10 @@
  * checked here, and an error names the key. One entry of FAMILIES per architecture.
  */
 import type { Activation } from "../backend/backend.js";
+import { integerKind, numberKind } from "../check.js";
 import { quote, TernionError } from "../errors.js";
-import type { GgufFile, GgufValue } from "../gguf/file.js";
+import type { GgufFile } from "../gguf/file.js";
+import { type Metadata, MetadataReader, TEXT } from "../gguf/metadata.js";
 
 export interface ModelConfig {
   readonly arch: string;
@@ -34,11 +36,10 @@ const FAMILIES: Readonly<Record<string, Family>> = {
   "bitnet-25": { activation: "relu2" },
 };
 
-type Metadata = ReadonlyMap<string, GgufValue>;
-
-/** Reads the configuration of a model file; `metadata` may be a mended copy of the file's own. */
+/** Reads the configuration of a model file; `metadata` may be a repaired copy of the file's own. */
 export function readConfig(file: GgufFile, metadata: Metadata = file.metadata): ModelConfig {
-  const arch = text(metadata, "general.architecture");
+  const keys = new MetadataReader(metadata, damaged);
+  const arch = keys.get("general.architecture", TEXT);
   if (!Object.hasOwn(FAMILIES, arch)) {
     throw new TernionError(
       "MODEL_ARCH",
@@ -48,58 +49,34 @@ export function readConfig(file: GgufFile, metadata: Metadata = file.metadata): 
   }
   const family = FAMILIES[arch];
   const key = (name: string) => `${arch}.${name}`;
-  const width = integer(metadata, key("embedding_length"), 128, 65_536);
-  const heads = integer(metadata, key("attention.head_count"), 1, 1_024);
-  const kvHeads = integer(metadata, key("attention.head_count_kv"), 1, heads, heads);
-  const headDim = integer(metadata, key("rope.dimension_count"), 8, 1_024, width / heads);
+  const integer = (name: string, min: number, max: number, absent?: number) =>
+    keys.get(key(name), integerKind(min, max), absent);
+  const width = integer("embedding_length", 128, 65_536);
+  const heads = integer("attention.head_count", 1, 1_024);
+  const kvHeads = integer("attention.head_count_kv", 1, heads, heads);
+  const headDim = integer("rope.dimension_count", 8, 1_024, width / heads);
   if (headDim * heads !== width) {
-    throw invalid(key("rope.dimension_count"), `embedding_length / head_count = ${width / heads}`, headDim);
+    throw keys.wrong(key("rope.dimension_count"), `embedding_length / head_count = ${width / heads}`);
   }
-  if (heads % kvHeads !== 0) throw invalid(key("attention.head_count_kv"), `a divisor of head_count ${heads}`, kvHeads);
-  if (headDim % 8 !== 0) throw invalid(key("rope.dimension_count"), "a multiple of 8", headDim);
+  if (heads % kvHeads !== 0) throw keys.wrong(key("attention.head_count_kv"), `a divisor of head_count ${heads}`);
+  if (headDim % 8 !== 0) throw keys.wrong(key("rope.dimension_count"), "a multiple of 8", String(headDim));
   return {
     arch,
-    name: metadata.has("general.name") ? text(metadata, "general.name") : arch,
-    vocabularySize: integer(metadata, key("vocab_size"), 1, 1 << 24, file.tensors.get("token_embd.weight")?.dims[1]),
-    contextLength: integer(metadata, key("context_length"), 1, 1 << 24),
+    name: keys.get("general.name", TEXT, arch),
+    vocabularySize: integer("vocab_size", 1, 1 << 24, file.tensors.get("token_embd.weight")?.dims[1]),
+    contextLength: integer("context_length", 1, 1 << 24),
     width,
-    ffnWidth: integer(metadata, key("feed_forward_length"), 128, 1 << 20),
-    layers: integer(metadata, key("block_count"), 1, 1_000),
+    ffnWidth: integer("feed_forward_length", 128, 1 << 20),
+    layers: integer("block_count", 1, 1_000),
     heads,
     kvHeads,
     headDim,
-    normEps: real(metadata, key("attention.layer_norm_rms_epsilon"), 1e-12, 1e-2),
-    ropeBase: real(metadata, key("rope.freq_base"), 1, 1e12, 10_000),
+    normEps: keys.get(key("attention.layer_norm_rms_epsilon"), numberKind(1e-12, 1e-2)),
+    ropeBase: keys.get(key("rope.freq_base"), numberKind(1, 1e12), 10_000),
     activation: family.activation,
   };
 }
 
-function integer(metadata: Metadata, key: string, min: number, max: number, absent?: number): number {
-  const value = metadata.get(key) ?? absent;
-  if (typeof value !== "number" || !Number.isSafeInteger(value) || value < min || value > max) {
-    throw invalid(key, `an integer from ${min} to ${max}`, value);
-  }
-  return value;
-}
-
-function real(metadata: Metadata, key: string, min: number, max: number, absent?: number): number {
-  const value = metadata.get(key) ?? absent;
-  if (typeof value !== "number" || !(value >= min && value <= max)) {
-    throw invalid(key, `a number from ${min} to ${max}`, value);
-  }
-  return value;
-}
-
-function text(metadata: Metadata, key: string): string {
-  const value = metadata.get(key);
-  if (typeof value !== "string") throw invalid(key, "a string", value);
-  return value;
-}
-
-function invalid(key: string, expected: string, got: unknown): TernionError {
-  const found = got === undefined ? "nothing" : typeof got === "object" ? "an array" : quote(String(got));
-  return new TernionError(
-    "MODEL_KEY",
-    `metadata key ${key}: expected ${expected}, got ${found}. The file is damaged or was converted wrongly.`,
-  );
+function damaged(problem: string): TernionError {
+  return new TernionError("MODEL_KEY", `metadata key ${problem}. The file is damaged or was converted wrongly.`);
 }

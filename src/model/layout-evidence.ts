@@ -6,7 +6,7 @@ import type { TernaryLayout, WeightSource } from "../backend/backend.js";
 import { decodeDense } from "../formats/decode.js";
 import { LAYOUT_ROWS } from "../formats/layout.js";
 import { OpenFiles, readFully } from "../formats/read.js";
-import type { GgufValue } from "../gguf/file.js";
+import { type Metadata, stringsOf } from "../gguf/metadata.js";
 
 const LAYOUTS: readonly TernaryLayout[] = ["block128", "block64", "rows4"];
 /** Blocks that are looked into, and rows of a matrix in each: at most 255, see columnCounts. */
@@ -30,7 +30,7 @@ export interface LayoutGuess {
  * in its column of ffn_down. In the right layout the two agree by rank; in a wrong one the columns are mixed up.
  * Random weights show no such thing, and are taken to be in the standard layout.
  */
-export function guessLayout(sources: readonly WeightSource[], metadata: ReadonlyMap<string, GgufValue>): LayoutGuess {
+export function guessLayout(sources: readonly WeightSource[], metadata: Metadata): LayoutGuess {
   const files = new OpenFiles();
   try {
     const possible = LAYOUTS.filter((layout) => layout !== "rows4" || sources.every(hasWholeGroups));
@@ -129,12 +129,14 @@ function correlation(a: Float64Array, b: Float64Array): number {
  * Training brings a word and the same word behind a space together in the embedding; random rows are as near to each
  * other as chance has it. The embedding holds no codes: damaged ones leave this as it is.
  */
-function isTrained(files: OpenFiles, table: WeightSource, metadata: ReadonlyMap<string, GgufValue>): boolean {
+function isTrained(files: OpenFiles, table: WeightSource, metadata: Metadata): boolean {
   const { type, rows, columns, byteLength } = table;
   if (type === "I2_S") return false;
   const rowBytes = byteLength / rows;
   const row = (id: number) => decodeDense(type, read(files, table, id * rowBytes, rowBytes), columns);
-  const pairs = wordPairs(metadata.get("tokenizer.ggml.tokens")).filter((pair) => Math.max(...pair) < rows);
+  const pairs = wordPairs(stringsOf(metadata, "tokenizer.ggml.tokens") ?? []).filter(
+    (pair) => Math.max(...pair) < rows,
+  );
   const cosines = pairs.map(([a, b]) => cosine(row(a), row(b)));
   const mean = cosines.reduce((sum, x) => sum + x, 0) / Math.max(1, cosines.length);
   // the cosine of random rows has deviation 1 / sqrt(columns)
@@ -142,9 +144,8 @@ function isTrained(files: OpenFiles, table: WeightSource, metadata: ReadonlyMap<
 }
 
 /** Ids of words with and without the space before them. */
-function wordPairs(tokens: GgufValue | undefined): [number, number][] {
-  if (typeof tokens !== "object" || tokens.type !== "STRING") return [];
-  const pieces = (tokens.values as readonly string[]).slice(0, FREQUENT);
+function wordPairs(tokens: readonly string[]): [number, number][] {
+  const pieces = tokens.slice(0, FREQUENT);
   const ids = new Map(pieces.map((piece, id) => [piece, id]));
   const pairs: [number, number][] = [];
   for (const [id, piece] of pieces.entries()) {

@@ -4,6 +4,7 @@
  */
 import * as check from "../check.js";
 import type { GgufValue } from "../gguf/file.js";
+import { type Metadata, stringsOf, textOf } from "../gguf/metadata.js";
 import { BITNET_CHAT_TEMPLATE } from "../text/chat.js";
 
 export interface Repair {
@@ -14,8 +15,6 @@ export interface Repair {
   /** what is used in its place */
   readonly mended: string;
 }
-
-type Metadata = ReadonlyMap<string, GgufValue>;
 
 interface Fix extends Repair {
   readonly value: GgufValue;
@@ -52,8 +51,8 @@ function fixPreTokenizer(metadata: Metadata): Fix | undefined {
 function fixChatTemplate(metadata: Metadata): Fix | undefined {
   const key = "tokenizer.chat_template";
   const template = metadata.get(key);
-  const bitnet = String(metadata.get("general.architecture")).startsWith("bitnet");
-  const absent = template === undefined && bitnet && endOfTurnId(metadata) !== undefined;
+  const bitnet = textOf(metadata, "general.architecture")?.startsWith("bitnet");
+  const absent = template === undefined && bitnet === true && endOfTurnId(metadata) !== undefined;
   const wrong = typeof template === "string" && template.includes("BITNETAssistant:");
   if (!absent && !wrong) return undefined;
   const problem = absent
@@ -71,8 +70,6 @@ function fixEndOfTurn(metadata: Metadata): Fix | undefined {
 }
 
 function endOfTurnId(metadata: Metadata): number | undefined {
-  const tokens = metadata.get("tokenizer.ggml.tokens");
-  if (typeof tokens !== "object" || tokens.type !== "STRING") return undefined;
-  const id = (tokens.values as readonly string[]).lastIndexOf(END_OF_TURN);
+  const id = stringsOf(metadata, "tokenizer.ggml.tokens")?.lastIndexOf(END_OF_TURN) ?? -1;
   return id < 0 ? undefined : id;
 }

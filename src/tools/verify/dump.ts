@@ -4,6 +4,7 @@
  * transformers, whose outputs a forward hook sees.
  */
 
+import { integerKind } from "../../check.js";
 import { printable, quote, TernionError } from "../../errors.js";
 import { decodeDense } from "../../formats/decode.js";
 import { openRegular, systemReason } from "../../platform/files.js";
@@ -142,7 +143,7 @@ function rowsOf(path: string, name: string, { dtype, data_offsets, shape }: Entr
 function parseTokens(path: string, text: unknown): number[] | undefined {
   if (text === undefined) return undefined;
   const ids = String(text).split(",").map(Number);
-  if (ids.every((id) => Number.isSafeInteger(id) && id >= 0)) return ids;
+  if (ids.every(integerKind(0).holds)) return ids;
   throw damaged(path, `metadata key tokens: expected ids as in 1,2,3, got ${quote(String(text))}`);
 }
 
