@@ -57,7 +57,7 @@ export interface Head {
  */
 export type HeadKind = "exact" | "full" | "int8";
 
-/** The best ids of one row: those with the highest logits, of equal ones the lower id. Ordered by id. */
+/** The best ids of one row, of those that its draw's mask allows: those with the highest logits, of equal ones the lower id. Ordered by id. */
 export interface Best {
   readonly ids: Int32Array;
   readonly logits: Float32Array;
@@ -114,23 +114,32 @@ export interface LoadOptions {
 /** A token that stands for the id that the last `sample` before this run chose for the row's slot; there must be one. */
 export const SAMPLED = -1;
 
-/** The rows of one forward pass. All arrays but `outputs` and `draws` have one element a row. */
+/**
+ * The rows of one forward pass. `tokens`, `slots` and `positions` have one element a row. Of the rows that reach the head
+ * (`outputs`) the first `ranked` are ranked: `best` finds their best ids, `sample` draws from these. Of the others `logits`
+ * computes whole rows. So one run serves both kinds.
+ */
 export interface Batch {
   /** ids, or SAMPLED */
   readonly tokens: Int32Array;
   readonly slots: Int32Array;
   readonly positions: Int32Array;
-  /** rows whose logits are wanted, ascending; may be empty */
+  /** requested rows, those whose scores are needed; may be empty. The ranked ones ascend, and so do the others */
   readonly outputs: Int32Array;
-  /** how many of the best ids of these rows are wanted; 0 or absent: their whole logits */
+  /** how many of the best ids the forward pass finds of each ranked row */
   readonly best?: number;
-  /** how `sample` chooses, one for each of `outputs` */
-  readonly draws?: readonly Draw[] | undefined;
+  /**
+   * how many rows of `outputs` are ranked, 0 to all. Absent: the op `best` and the op `logits` each take all of them, and
+   * the forward pass records `best` where the number above is not 0, else `logits`
+   */
+  readonly ranked?: number;
+  /** how `sample` chooses, one for each ranked row; undefined where the host does */
+  readonly draws?: readonly (Draw | undefined)[] | undefined;
 }
 
 /** How one of a row's best ids is chosen; draw.ts has the formula. */
 export interface Draw {
-  /** divides the logits; 0 takes the best id, and the rest of this is not looked at */
+  /** divides the logits; 0 takes the best id, and of the rest only `mask` counts */
   readonly temperature: number;
   /** keep this many of the best, 1 to `maxBest` of the head; fewer where `best` found fewer */
   readonly topK: number;
@@ -140,6 +149,11 @@ export interface Draw {
   readonly minP: number;
   /** 0 to below 1; where in the distribution of what is left the chosen one lies */
   readonly random: number;
+  /**
+   * The ids that may be chosen: bit id & 31 of word id >> 5 is set, ceil(vocabulary / 32) words; bits beyond the vocabulary
+   * do not count. `best` finds the best of these, as from whole logits with -Infinity for all others. Absent: all.
+   */
+  readonly mask?: Uint32Array | undefined;
 }
 
 /** One matrix of a `ternary` op, and where its result goes. */
@@ -165,12 +179,15 @@ export interface Backend {
   quantized(maxRows: number, width: number): Quantized;
   cache(shape: CacheShape): Cache;
   /**
-   * Makes a loaded weight the head of `best`, for at most `maxRows` wanted rows and `maxBest` ids a row. Unless the head
+   * Makes a loaded weight the head of `best`, for at most `maxRows` ranked rows and `maxBest` ids a row. Unless the head
    * is "int8", `best` finds what `logits` would give, with the same bits.
    */
   head(weight: Weight, maxRows: number, maxBest: number, kind?: HeadKind): Promise<Head>;
 
-  /** Makes `batch` the current one for the ops recorded from here to `run`; once a run, before its ops. Copies the arrays. */
+  /**
+   * Makes `batch` the current one for the ops recorded from here to `run`; once a run, before its ops. Copies the arrays.
+   * A RangeError where `ranked` is none of 0 to the number of outputs, or where a mask allows no id.
+   */
   begin(batch: Batch): void;
 
   /** out[row] = table[token of row], as float32. */
@@ -196,25 +213,29 @@ export interface Backend {
   gate(out: Tensor, gate: Tensor, up: Tensor, activation: Activation): void;
   /** RMSNorm of the rows named by `outputs`, packed: row j of `out` is row outputs[j] of `x`. */
   normOutputs(out: Tensor, x: Tensor, weight: Weight, eps: number): void;
-  /** out[j] = head . x[j] for each wanted row j: float dot products, (outputs, vocabulary). */
+  /** out[j] = head . x[ranked + j] for each output that is not ranked: float dot products, (outputs - ranked, vocabulary). */
   logits(out: Tensor, head: Weight, x: Tensor): void;
-  /** Finds the `count` best ids of each wanted row and keeps them until the next `best`; not for a "full" head. */
+  /**
+   * Finds the `count` best ids of each ranked row, fewer where its mask allows fewer, and keeps them until the next `best`;
+   * not for a "full" head. A RangeError where a mask has not the length for the head's vocabulary.
+   */
   best(head: Head, x: Tensor, count: number): void;
   /**
-   * For each wanted row chooses one of the ids that `best` found, by its draw (`Batch.draws`), and keeps it under the
-   * row's slot; of several rows of one slot the last one's stays. At most once a run, behind its `best`.
+   * For each ranked row with a draw (`Batch.draws`) chooses one of the ids that `best` found, and keeps it under the row's
+   * slot; of several rows of one slot the last one's stays. At most once a run, after its `best`.
    */
   sample(head: Head): void;
 
   /**
    * Names an intermediate. While a tracer is set, `run` hands it the value that `tensor` has at this point of the record;
-   * `outputs` says that the rows are the wanted ones only. Without a tracer this costs nothing.
+   * `rows` says which rows of the batch the tensor has. Without a tracer this costs nothing.
    */
-  mark(name: string, tensor: Tensor, rows?: "all" | "outputs"): void;
+  mark(name: string, tensor: Tensor, rows?: MarkRows): void;
   setTracer(tracer: Tracer | undefined): void;
 
   /**
-   * Executes the record; gives the ids that `sample` chose, one for each wanted row, none where it was not recorded.
+   * Executes the record; gives the ids that `sample` chose, one for each ranked row, -1 where that has no draw; none at all
+   * where `sample` was not recorded.
    * Rejects with a TernionError, and then every later call does; but where logits that `sample` chooses from have NaN or
    * Infinity, which no op turns into finite numbers, only this run does.
    */
@@ -224,7 +245,7 @@ export interface Backend {
   write(tensor: Tensor, data: Float32Array): void;
   /** A copy of `count` rows of `tensor` from row `first` on. */
   read(tensor: Tensor, first: number, count: number): Promise<Float32Array>;
-  /** What the last `best` found for wanted row `row`; fewer than asked for where the vocabulary is smaller. */
+  /** What the last `best` found for ranked row `row`; fewer than asked for where the vocabulary, or its mask, has fewer. */
   readBest(head: Head, row: number): Promise<Best>;
   /** The int8 rows and their dequantisation factors (max|y| / 127), for tests and `verify`. */
   readQuantized(x: Quantized, first: number, count: number): Promise<{ values: Int8Array; scales: Float32Array }>;
@@ -236,6 +257,9 @@ export interface Backend {
   /** Frees threads, devices and memory; safe to call twice and in the middle of a run, which then rejects. */
   close(): Promise<void>;
 }
+
+/** All rows of the batch, its `outputs`, or of these the ones that are not ranked. */
+export type MarkRows = "all" | "outputs" | "whole";
 
 /** Receives one named intermediate: `rows` x `width` values, row-major. The array is the receiver's to keep. */
 export type Tracer = (name: string, data: Float32Array, rows: number, width: number) => void;

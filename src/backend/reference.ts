@@ -15,6 +15,7 @@ import type {
   Head,
   HeadKind,
   LoadOptions,
+  MarkRows,
   OpTime,
   Projection,
   Quantized,
@@ -23,6 +24,7 @@ import type {
   Weight,
   WeightSource,
 } from "./backend.js";
+import { copyBatch, isAllowed, markedRows, masksOf, rankedOf, wholeOf } from "./batch.js";
 import { ACTIVATIONS, attendHead, dot, rmsNorm, rotateHeads, roundHalfEven } from "./formulas.js";
 
 class ReferenceTensor implements Tensor {
@@ -109,13 +111,7 @@ export class ReferenceBackend implements Backend {
   }
 
   begin(batch: Batch): void {
-    this.#batch = {
-      tokens: batch.tokens.slice(),
-      slots: batch.slots.slice(),
-      positions: batch.positions.slice(),
-      outputs: batch.outputs.slice(),
-      draws: batch.draws?.slice(),
-    };
+    this.#batch = copyBatch(batch);
   }
 
   embed(out: Tensor, table: Weight): void {
@@ -223,12 +219,9 @@ export class ReferenceBackend implements Backend {
   }
 
   logits(out: Tensor, head: Weight, x: Tensor): void {
-    const { outputs } = this.#batch;
+    const { first, count } = wholeOf(this.#batch);
     this.#op(() => {
-      for (let j = 0; j < outputs.length; j++) {
-        const row = tensorOf(out).row(j);
-        for (let token = 0; token < head.rows; token++) row[token] = dot(denseRow(head, token), tensorOf(x).row(j));
-      }
+      for (let j = 0; j < count; j++) logitsOf(tensorOf(out).row(j), head, tensorOf(x).row(first + j));
     });
   }
 
@@ -237,11 +230,14 @@ export class ReferenceBackend implements Backend {
   }
 
   best(head: Head, x: Tensor, count: number): void {
-    const rows = this.#batch.outputs.length;
-    const out = this.tensor(rows, head.weight.rows);
-    this.logits(out, head.weight, x);
+    const rows = rankedOf(this.#batch);
+    const { weight } = head;
+    const masks = masksOf(this.#batch, weight.rows) ?? [];
     this.#op(() => {
-      this.#best = Array.from({ length: rows }, (_, j) => bestOf(Float32Array.from(tensorOf(out).row(j)), count));
+      this.#best = Array.from({ length: rows }, (_, j) => {
+        const logits = logitsOf(new Float64Array(weight.rows), weight, tensorOf(x).row(j));
+        return bestOf(Float32Array.from(logits), count, masks[j]);
+      });
     });
   }
   async readBest(_head: Head, row: number): Promise<Best> {
@@ -255,10 +251,10 @@ export class ReferenceBackend implements Backend {
     });
   }
 
-  mark(name: string, tensor: Tensor, rows: "all" | "outputs" = "all"): void {
+  mark(name: string, tensor: Tensor, rows: MarkRows = "all"): void {
     const tracer = this.#tracer;
     if (tracer === undefined) return;
-    const count = rows === "all" ? this.#rows : this.#batch.outputs.length;
+    const count = markedRows(this.#batch, rows);
     const { width } = tensor;
     this.#op(() => tracer(name, Float32Array.from(tensorOf(tensor).data.subarray(0, count * width)), count, width));
   }
@@ -311,10 +307,17 @@ function denseRow(weight: Weight, row: number): Float32Array {
   return dense.subarray(row * columns, (row + 1) * columns);
 }
 
+/** Fills a row of logits. */
+function logitsOf(row: Float64Array, head: Weight, x: Float64Array): Float64Array {
+  for (let token = 0; token < head.rows; token++) row[token] = dot(denseRow(head, token), x);
+  return row;
+}
+
 /** NaN ranks first, so that it is not lost. */
-function bestOf(logits: Float32Array, count: number): Best {
+function bestOf(logits: Float32Array, count: number, mask: Uint32Array | undefined): Best {
   const rank = logits.map((logit) => (Number.isNaN(logit) ? Number.POSITIVE_INFINITY : logit));
-  const ids = Int32Array.from(logits.keys()).sort((a, b) => rank[b] - rank[a] || a - b);
+  const allowed = Int32Array.from(logits.keys()).filter((id) => isAllowed(mask, id));
+  const ids = allowed.sort((a, b) => rank[b] - rank[a] || a - b);
   const best = ids.slice(0, count).sort();
   return { ids: best, logits: Float32Array.from(best, (id) => logits[id]) };
 }

@@ -6,7 +6,7 @@ import type { Backend, Batch, Cache, Head, Quantized, Tensor } from "../backend/
 import type { ModelConfig } from "./config.js";
 import type { ModelWeights } from "./weights.js";
 
-/** The activations of one batch, allocated once. R = rows of the largest batch, O = rows whose logits are wanted. */
+/** The activations of one batch, allocated once. R = rows of the largest batch, O = most outputs. */
 export interface Activations {
   readonly x: Tensor; // (R, width) residual stream
   readonly h: Quantized; // (R, width) normalised and quantised input of a bitlinear
@@ -18,8 +18,8 @@ export interface Activations {
   readonly gate: Tensor; // (R, ffnWidth)
   readonly up: Tensor; // (R, ffnWidth)
   readonly g: Quantized; // (R, ffnWidth) normalised and quantised gate product
-  readonly last: Tensor; // (O, width) normalised rows that reach the head
-  readonly logits: Tensor; // (O, vocabularySize)
+  readonly last: Tensor; // (O, width) normalised rows that reach the head, the ranked ones first
+  readonly logits: Tensor; // (O, vocabularySize) of the rows that are not ranked
 }
 
 export interface Model {
@@ -48,7 +48,7 @@ export function createActivations(backend: Backend, c: ModelConfig, maxRows: num
   };
 }
 
-/** Records one forward pass over the rows of `batch`; after `run`, `activations.logits` or `head` has what was wanted. */
+/** Records one forward pass over the rows of `batch`; after `run`, `head` and `activations.logits` have the scores of its outputs. */
 export function forward(b: Backend, model: Model, batch: Batch): void {
   const { config: c, weights: w, cache, head, activations: a } = model;
   b.begin(batch);
@@ -100,11 +100,12 @@ export function forward(b: Backend, model: Model, batch: Batch): void {
   if (batch.outputs.length === 0) return;
   b.normOutputs(a.last, a.x, w.outputNorm, c.normEps);
   b.mark("result_norm", a.last, "outputs");
-  if (batch.best) {
-    b.best(head, a.last, batch.best);
+  const { best = 0, ranked = best > 0 ? batch.outputs.length : 0 } = batch;
+  if (ranked > 0) {
+    b.best(head, a.last, best);
     if (batch.draws) b.sample(head);
-    return;
   }
+  if (ranked === batch.outputs.length) return;
   b.logits(a.logits, head.weight, a.last);
-  b.mark("logits", a.logits, "outputs");
+  b.mark("logits", a.logits, "whole");
 }

@@ -12,6 +12,7 @@
  */
 
 import { type Batch, type Best, type Draw, SAMPLED } from "../backend/backend.js";
+import { rankedOf } from "../backend/batch.js";
 import { TernionError } from "../errors.js";
 import { best, type Ranking } from "./ranking.js";
 
@@ -94,17 +95,22 @@ export function pick(weights: Float64Array, random: number): number {
   return last;
 }
 
-/** The draws of a batch, one for each wanted row; throws a RangeError where they are not. */
-export function drawsOf({ draws, outputs }: Batch, maxBest: number): readonly Draw[] {
-  if (draws?.length !== outputs.length) {
-    throw new RangeError(`sample: expected ${outputs.length} draws, one a wanted row, got ${draws?.length ?? "none"}`);
+/** The draws of a batch, one for each ranked row or undefined; throws a RangeError where they are not. */
+export function drawsOf(batch: Batch, maxBest: number): readonly (Draw | undefined)[] {
+  const { draws } = batch;
+  const ranked = rankedOf(batch);
+  if (draws?.length !== ranked) {
+    throw new RangeError(`sample: expected ${ranked} draws, one a ranked row, got ${draws?.length ?? "none"}`);
   }
-  for (const { topK } of draws) {
-    if (Number.isInteger(topK) && topK >= 1 && topK <= maxBest) continue;
-    throw new RangeError(`draw.topK: expected an integer from 1 to ${maxBest}, got ${topK}`);
+  for (const draw of draws) {
+    if (draw === undefined || (Number.isInteger(draw.topK) && draw.topK >= 1 && draw.topK <= maxBest)) continue;
+    throw new RangeError(`draw.topK: expected an integer from 1 to ${maxBest}, got ${draw.topK}`);
   }
   return draws;
 }
+
+/** In the place of an id of a row without a draw. */
+export const NOT_DRAWN = -1;
 
 /** What `sample` chose last for each slot, for backends that draw on the host. */
 export class Sampled {
@@ -115,11 +121,12 @@ export class Sampled {
     return tokens.map((token, row) => (token === SAMPLED ? this.#of(slots[row]) : token));
   }
 
-  /** Draws for each wanted row of the batch, and keeps the ids. */
-  draw({ outputs, slots }: Batch, draws: readonly Draw[], bestOf: (row: number) => Best): Int32Array {
-    return outputs.map((row, j) => {
-      const id = drawFrom(bestOf(j), draws[j]);
-      this.#ids.set(slots[row], id);
+  /** Draws for each ranked row of the batch that has a draw, and keeps the ids; -1 for the others. */
+  draw({ outputs, slots }: Batch, draws: readonly (Draw | undefined)[], bestOf: (row: number) => Best): Int32Array {
+    return Int32Array.from(draws, (draw, j) => {
+      if (draw === undefined) return NOT_DRAWN;
+      const id = drawFrom(bestOf(j), draw);
+      this.#ids.set(slots[outputs[j]], id);
       return id;
     });
   }

@@ -74,7 +74,15 @@ const STRUCTS = {
   combine: ATTENTION,
   gate: { gate: "pointer", up: "pointer", out: "pointer", width: "count", activation: ACTIVATIONS },
   normOutputs: { x: "pointer", weight: "pointer", out: "pointer", width: "count", eps: "float" },
-  logits: { x: "pointer", table: DENSE, width: "count", vocabulary: "count", out: "pointer", scratch: SCRATCH },
+  logits: {
+    x: "pointer",
+    rows: "count",
+    table: DENSE,
+    width: "count",
+    vocabulary: "count",
+    out: "pointer",
+    scratch: SCRATCH,
+  },
   headPack: {
     table: DENSE,
     width: "count",
@@ -85,6 +93,8 @@ const STRUCTS = {
   },
   best: {
     x: "pointer",
+    /** rows of x */
+    ranked: "count",
     table: DENSE,
     width: "count",
     vocabulary: "count",

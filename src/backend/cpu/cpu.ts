@@ -17,6 +17,7 @@ import type {
   Head,
   HeadKind,
   LoadOptions,
+  MarkRows,
   OpTime,
   Projection,
   Quantized,
@@ -25,6 +26,7 @@ import type {
   Weight,
   WeightSource,
 } from "../backend.js";
+import { copyBatch, markedRows, rankedOf, wholeOf } from "../batch.js";
 import { Arena } from "./arena.js";
 import { type CpuCache, layerOf, makeCache } from "./cache.js";
 import { chooseKernels, type KernelChoice } from "./choice/choose.js";
@@ -89,7 +91,7 @@ export class CpuBackend implements Backend {
   #longest = 0; // last position of the batch
   #positions = 0; // that its rows look at, in all
   #best = 0; // ids of a row that the last `best` found
-  #current: Batch | undefined; // a copy, for `sample`
+  #current: Batch = { tokens: none, slots: none, positions: none, outputs: none };
   #draw: (() => Int32Array) | undefined; // what `sample` recorded
   readonly #sampled = new Sampled();
   #marks: Mark[] = [];
@@ -192,9 +194,10 @@ export class CpuBackend implements Backend {
 
   begin(batch: Batch): void {
     this.#pool.throwIfEnded();
-    const { tokens, slots, positions, outputs, draws } = batch;
+    const { tokens, slots, positions, outputs } = batch;
     const { maxRows } = this.options;
     if (tokens.length > maxRows) throw new RangeError(`batch: expected at most ${maxRows} rows, got ${tokens.length}`);
+    this.#current = copyBatch(batch);
     const words = this.#arena.i32;
     words.set(this.#sampled.fill(batch), this.#batch.tokens / 4);
     words.set(slots, this.#batch.slots / 4);
@@ -205,7 +208,6 @@ export class CpuBackend implements Backend {
     this.#outputs = outputs.length;
     this.#longest = positions.reduce((most, position) => Math.max(most, position), 0);
     this.#positions = positions.reduce((sum, position) => sum + position + 1, 0);
-    this.#current = { ...batch, slots: slots.slice(), outputs: outputs.slice(), draws: draws?.slice() };
     words[(this.#control + CONTROL.rows) / 4] = this.#rows;
     words[(this.#control + CONTROL.outputs) / 4] = this.#outputs;
   }
@@ -277,9 +279,11 @@ export class CpuBackend implements Backend {
   }
 
   logits(out: Tensor, head: Weight, x: Tensor): void {
-    const work = { ns: NS.logits * this.#outputs * head.rows * x.width, units: head.rows };
+    const { first, count: rows } = wholeOf(this.#current);
+    const work = { ns: NS.logits * rows * head.rows * x.width, units: head.rows };
     const table = { table: denseOf(head), width: x.width, vocabulary: head.rows };
-    this.#emit("logits", work, { ...table, x: addressOf(x), out: addressOf(out), scratch: this.#scratch });
+    const from = addressOf(x) + 4 * first * x.width;
+    this.#emit("logits", work, { ...table, rows, x: from, out: addressOf(out), scratch: this.#scratch });
   }
 
   async head(weight: Weight, maxRows: number, maxBest: number, kind: HeadKind = "exact"): Promise<CpuHead> {
@@ -303,29 +307,28 @@ export class CpuBackend implements Backend {
 
   best(head: Head, x: Tensor, count: number): void {
     const { weight, kind, codes, numbers, scratch, shares, results, maxRows, maxBest } = head as CpuHead;
-    if (count < 1 || count > maxBest || this.#outputs > maxRows) {
-      throw new RangeError(
-        `best: expected 1 to ${maxBest} ids of at most ${maxRows} rows, got ${count} of ${this.#outputs}`,
-      );
+    const ranked = rankedOf(this.#current);
+    if (count < 1 || count > maxBest || ranked > maxRows) {
+      throw new RangeError(`best: expected 1 to ${maxBest} ids of at most ${maxRows} rows, got ${count} of ${ranked}`);
     }
     this.#best = count;
-    const ns = NS.scan * this.#outputs * weight.rows * weight.columns;
+    const ns = NS.scan * ranked * weight.rows * weight.columns;
     const table = { table: denseOf(weight), width: weight.columns, vocabulary: weight.rows, codes, numbers };
-    const what = { x: addressOf(x), results, count, maxRows, int8: kind === "int8" };
+    const what = { x: addressOf(x), ranked, results, count, maxRows, int8: kind === "int8" };
     this.#emit("best", { ns, units: shares, exactly: shares }, { ...table, ...what, scratch });
   }
   async readBest(head: Head, row: number): Promise<Best> {
     return this.#bestOf(head, row);
   }
   sample(head: Head): void {
-    const batch = this.#current as Batch;
+    const batch = this.#current;
     const draws = drawsOf(batch, head.maxBest);
     this.#draw = () => this.#sampled.draw(batch, draws, (row) => this.#bestOf(head, row));
   }
 
-  mark(name: string, tensor: Tensor, rows: "all" | "outputs" = "all"): void {
+  mark(name: string, tensor: Tensor, rows: MarkRows = "all"): void {
     if (this.#tracer === undefined) return;
-    const count = rows === "all" ? this.#rows : this.#outputs;
+    const count = markedRows(this.#current, rows);
     this.#marks.push({ at: this.#recorder.end, name, tensor: tensor as CpuTensor, rows: count });
   }
   setTracer(tracer: Tracer | undefined): void {
@@ -429,3 +432,5 @@ export class CpuBackend implements Backend {
     return this.#attention;
   }
 }
+
+const none = new Int32Array();

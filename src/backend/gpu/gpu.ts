@@ -11,9 +11,11 @@ import {
   type Best,
   type Cache,
   type CacheShape,
+  type Draw,
   type Head,
   type HeadKind,
   type LoadOptions,
+  type MarkRows,
   type OpTime,
   type Projection,
   type Quantized,
@@ -23,6 +25,7 @@ import {
   type Weight,
   type WeightSource,
 } from "../backend.js";
+import { copyBatch, markedRows, wholeOf } from "../batch.js";
 import { Channel } from "./channel.js";
 import { addTimes } from "./device/timestamps.js";
 import type { DeviceOptions, Opened } from "./protocol.js";
@@ -136,19 +139,17 @@ export class GpuBackend implements Backend {
 
   begin(batch: Batch): void {
     const { maxRows } = this.options;
-    const { tokens, slots, positions, outputs, draws } = batch;
+    const { tokens, slots } = batch;
     if (tokens.length > maxRows) throw new RangeError(`batch: expected at most ${maxRows} rows, got ${tokens.length}`);
     tokens.forEach((token, row) => {
       if (token !== SAMPLED || this.#sampledSlots.has(slots[row])) return;
       throw new RangeError(`batch: expected a sampled id in slot ${slots[row]}, got none so far`);
     });
-    this.#batch = {
-      tokens: tokens.slice(),
-      slots: slots.slice(),
-      positions: positions.slice(),
-      outputs: outputs.slice(),
-      ...(draws !== undefined && { draws: draws.map((draw) => ({ ...draw })) }),
-    };
+    this.#batch = copyBatch(batch);
+    const mixed = wholeOf(batch).first > 0 && wholeOf(batch).count > 0;
+    if (mixed || batch.draws?.some((draw) => draw === undefined || draw.mask !== undefined)) {
+      throw new TypeError("batch: the GPU backend knows no masks and no mixed batches yet");
+    }
   }
 
   embed(out: Tensor, table: Weight): void {
@@ -195,11 +196,10 @@ export class GpuBackend implements Backend {
     this.#record({ op: "sample", head: idOf(head) });
   }
 
-  mark(name: string, tensor: Tensor, rows: "all" | "outputs" = "all"): void {
+  mark(name: string, tensor: Tensor, rows: MarkRows = "all"): void {
     if (this.#tracer === undefined) return;
-    const count = rows === "all" ? this.#batch.tokens.length : this.#batch.outputs.length;
-    this.#marks.push({ name, rows: count, width: tensor.width });
-    this.#record({ op: "mark", tensor: idOf(tensor), outputs: rows === "outputs" });
+    this.#marks.push({ name, rows: markedRows(this.#batch, rows), width: tensor.width });
+    this.#record({ op: "mark", tensor: idOf(tensor), outputs: rows !== "all" });
   }
   setTracer(tracer: Tracer | undefined): void {
     this.#tracer = tracer;
@@ -211,7 +211,7 @@ export class GpuBackend implements Backend {
     this.#words = [];
     this.#marks = [];
     const { tokens, slots, positions, outputs, draws } = this.#batch;
-    const batch = { tokens, slots, positions, outputs, ...(draws !== undefined && { draws }) };
+    const batch = { tokens, slots, positions, outputs, ...(draws !== undefined && { draws: draws as Draw[] }) };
     const running = this.#channel.ask("run", { record, ...(words !== undefined && { words }), ...batch });
     this.#best = running.then(
       ({ best }) => best,

@@ -7,6 +7,7 @@ import type { Variant } from "../../backends.js";
 import { attention } from "./attention.js";
 import { data, ending, independence, loading, marks, order } from "./life.js";
 import { gates, norms, projections, tables } from "./ops.js";
+import { ranked } from "./ranked.js";
 import { samples } from "./samples.js";
 import { values } from "./values.js";
 
@@ -20,6 +21,7 @@ export function conformance(variant: Variant): void {
     attention(variant);
     gates(variant);
     samples(variant);
+    ranked(variant);
     values(variant);
     independence(variant);
     marks(variant);

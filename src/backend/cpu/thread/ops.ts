@@ -69,12 +69,8 @@ export const EXECUTE: Readonly<Record<OpName, Op>> = {
   logits(t, at) {
     const w = t.words;
     const [table, rowBytes] = [w[at + LOGITS.table.address], w[at + LOGITS.table.rowBytes]];
-    const [x, out, width, vocabulary] = [
-      w[at + LOGITS.x],
-      w[at + LOGITS.out],
-      w[at + LOGITS.width],
-      w[at + LOGITS.vocabulary],
-    ];
+    const [x, rows, out] = [w[at + LOGITS.x], w[at + LOGITS.rows], w[at + LOGITS.out]];
+    const [width, vocabulary] = [w[at + LOGITS.width], w[at + LOGITS.vocabulary]];
     const row = t.scratch(at, LOGITS.scratch);
     const type = DENSE_TYPES[w[at + LOGITS.table.type]];
     const [begin, end] = t.share(vocabulary);
@@ -83,7 +79,7 @@ export const EXECUTE: Readonly<Record<OpName, Op>> = {
       const count = Math.min(step, end - token);
       const from = table + token * rowBytes;
       if (step === 1) t.kernels[`decode${type}`](from, row, width);
-      for (let j = 0; j < t.outputs; j++) {
+      for (let j = 0; j < rows; j++) {
         const [input, to] = [x + 4 * j * width, out + 4 * (j * vocabulary + token)];
         if (step === 1) t.floats[to >>> 2] = t.kernels.dotF32(row, input, width);
         else t.kernels.logitsF16(from, input, to, width, count, ...HALF);

@@ -35,16 +35,17 @@ export const best: Op = (t, at) => {
   const w = t.words;
   const [table, rowBytes] = [w[at + BEST.table.address], w[at + BEST.table.rowBytes]];
   const [x, columns, vocabulary] = [w[at + BEST.x], w[at + BEST.width], w[at + BEST.vocabulary]];
+  const ranked = w[at + BEST.ranked];
   const [codes, numbers] = [w[at + BEST.codes], w[at + BEST.numbers]];
   const [results, count] = [w[at + BEST.results], w[at + BEST.count]];
   const type = DENSE_TYPES[w[at + BEST.table.type]];
   const [begin, end] = t.share(Math.ceil(vocabulary / HEAD_GROUP));
   const rows = headShareRows(vocabulary, t.parts);
   const s = headScratch(t.scratch(at, BEST.scratch), columns, w[at + BEST.maxRows], rows);
-  scan(t, { x, columns, codes, numbers, begin, end }, s);
+  scan(t, { x, ranked, columns, codes, numbers, begin, end }, s);
   const first = HEAD_GROUP * begin;
   const length = Math.min(HEAD_GROUP * end, vocabulary) - first;
-  for (let j = 0; j < t.outputs; j++) {
+  for (let j = 0; j < ranked; j++) {
     const share = {
       first,
       length,
@@ -61,6 +62,8 @@ export const best: Op = (t, at) => {
 
 interface Scanned {
   readonly x: number;
+  /** rows of x */
+  readonly ranked: number;
   readonly columns: number;
   readonly codes: number;
   readonly numbers: number;
@@ -69,22 +72,22 @@ interface Scanned {
   readonly end: number;
 }
 
-/** Bounds of the logits of this share, for every requested row. */
+/** Bounds of the logits of this share, for every ranked row. */
 function scan(
   t: OpContext,
-  { x, columns, codes, numbers, begin, end }: Scanned,
+  { x, ranked, columns, codes, numbers, begin, end }: Scanned,
   s: ReturnType<typeof headScratch>,
 ): void {
   const { headQuantize, headScan } = t.kernels;
-  for (let j = 0; j < t.outputs; j++) {
+  for (let j = 0; j < ranked; j++) {
     const input = s.inputs + j * s.inputBytes;
     headQuantize(x + 4 * j * columns, input, input + s.factors, columns, scanLimit(columns));
   }
-  const step = t.outputs === 1 ? end - begin : Math.ceil(BLOCK_BYTES / (HEAD_GROUP * columns));
+  const step = ranked === 1 ? end - begin : Math.ceil(BLOCK_BYTES / (HEAD_GROUP * columns));
   for (let group = begin; group < end; group += step) {
     const groups = Math.min(step, end - group);
     const [from, scales] = [codes + group * HEAD_GROUP * columns, numbers + group * HEAD_NUMBERS];
-    for (let j = 0; j < t.outputs; j++) {
+    for (let j = 0; j < ranked; j++) {
       const input = s.inputs + j * s.inputBytes;
       const to = j * s.boundBytes + 4 * HEAD_GROUP * (group - begin);
       headScan(from, scales, input, input + s.factors, s.lower + to, s.upper + to, columns, groups);

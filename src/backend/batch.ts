@@ -1,0 +1,71 @@
+/** What every backend asks of a batch: that it is sound, a copy of its own, and which of its outputs are ranked. */
+import type { Batch, Draw, MarkRows } from "./backend.js";
+
+/** Bits of one word of a mask. */
+const WORD = 32;
+
+/** Words of a mask over a vocabulary. */
+export const maskWords = (vocabulary: number): number => Math.ceil(vocabulary / WORD);
+
+export const isAllowed = (mask: Uint32Array | undefined, id: number): boolean =>
+  mask === undefined || ((mask[id >>> 5] >>> (id & 31)) & 1) === 1;
+
+/** A copy that the caller's later changes do not reach; throws a RangeError for what no backend takes. */
+export function copyBatch(batch: Batch): Batch {
+  const { tokens, slots, positions, outputs, ranked, draws } = batch;
+  if (ranked !== undefined && !(Number.isInteger(ranked) && ranked >= 0 && ranked <= outputs.length)) {
+    throw new RangeError(`batch.ranked: expected an integer from 0 to ${outputs.length} outputs, got ${ranked}`);
+  }
+  return {
+    ...batch,
+    tokens: tokens.slice(),
+    slots: slots.slice(),
+    positions: positions.slice(),
+    outputs: outputs.slice(),
+    draws: draws?.map((draw, row) => draw && copyDraw(draw, row)),
+  };
+}
+
+function copyDraw(draw: Draw, row: number): Draw {
+  if (draw.mask === undefined) return { ...draw };
+  if (draw.mask.some((word) => word !== 0)) return { ...draw, mask: draw.mask.slice() };
+  throw noneAllowed(row);
+}
+
+const noneAllowed = (row: number) =>
+  new RangeError(`draws[${row}].mask: expected at least one allowed id, got none. End the answer instead.`);
+
+/** Outputs that `best` ranks, the first ones. */
+export const rankedOf = ({ ranked, outputs }: Batch): number => ranked ?? outputs.length;
+
+/** The first of the outputs whose whole logits `logits` computes, and how many they are. */
+export function wholeOf({ ranked = 0, outputs }: Batch): { first: number; count: number } {
+  return { first: ranked, count: outputs.length - ranked };
+}
+
+export function markedRows(batch: Batch, rows: MarkRows): number {
+  if (rows === "all") return batch.tokens.length;
+  return rows === "outputs" ? batch.outputs.length : wholeOf(batch).count;
+}
+
+/** The mask of each ranked row, checked against the vocabulary; nothing where no row has one. */
+export function masksOf(batch: Batch, vocabulary: number): readonly (Uint32Array | undefined)[] | undefined {
+  const { draws = [] } = batch;
+  if (!draws.some((draw) => draw?.mask !== undefined)) return undefined;
+  return Array.from({ length: rankedOf(batch) }, (_, row) => {
+    const mask = draws[row]?.mask;
+    if (mask !== undefined) checkMask(mask, row, vocabulary);
+    return mask;
+  });
+}
+
+function checkMask(mask: Uint32Array, row: number, vocabulary: number): void {
+  const words = maskWords(vocabulary);
+  if (mask.length !== words) {
+    throw new RangeError(
+      `draws[${row}].mask: expected ${words} words for a vocabulary of ${vocabulary}, got ${mask.length}`,
+    );
+  }
+  const beyond = vocabulary % WORD === 0 ? 0 : -1 << (vocabulary % WORD); // bits of the last word that are no ids
+  if ((mask[words - 1] & ~beyond) === 0 && !mask.subarray(0, -1).some((word) => word !== 0)) throw noneAllowed(row);
+}
