@@ -1,8 +1,8 @@
-/** What `best` finds: for each requested row and share a length, `count` ids, `count` logits. */
+/** What `best` finds: for each ranked row and share a length, `count` ids, `count` logits. */
 import type { Best } from "../backend.js";
 import type { Words } from "../record.js";
 
-/** Bytes of one share's result for one requested row. */
+/** Bytes of one share's result for one ranked row. */
 export const resultBytes = (count: number) => Math.ceil((4 + 8 * count) / 64) * 64;
 
 /** The best ids of one share; `length` of the arrays' `count` elements are filled. */
@@ -19,7 +19,7 @@ export function writeResult({ i32, f32 }: Words, address: number, { length, ids,
   f32.set(values, (address >>> 2) + 1 + count);
 }
 
-/** Joins the shares' results for one requested row: the best `count`, ordered by id. */
+/** Joins the shares' results for one ranked row: the best `count`, ordered by id. */
 export function joinResults({ i32, f32 }: Words, results: number, shares: number, count: number): Best {
   const all: { id: number; logit: number }[] = [];
   for (let part = 0; part < shares; part++) {

@@ -98,9 +98,9 @@ export const headShareRows = (vocabulary: number, shares: number) =>
 export function headScratch(address: number, columns: number, maxRows: number, rows: number) {
   const row = address; // (columns) float32, one decoded row of the table
   const inputBytes = line(2 * columns) + 64;
-  const inputs = row + line(4 * columns); // for each requested row: (columns) int16, 3 factors
+  const inputs = row + line(4 * columns); // for each ranked row: (columns) int16, 3 factors
   const boundBytes = line(4 * rows);
-  const lower = inputs + maxRows * inputBytes; // for each requested row: (rows) float32
+  const lower = inputs + maxRows * inputBytes; // for each ranked row: (rows) float32
   const upper = lower + maxRows * boundBytes;
   const found = upper + maxRows * boundBytes; // (rows) int32
   return {
