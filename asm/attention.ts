@@ -19,6 +19,8 @@ import { expNegative, maxLane } from "./reduce";
 
 export const CHUNK: usize = 128; // positions
 export const CHUNK_ROW: usize = CHUNK << 2; // bytes of one head's scores
+export const PARTIAL_HEADER: usize = 4; // floats of a partial result before the mix
+export const PARTIAL_MIX: usize = PARTIAL_HEADER << 2; // bytes before it
 
 /** Rotates pairs (i, i + headDim / 2) of each head in place; table: headDim / 2 cosines, then as many sines. */
 export function rope(x: usize, table: usize, heads: i32, headDim: i32): void {
@@ -185,14 +187,14 @@ export function attendChunk(
   const scale = <f32>(1.0 / Math.sqrt(<f64>headDim));
   const blocks = (count + 7) >> 3;
   const head = <usize>headDim << 2;
-  const partialHead = head + 16;
+  const partialHead = head + PARTIAL_MIX;
   const k = keys + <usize>(first >> 3) * (head << 3);
   const v = values + valueAt(first, headDim, 32);
   let h = 0;
   for (; h + 4 <= heads; h += 4) scores4(q + <usize>h * head, k, scores + <usize>h * CHUNK_ROW, blocks, headDim, scale);
   for (; h < heads; h++) scores1(q + <usize>h * head, k, scores + <usize>h * CHUNK_ROW, blocks, headDim, scale);
   for (h = 0; h < heads; h++) softmaxChunk(scores + <usize>h * CHUNK_ROW, partial + <usize>h * partialHead, count);
-  const out = partial + 16;
+  const out = partial + PARTIAL_MIX;
   h = 0;
   for (; h + 4 <= heads; h += 4) {
     mix4(scores + <usize>h * CHUNK_ROW, v, out + <usize>h * partialHead, partialHead, count, headDim);
@@ -209,8 +211,8 @@ export function fold(state: usize, next: usize, headDim: i32): void {
   store<f32>(state, f32x4.extract_lane(a, 0) * load<f32>(state, 4) + f32x4.extract_lane(b, 0) * load<f32>(next, 4), 4);
   const end = state + (<usize>headDim << 2);
   for (; state < end; state += 16, next += 16) {
-    const old = f32x4.mul(a, v128.load(state, 16));
-    v128.store(state, f32x4.add(old, f32x4.mul(b, v128.load(next, 16))), 16);
+    const old = f32x4.mul(a, v128.load(state, PARTIAL_MIX));
+    v128.store(state, f32x4.add(old, f32x4.mul(b, v128.load(next, PARTIAL_MIX))), PARTIAL_MIX);
   }
 }
 
@@ -218,5 +220,5 @@ export function fold(state: usize, next: usize, headDim: i32): void {
 export function finish(state: usize, out: usize, headDim: i32): void {
   const inverse = f32x4.splat(1 / load<f32>(state, 4));
   const end = out + (<usize>headDim << 2);
-  for (; out < end; out += 16, state += 16) v128.store(out, f32x4.mul(v128.load(state, 16), inverse));
+  for (; out < end; out += 16, state += 16) v128.store(out, f32x4.mul(v128.load(state, PARTIAL_MIX), inverse));
 }

@@ -12,7 +12,7 @@
 //
 // Preconditions: headDim a multiple of 8; what follows a chunk's last position in its block is readable.
 
-import { CHUNK, CHUNK_ROW, softmaxChunk, valueAt } from "./attention";
+import { CHUNK, CHUNK_ROW, PARTIAL_MIX, softmaxChunk, valueAt } from "./attention";
 import { largerMagnitude, largestMagnitude, roundToInt } from "./reduce";
 
 /** max|x| over n float32; NaN where one is */
@@ -193,7 +193,7 @@ export function attendChunk16(
   const scale = <f32>(1.0 / Math.sqrt(<f64>headDim));
   const blocks = (count + 7) >> 3;
   const head16 = <usize>headDim << 1;
-  const partialHead = (<usize>headDim << 2) + 16;
+  const partialHead = (<usize>headDim << 2) + PARTIAL_MIX;
   const k = keys + <usize>(first >> 3) * (head16 << 3);
   const v = values + valueAt(first, headDim, 16);
   const ks = keyScales + (<usize>first << 2), vs = valueScales + (<usize>first << 2);
@@ -215,7 +215,7 @@ export function attendChunk16(
     softmaxChunk(scores + <usize>h * CHUNK_ROW, partial + <usize>h * partialHead, count);
     weigh(scores + <usize>h * CHUNK_ROW, vs, count);
   }
-  const out = partial + 16;
+  const out = partial + PARTIAL_MIX;
   h = 0;
   for (; h + 4 <= heads; h += 4) {
     mix4(scores + <usize>h * CHUNK_ROW, v, out + <usize>h * partialHead, partialHead, count, headDim);

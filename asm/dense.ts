@@ -38,8 +38,8 @@ function halvesHigh(v: v128, m: v128, scale: v128): v128 {
   return f32x4.mul(v128.and(i32x4.shr_s(wide, 3), m), scale);
 }
 
-const HALF_MASK: i32 = 0x8fffe000;
-const HALF_SCALE: f32 = 5.192296858534828e33; // 2^112
+export const HALF_MASK: i32 = 0x8fffe000;
+export const HALF_SCALE: f32 = 5.192296858534828e33; // 2^112
 
 /**
  * table[rows][n] F16 times x[n] float32 → out[rows]. The table's values are finite, which loading sees to (finite.ts): here

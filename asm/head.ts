@@ -12,6 +12,9 @@
 
 import { largerMagnitude, largestMagnitude, roundToInt as rounded, sumTree } from "./reduce";
 
+export const HEAD_GROUP: i32 = 4; // rows
+export const HEAD_NUMBERS: usize = 64; // bytes of scales and norms of a group
+
 /** Float sums are within 2e-4 of exact ones for rows of up to 2^20; the norms are rounded up by more than that. */
 const UPWARD: f32 = 1.001;
 
@@ -109,8 +112,8 @@ export function headScan(codes: usize, numbers: usize, u: usize, factors: usize,
   const x = v128.load32_splat(factors, 4);
   const w = v128.load32_splat(factors, 8);
   const uEnd = u + (<usize>n << 1);
-  const end = lower + (<usize>groups << 4);
-  for (; lower < end; lower += 16, upper += 16, numbers += 64) {
+  const end = lower + <usize>(groups * HEAD_GROUP << 2);
+  for (; lower < end; lower += 16, upper += 16, numbers += HEAD_NUMBERS) {
     let a = i32x4.splat(0), b = a, c = a, d = a;
     for (let p = u; p < uEnd; p += 32, codes += 64) {
       const u0 = v128.load(p), u1 = v128.load(p, 16);

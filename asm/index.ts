@@ -1,4 +1,4 @@
-// The exports of both binaries. Kernels are pure functions of pointers and sizes: no globals, no static data, no
+// The exports of both binaries. Kernels are pure functions of pointers and sizes: no variables, no static data, no
 // allocation, because every thread instantiates the module over the same memory.
 export { ternaryDot16, ternaryDot32, ternaryDotBaseline, ternaryScale, ternaryPack } from "./ternary";
 export { tableTranspose, tableDot, tableScale } from "./table";
@@ -11,3 +11,11 @@ export { storeKey16, storeValue16, attendChunk16 } from "./attention16";
 export { firstNonFinite } from "./finite";
 export { read } from "./read";
 export { barrier, pollChange, takeShare } from "./sync";
+
+// Constants that the TypeScript side lays memory out by: src/backend/cpu/kernels.ts compares them with its own.
+export { EVEN_ROWS, GROUP, ODD_ROWS } from "./ternary";
+export { TABLE_BLOCK, TABLE_ENTRIES, TABLE_RUN, TILE } from "./table";
+export { HALF_MASK, HALF_SCALE } from "./dense";
+export { CHUNK, PARTIAL_HEADER } from "./attention";
+export { HEAD_GROUP, HEAD_NUMBERS } from "./head";
+export { MASK_BITS } from "./sync";

@@ -1,5 +1,8 @@
 // How the threads meet. All addresses are of 32-bit words in shared memory.
 
+const MASK_SHIFT: i32 = 5;
+export const MASK_BITS: i32 = 1 << MASK_SHIFT; // shares of a word
+
 /**
  * Takes one share that nobody has begun: bit s of `masks` (`words` words) is set while share s is free. Looks from share
  * `first` on and around once. Returns the share, or -1 where none is left.
@@ -8,16 +11,16 @@
  */
 export function takeShare(masks: usize, words: i32, first: i32): i32 {
   for (let i = 0; i <= words; i++) {
-    const word = ((first >> 5) + i) % words;
+    const word = ((first >> MASK_SHIFT) + i) % words;
     const address = masks + (<usize>word << 2);
     // the first word is visited twice: from `first` on, and at the end below it
-    const lowest = 1 << (first & 31);
+    const lowest = 1 << (first & (MASK_BITS - 1));
     const wanted = i == 0 ? -lowest : i == words ? lowest - 1 : -1;
     let free = atomic.load<i32>(address) & wanted;
     while (free != 0) {
       const bit = free & -free;
       const before = atomic.and<i32>(address, ~bit);
-      if ((before & bit) != 0) return (word << 5) + <i32>ctz(bit);
+      if ((before & bit) != 0) return (word << MASK_SHIFT) + <i32>ctz(bit);
       free = before & wanted;
     }
   }

@@ -16,9 +16,10 @@
 //
 // Preconditions: columns a multiple of 64; x has 32 or 64 rows, whatever the number of tokens (lanes never mix).
 
-const ENTRIES: usize = 81; // lines of one group's table; a line is one int16 for each token of the tile
-const BLOCK: i32 = 64; // columns whose tables are in use at a time: 166 KB
-const RUN: i32 = 192; // columns that int16 sums before it widens
+export const TABLE_ENTRIES: usize = 81; // lines of one group's table; a line is one int16 for each token of the tile
+export const TABLE_BLOCK: i32 = 64; // columns whose tables are in use at a time: 166 KB
+export const TABLE_RUN: i32 = 192; // columns that int16 sums before it widens
+export const TILE: i32 = 64; // tokens of the larger tile
 
 @inline
 function low(a: v128, b: v128): v128 {
@@ -135,7 +136,7 @@ function addBlock32(index: usize, rows: i32, acc16: usize, tables: usize): void 
   for (; index < indexEnd; acc16 += 64) {
     let s0 = v128.load(acc16), s1 = v128.load(acc16, 16), s2 = v128.load(acc16, 32), s3 = v128.load(acc16, 48);
     const end = index + 16;
-    for (let table = tables; index < end; index++, table += ENTRIES * 64) {
+    for (let table = tables; index < end; index++, table += TABLE_ENTRIES * 64) {
       const entry = table + <usize>load<u8>(index) * 64;
       s0 = i16x8.add(s0, v128.load(entry));
       s1 = i16x8.add(s1, v128.load(entry, 16));
@@ -156,7 +157,7 @@ function addBlock64(index: usize, rows: i32, acc16: usize, tables: usize): void 
     let s0 = v128.load(acc16), s1 = v128.load(acc16, 16), s2 = v128.load(acc16, 32), s3 = v128.load(acc16, 48);
     let s4 = v128.load(acc16, 64), s5 = v128.load(acc16, 80), s6 = v128.load(acc16, 96), s7 = v128.load(acc16, 112);
     const end = index + 16;
-    for (let table = tables; index < end; index++, table += ENTRIES * 128) {
+    for (let table = tables; index < end; index++, table += TABLE_ENTRIES * 128) {
       const entry = table + <usize>load<u8>(index) * 128;
       s0 = i16x8.add(s0, v128.load(entry));
       s1 = i16x8.add(s1, v128.load(entry, 16));
@@ -197,18 +198,18 @@ function widen(acc16: usize, acc: usize, n: i32): void {
 export function tableDot(w: usize, x: usize, acc: usize, scratch: usize, columns: i32, groups: i32, tile: i32, mask: i32): void {
   const rows = groups << 3;
   const line = <usize>tile << 1;
-  const acc16 = scratch + 16 * ENTRIES * line;
+  const acc16 = scratch + 16 * TABLE_ENTRIES * line;
   const index = acc16 + <usize>rows * line;
   memory.fill(acc, 0, <usize>rows * line << 1);
   memory.fill(acc16, 0, <usize>rows * line);
-  for (let c = 0; c < columns; c += RUN) {
-    const blocks = min(RUN, columns - c) / BLOCK;
+  for (let c = 0; c < columns; c += TABLE_RUN) {
+    const blocks = min(TABLE_RUN, columns - c) / TABLE_BLOCK;
     allIndices(w + (<usize>c << 1), <usize>columns << 1, groups, blocks, index, mask);
     for (let b = 0; b < blocks; b++) {
-      const first = x + <usize>(c + b * BLOCK) * line;
-      for (let j: usize = 0; j < 16; j++) buildTable(first + j * line, scratch + j * ENTRIES * line, line);
+      const first = x + <usize>(c + b * TABLE_BLOCK) * line;
+      for (let j: usize = 0; j < 16; j++) buildTable(first + j * line, scratch + j * TABLE_ENTRIES * line, line);
       const blockIndex = index + <usize>b * (<usize>rows << 4);
-      if (tile == 64) addBlock64(blockIndex, rows, acc16, scratch);
+      if (tile == TILE) addBlock64(blockIndex, rows, acc16, scratch);
       else addBlock32(blockIndex, rows, acc16, scratch);
     }
     widen(acc16, acc, rows * tile);

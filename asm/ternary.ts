@@ -16,6 +16,12 @@
 //
 // Preconditions: columns a multiple of 16, w and x 16-byte aligned, |x| <= 128.
 
+export const GROUP: i32 = 8; // rows
+
+/** Masks of the codes of even and odd rows: what the dots get for `low` and `high`. */
+export const EVEN_ROWS: i32 = 0x03;
+export const ODD_ROWS: i32 = 0x0c;
+
 @inline
 function sumLanes(a: v128, b: v128, c: v128, d: v128): v128 {
   const ab = i32x4.add(v128.shuffle<i32>(a, b, 0, 4, 1, 5), v128.shuffle<i32>(a, b, 2, 6, 3, 7));
@@ -42,7 +48,7 @@ export function ternaryDot16(w: usize, x: usize, out: usize, columns: i32, group
     const m = i8x16.splat(<i8>low);
     const n = i8x16.splat(<i8>high);
     const xEnd = x + <usize>columns;
-    const outEnd = out + (<usize>groups << 5);
+    const outEnd = out + <usize>(groups * GROUP << 2);
     for (; out < outEnd; out += 32) {
       let s0 = i32x4.splat(0), s1 = s0, s2 = s0, s3 = s0, s4 = s0, s5 = s0, s6 = s0, s7 = s0;
       let a = x;
@@ -93,7 +99,7 @@ export function ternaryDot32(w: usize, x: usize, out: usize, columns: i32, group
     const m = i8x16.splat(<i8>low);
     const n = i8x16.splat(<i8>high);
     const xEnd = x + <usize>columns;
-    const outEnd = out + (<usize>groups << 5);
+    const outEnd = out + <usize>(groups * GROUP << 2);
     for (; out < outEnd; out += 32) {
       let s0 = i32x4.splat(0), s1 = s0, s2 = s0, s3 = s0, s4 = s0, s5 = s0, s6 = s0, s7 = s0;
       let a = x;
@@ -133,7 +139,7 @@ export function ternaryDotBaseline(w: usize, x: usize, out: usize, columns: i32,
   const m = i8x16.splat(<i8>low);
   const n = i8x16.splat(<i8>high);
   const xEnd = x + <usize>columns;
-  const outEnd = out + (<usize>groups << 5);
+  const outEnd = out + <usize>(groups * GROUP << 2);
   for (; out < outEnd; out += 32) {
     let s0 = i32x4.splat(0), s1 = s0, s2 = s0, s3 = s0, s4 = s0, s5 = s0, s6 = s0, s7 = s0;
     let a = x;
@@ -199,7 +205,7 @@ export function ternaryPack(src: usize, dst: usize, columns: i32, rows: i32): i3
   const rowBytes = <usize>columns >> 2;
   const ones = i8x16.splat(1);
   let invalid = i8x16.splat(0);
-  for (let row = 0; row < rows; row += 8) {
+  for (let row = 0; row < rows; row += GROUP) {
     for (let column = 0; column < columns; column += 128) {
       const block = src + (<usize>column >> 2);
       for (let chunk = 0; chunk < 8; chunk++) {
@@ -216,7 +222,7 @@ export function ternaryPack(src: usize, dst: usize, columns: i32, rows: i32): i3
         }
       }
     }
-    src += rowBytes << 3;
+    src += rowBytes * GROUP;
   }
   return i32(v128.any_true(v128.and(invalid, ones)));
 }

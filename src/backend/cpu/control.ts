@@ -56,6 +56,8 @@ export const THREAD = {
 /** a line of its own for each thread */
 export const THREAD_BYTES = 64;
 
+/** Shares of one word of `masks`. */
+export const MASK_BITS = 32;
 const MASK_WORDS = 8;
 /** Most shares of an op: one bit each. */
-export const MAX_SHARES = 32 * MASK_WORDS;
+export const MAX_SHARES = MASK_BITS * MASK_WORDS;

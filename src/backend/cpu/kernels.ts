@@ -1,4 +1,17 @@
 /** What both WebAssembly binaries export, as the threads call it. choose.ts decides which of them it is. */
+import { TernionError } from "../../errors.js";
+import { MASK_BITS } from "./control.js";
+import {
+  CHUNK,
+  GROUP,
+  HEAD_GROUP,
+  HEAD_NUMBERS,
+  PARTIAL_HEADER,
+  TABLE_BLOCK,
+  TABLE_ENTRIES,
+  TABLE_RUN,
+  TILE,
+} from "./sizes.js";
 
 type Dot = (
   w: number,
@@ -13,8 +26,31 @@ type Dot = (
 type Decode = (src: number, dst: number, n: number) => void;
 type Gate = (gate: number, up: number, out: number, n: number) => void;
 
-/** Half-precision constants of asm/dense.ts: its mask and 2^112. */
-export const HALF = [0x8fffe000 | 0, 2 ** 112] as const;
+/** Half-precision constants of asm/dense.ts. */
+const [HALF_MASK, HALF_SCALE] = [0x8fffe000 | 0, 2 ** 112];
+export const HALF = [HALF_MASK, HALF_SCALE] as const;
+
+/** Masks of the codes of even and odd rows, see asm/ternary.ts. */
+const [EVEN_ROWS, ODD_ROWS] = [0x03, 0x0c];
+export const MASKS = [EVEN_ROWS, ODD_ROWS] as const;
+
+/** Constants that asm/ has under the same names; the binaries export theirs. */
+const CONSTANTS = {
+  GROUP,
+  EVEN_ROWS,
+  ODD_ROWS,
+  TILE,
+  TABLE_ENTRIES,
+  TABLE_BLOCK,
+  TABLE_RUN,
+  HALF_MASK,
+  HALF_SCALE,
+  CHUNK,
+  PARTIAL_HEADER,
+  HEAD_GROUP,
+  HEAD_NUMBERS,
+  MASK_BITS,
+} as const;
 
 /** Exports of asm/index.ts; all numbers are byte addresses, counts of elements, or values. */
 export interface Kernels {
@@ -116,9 +152,20 @@ export interface Kernels {
   barrier(count: number, generation: number, sleepers: number, failed: number, threads: number, spins: number): number;
 }
 
-/** Masks of the codes of even and odd rows, as asm/ternary.ts wants them. */
-export const MASKS = [0x03, 0x0c] as const;
-
+/** Throws BACKEND_FAILED where the binary was built from other sources than this file. */
 export function instantiate(module: WebAssembly.Module, memory: WebAssembly.Memory): Kernels {
-  return new WebAssembly.Instance(module, { env: { memory } }).exports as unknown as Kernels;
+  const { exports } = new WebAssembly.Instance(module, { env: { memory } });
+  for (const [name, value] of Object.entries(CONSTANTS)) {
+    const got: unknown = (exports[name] as WebAssembly.Global | undefined)?.value;
+    if (got !== value) throw otherBuild(name, value, got);
+  }
+  return exports as unknown as Kernels;
+}
+
+function otherBuild(name: string, expected: number, got: unknown): TernionError {
+  return new TernionError(
+    "BACKEND_FAILED",
+    `CPU kernels: expected ${name} ${expected}, got ${got ?? "none"} from the WebAssembly binary, which is of another build ` +
+      "than the rest of the package. Install ternion again (in its repository: npm run build).",
+  );
 }

@@ -4,7 +4,7 @@
  * the next; the main thread begins the first of a range. A thread with nothing to do sleeps until it is woken for a share.
  */
 import { HEADER, OPS } from "./commands.js";
-import { CONTROL, MAX_SHARES, NONE, THREAD, THREAD_BYTES } from "./control.js";
+import { CONTROL, MASK_BITS, MAX_SHARES, NONE, THREAD, THREAD_BYTES } from "./control.js";
 import type { Kernels } from "./kernels.js";
 
 /** Milliseconds of the longest nap of a thread (see member.ts). */
@@ -39,7 +39,7 @@ export class OpBoard {
     this.words = new Int32Array(place.memory.buffer);
     this.#began = new Float64Array(place.memory.buffer, place.control + CONTROL.began, 1);
     this.#times = new Float64Array(place.memory.buffer, place.control + CONTROL.times, OPS.length);
-    this.#maskWords = Math.ceil(mostShares(place.threads) / 32);
+    this.#maskWords = Math.ceil(mostShares(place.threads) / MASK_BITS);
   }
 
   /** Index of a control word. */
@@ -86,9 +86,9 @@ export class OpBoard {
     Atomics.store(words, this.at(CONTROL.op), op);
     words[this.at(CONTROL.shares)] = shares;
     Atomics.store(words, this.at(CONTROL.left), shares);
-    for (let i = 0; 32 * i < shares; i++) {
-      const bits = shares - 32 * i;
-      Atomics.store(words, this.at(CONTROL.masks) + i, bits >= 32 ? -1 : 2 ** bits - 1);
+    for (let i = 0; MASK_BITS * i < shares; i++) {
+      const bits = shares - MASK_BITS * i;
+      Atomics.store(words, this.at(CONTROL.masks) + i, bits >= MASK_BITS ? -1 : 2 ** bits - 1);
     }
     Atomics.add(words, this.at(CONTROL.sequence), 1);
     // threads that are awake see the op by themselves, also one on its way to sleep
@@ -100,7 +100,7 @@ export class OpBoard {
   take({ takeShare }: Kernels, thread: number): number {
     const { control, threads } = this.place;
     const first = Math.floor((this.shares * thread) / threads); // its own ones first, since they are the same for each token
-    return takeShare(control + CONTROL.masks, this.#maskWords, Math.min(first, 32 * this.#maskWords - 1));
+    return takeShare(control + CONTROL.masks, this.#maskWords, Math.min(first, MASK_BITS * this.#maskWords - 1));
   }
 
   /** Counts a share as computed; true: it was the last one, and the caller begins the next op. */
