@@ -86,7 +86,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   gpu: ["sampling", "formats", "backend", "platform", "check", "errors"],
   reference: ["sampling", "formats", "backend", "check", "errors"],
   sampling: ["backend", "check", "errors"],
-  formats: ["backend", "platform", "errors"],
+  formats: ["gguf", "backend", "platform", "errors"],
   backend: [],
   platform: ["host", "text", "check", "errors"],
   host: [],

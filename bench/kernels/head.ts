@@ -2,7 +2,7 @@
 import { share } from "../../src/backend/cpu/commands.js";
 import { HALF } from "../../src/backend/cpu/kernels.js";
 import { HEAD_GROUP, HEAD_NUMBERS, scanLimit } from "../../src/backend/cpu/sizes.js";
-import { halfToFloat } from "../../src/formats/decode.js";
+import { halfToFloat } from "../../src/formats/float.js";
 import { Random } from "../../test/random.js";
 import { type CaseMaker, expectValues, type Space } from "./case.js";
 

@@ -86,10 +86,19 @@ export interface CacheShape {
 /** float32, or 16-bit integers with a float32 scale for each head and position. */
 export type CacheType = "f32" | "i16";
 
-export type WeightType = "F32" | "F16" | "BF16" | "Q8_0" | "Q6_K" | "I2_S";
+/** Name of a weight type: a key of the table of formats/. */
+export type WeightType = string;
 
-/** The order of the codes of an I2_S weight, see layout.ts. */
-export type TernaryLayout = "block128" | "block64" | "rows4";
+/**
+ * What the ops do with a weight: "norm" multiplies by it (`normQuantize`, `normOutputs`), "table" is read by rows and
+ * multiplied with floats (`embed`, `logits`, `best`), "matrix" is multiplied with int8 rows (`ternary`).
+ */
+export type WeightUse = "norm" | "table" | "matrix";
+export type TypesByUse = Readonly<Record<WeightUse, readonly WeightType[]>>;
+
+/** The orders of ternary codes in files whose type does not tell, see formats/i2_s.ts; the first is the standard one. */
+export const TERNARY_LAYOUTS = ["block128", "block64", "rows4"] as const;
+export type TernaryLayout = (typeof TERNARY_LAYOUTS)[number];
 
 /** Where a weight's bytes lie in a file, as the file has them. */
 export interface WeightSource {
@@ -101,7 +110,7 @@ export interface WeightSource {
   /** bytes from the start of the file */
   readonly offset: number;
   readonly byteLength: number;
-  /** of I2_S; default "block128" */
+  /** of a type whose files differ in it; default "block128" */
   readonly layout?: TernaryLayout;
 }
 
@@ -173,7 +182,10 @@ export interface Backend {
   /** how many runs may be called before the first of them has ended; 1 where running ahead gains nothing */
   readonly runsAhead: number;
 
-  /** Reads and checks all weights; the handles come back in the order of `sources`. Called once. */
+  /** types of weights that it can compute with */
+  readonly takes: TypesByUse;
+
+  /** Reads and checks all weights, of types in `takes`; the handles come back in the order of `sources`. Called once. */
   load(sources: readonly WeightSource[], options?: LoadOptions): Promise<Weight[]>;
   tensor(maxRows: number, width: number): Tensor;
   quantized(maxRows: number, width: number): Quantized;

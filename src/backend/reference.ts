@@ -3,7 +3,9 @@
  * backends are held to it. Weights are decoded whole, so it is for small models and single layers.
  */
 
-import { type DecodedWeight, readWeight } from "../formats/decode.js";
+import type { DecodedWeight } from "../formats/decode.js";
+import { readWeight } from "../formats/read.js";
+import { KNOWN_TYPES } from "../formats/table.js";
 import { drawsOf, Sampled } from "../sampling/draw.js";
 import type {
   Activation,
@@ -25,7 +27,7 @@ import type {
   WeightSource,
 } from "./backend.js";
 import { copyBatch, isAllowed, markedRows, masksOf, rankedOf, wholeOf } from "./batch.js";
-import { ACTIVATIONS, attendHead, dot, rmsNorm, rotateHeads, roundHalfEven } from "./formulas.js";
+import { ACTIVATIONS, attendHead, dot, rmsNorm, rotateHeads, roundHalfEven, scaledDot } from "./formulas.js";
 
 class ReferenceTensor implements Tensor {
   readonly data: Float64Array;
@@ -73,6 +75,7 @@ export class ReferenceBackend implements Backend {
   readonly kind = "reference";
   readonly description = "plain TypeScript, float64, 1 thread";
   readonly runsAhead = 1;
+  readonly takes = KNOWN_TYPES;
   memoryBytes = 0;
   #record: (() => void)[] = [];
   #batch: Batch = {
@@ -327,8 +330,7 @@ function bitLinearRow({ weight, out, addTo }: Projection, x: ReferenceQuantized,
   if (ternary === undefined) throw new TypeError(`${name}: expected a ternary weight, got a dense one`);
   const input = x.values.subarray(row * columns, (row + 1) * columns);
   for (let r = 0; r < rows; r++) {
-    const sum = dot(ternary.values.subarray(r * columns, (r + 1) * columns), input);
-    const y = sum * ternary.scale * x.scales[row];
+    const y = scaledDot(ternary, r * columns, input) * x.scales[row];
     tensorOf(out).row(row)[r] = y;
     if (addTo !== undefined) tensorOf(addTo).row(row)[r] += y;
   }

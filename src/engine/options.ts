@@ -1,5 +1,5 @@
 /** What a caller may ask of an engine, checked against the model; defaults are filled in. */
-import type { CacheType, HeadKind, TernaryLayout } from "../backend/backend.js";
+import { type CacheType, type HeadKind, TERNARY_LAYOUTS, type TernaryLayout } from "../backend/backend.js";
 import type { DotForm } from "../backend/cpu/choice/forms.js";
 import * as check from "../check.js";
 import type { ModelConfig } from "../model/config.js";
@@ -63,7 +63,7 @@ const CHOICES = {
 } as const;
 
 /** Of the option wherever it is one. */
-export const checkLayout = check.choice<"auto" | TernaryLayout>(["auto", "block128", "block64", "rows4"]);
+export const checkLayout = check.choice<"auto" | TernaryLayout>(["auto", ...TERNARY_LAYOUTS]);
 
 export const TUNING_CHECKS: check.OptionChecks<Tuning> = {
   kv: check.choice(CHOICES.kv),

@@ -2,8 +2,11 @@
 import { closeSync, readSync } from "node:fs";
 import type { WeightSource } from "../backend/backend.js";
 import { TernionError } from "../errors.js";
-import { openRegularSync } from "../platform/files.js";
-import { checkScale } from "./decode.js";
+import { openRegular, openRegularSync } from "../platform/files.js";
+import { type DecodedWeight, decodeWeight } from "./decode.js";
+import { rowBytes } from "./format.js";
+import { decodeScale } from "./i2_s.js";
+import { formatOf } from "./table.js";
 
 /** The files of a model, each opened when it is first asked for. */
 export class OpenFiles {
@@ -46,16 +49,35 @@ export function readFully(file: number, target: Uint8Array, position: number, na
   }
 }
 
-/** The scale of an I2_S tensor: the float32 behind its codes. */
-export function readScale({ name, path, offset, rows, columns }: WeightSource): number {
+/** Reads and decodes one weight of a file, whole. */
+export async function readWeight(source: WeightSource): Promise<DecodedWeight> {
+  const { name, path, offset, byteLength } = source;
+  const bytes = new Uint8Array(byteLength);
+  const file = await openRegular(path);
+  try {
+    const { bytesRead } = await file.read(bytes, 0, byteLength, offset);
+    if (bytesRead < byteLength) throw truncated(name, byteLength, bytesRead);
+  } finally {
+    await file.close();
+  }
+  return decodeWeight(source, bytes);
+}
+
+function truncated(name: string, expected: number, got: number): TernionError {
+  return new TernionError(
+    "GGUF_TRUNCATED",
+    `${name}: expected ${expected} bytes, got ${got}: the file ends. Download it again.`,
+  );
+}
+
+/** The scale of a weight that has one for all of it, behind its codes. */
+export function readScale({ name, type, path, offset, rows, columns }: WeightSource): number {
   const bytes = new Uint8Array(4);
   const file = openFile(path);
   try {
-    readFully(file, bytes, offset + (rows * columns) / 4, name);
+    readFully(file, bytes, offset + rows * rowBytes(formatOf(type), columns), name);
   } finally {
     closeSync(file);
   }
-  const scale = new DataView(bytes.buffer).getFloat32(0, true);
-  checkScale(name, scale);
-  return scale;
+  return decodeScale(name, bytes);
 }

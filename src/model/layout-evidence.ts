@@ -1,15 +1,15 @@
 /**
- * Which I2_S layout a file has, and whether it was trained at all: evidence from a few of its bytes, before it is loaded.
- * What this leaves open is decided by the loss of a text that any trained model finds plain (self-check.ts).
+ * In which order a file has its ternary codes, and whether it was trained at all: evidence from a few of its bytes, before
+ * it is loaded. What this leaves open is decided by the loss of a text that any trained model finds plain (self-check.ts).
  */
-import type { TernaryLayout, WeightSource } from "../backend/backend.js";
-import { decodeDense } from "../formats/decode.js";
-import { LAYOUT_ROWS } from "../formats/layout.js";
+import { TERNARY_LAYOUTS, type TernaryLayout, type WeightSource } from "../backend/backend.js";
+import { rowBytes } from "../formats/format.js";
+import { countsByColumn, LAYOUT_ROWS } from "../formats/i2_s.js";
 import { OpenFiles, readFully } from "../formats/read.js";
+import { denseFormatOf, formatOf, hasLayouts } from "../formats/table.js";
 import { type Metadata, stringsOf } from "../gguf/metadata.js";
 
-const LAYOUTS: readonly TernaryLayout[] = ["block128", "block64", "rows4"];
-/** Blocks that are looked into, and rows of a matrix in each: at most 255, see columnCounts. */
+/** Blocks that are looked into, and rows of a matrix in each: at most 255, see countsByColumn. */
 const BLOCKS = 4;
 const ROWS = 128;
 /** Standard deviations from which on evidence counts. Chance gives as much once in 10^9 files. */
@@ -31,9 +31,10 @@ export interface LayoutGuess {
  * Random weights show no such thing, and are taken to be in the standard layout.
  */
 export function guessLayout(sources: readonly WeightSource[], metadata: Metadata): LayoutGuess {
+  if (!sources.some(hasLayouts)) return { layouts: TERNARY_LAYOUTS.slice(0, 1), certain: true };
   const files = new OpenFiles();
   try {
-    const possible = LAYOUTS.filter((layout) => layout !== "rows4" || sources.every(hasWholeGroups));
+    const possible = TERNARY_LAYOUTS.filter((layout) => layout !== "rows4" || sources.every(hasWholeGroups));
     const evidence = gainEvidence(files, sources, possible);
     const layouts = [...possible].sort((a, b) => evidence[possible.indexOf(b)] - evidence[possible.indexOf(a)]);
     const [best, second] = [...evidence].sort((a, b) => b - a);
@@ -47,7 +48,7 @@ export function guessLayout(sources: readonly WeightSource[], metadata: Metadata
   }
 }
 
-const hasWholeGroups = ({ type, rows }: WeightSource) => type !== "I2_S" || rows % LAYOUT_ROWS === 0;
+const hasWholeGroups = (source: WeightSource) => !hasLayouts(source) || source.rows % LAYOUT_ROWS === 0;
 
 /** For each layout, how far the rank correlation of gains and columns is from 0, in standard deviations. */
 function gainEvidence(files: OpenFiles, sources: readonly WeightSource[], layouts: readonly TernaryLayout[]): number[] {
@@ -57,47 +58,16 @@ function gainEvidence(files: OpenFiles, sources: readonly WeightSource[], layout
   const sums = layouts.map(() => 0);
   for (let i = 0; i < blocks; i++) {
     const block = Math.floor((i * gains.length) / blocks);
-    const { rows, columns } = downs[block];
+    const { type, rows, columns } = downs[block];
     const count = Math.min(ROWS, rows - (rows % LAYOUT_ROWS));
-    const codes = read(files, downs[block], 0, (count * columns) / 4);
+    const codes = read(files, downs[block], 0, count * rowBytes(formatOf(type), columns));
     const gain = ranks(magnitudes(read(files, gains[block], 0, 4 * columns)));
     layouts.forEach((layout, j) => {
-      sums[j] += correlation(ranks(columnCounts(codes, layout, columns)), gain) * Math.sqrt(columns - 1);
+      sums[j] += correlation(ranks(countsByColumn(codes, layout, columns)), gain) * Math.sqrt(columns - 1);
     });
   }
   return sums.map((sum) => sum / Math.sqrt(Math.max(1, blocks)));
 }
-
-/** (columns) weights of each column that are not 0, in at most 255 rows of a matrix, whose codes are in `layout`. */
-function columnCounts(codes: Uint8Array, layout: TernaryLayout, columns: number): Uint32Array {
-  const counts = new Uint32Array(columns);
-  if (layout === "rows4") {
-    for (let at = 0; at < codes.length; at += columns) {
-      for (let column = 0; column < columns; column++) {
-        const live = LIVE_CODES[codes[at + column]];
-        counts[column] += (live & 1) + ((live >>> 8) & 1) + ((live >>> 16) & 1) + (live >>> 24);
-      }
-    }
-    return counts;
-  }
-  const rowBytes = columns / 4;
-  const packed = new Uint32Array(rowBytes); // four counts of 8 bits each, one for each code of a byte
-  for (let at = 0; at < codes.length; at += rowBytes) {
-    for (let i = 0; i < rowBytes; i++) packed[i] += LIVE_CODES[codes[at + i]];
-  }
-  const lane = layout === "block128" ? 32 : 16;
-  packed.forEach((four, i) => {
-    const first = 4 * (i - (i % lane)) + (i % lane);
-    for (let n = 0; n < 4; n++) counts[first + lane * n] = (four >>> (8 * n)) & 255;
-  });
-  return counts;
-}
-
-/** By byte: 1 in byte n of the entry where code n of the byte (bits 7:6 are code 0) is not that of 0. */
-const LIVE_CODES = Uint32Array.from({ length: 256 }, (_, byte) => {
-  const live = (n: number) => (((byte >> (6 - 2 * n)) & 3) === 1 ? 0 : 1 << (8 * n));
-  return live(0) | live(1) | live(2) | live(3);
-});
 
 /** Bits of the magnitudes of little-endian float32, which are in the order of the magnitudes. */
 function magnitudes(bytes: Uint8Array): Uint32Array {
@@ -130,10 +100,10 @@ function correlation(a: Float64Array, b: Float64Array): number {
  * other as chance has it. The embedding holds no codes: damaged ones leave this as it is.
  */
 function isTrained(files: OpenFiles, table: WeightSource, metadata: Metadata): boolean {
-  const { type, rows, columns, byteLength } = table;
-  if (type === "I2_S") return false;
-  const rowBytes = byteLength / rows;
-  const row = (id: number) => decodeDense(type, read(files, table, id * rowBytes, rowBytes), columns);
+  const { type, rows, columns } = table;
+  const format = denseFormatOf(type);
+  const inRow = rowBytes(format, columns);
+  const row = (id: number) => format.decode(read(files, table, id * inRow, inRow), columns);
   const pairs = wordPairs(stringsOf(metadata, "tokenizer.ggml.tokens") ?? []).filter(
     (pair) => Math.max(...pair) < rows,
   );

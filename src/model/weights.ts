@@ -2,8 +2,9 @@
  * Which tensors a model file must hold, of which type and shape, and their way into a backend. The table below is the
  * only place that knows tensor names; each file tensor is checked before a byte of it is read and handed over once.
  */
-import type { Backend, LoadOptions, TernaryLayout, Weight, WeightSource, WeightType } from "../backend/backend.js";
+import type { Backend, LoadOptions, TernaryLayout, Weight, WeightSource, WeightUse } from "../backend/backend.js";
 import { TernionError } from "../errors.js";
+import { formatOf, hasLayouts, KNOWN_TYPES } from "../formats/table.js";
 import type { GgufFile } from "../gguf/file.js";
 import type { ModelConfig } from "./config.js";
 
@@ -30,14 +31,10 @@ export interface ModelWeights {
 }
 
 interface Expected {
-  readonly types: readonly WeightType[];
+  readonly use: WeightUse;
   readonly rows: number;
   readonly columns: number;
 }
-
-const FLOAT: readonly WeightType[] = ["F32"];
-const TERNARY: readonly WeightType[] = ["I2_S"];
-const TABLE: readonly WeightType[] = ["F16", "Q8_0", "Q6_K", "BF16", "F32"];
 
 /** File name of each tensor of a layer, without its `blk.N.` prefix and `.weight` suffix. */
 const LAYER_NAMES: Readonly<Record<keyof LayerWeights, string>> = {
@@ -57,51 +54,61 @@ const LAYER_NAMES: Readonly<Record<keyof LayerWeights, string>> = {
 function layerShapes(config: ModelConfig): Record<keyof LayerWeights, Expected> {
   const { width, ffnWidth } = config;
   const kvWidth = config.kvHeads * config.headDim;
-  const norm = (columns: number) => ({ types: FLOAT, rows: 1, columns });
-  const ternary = (rows: number, columns: number) => ({ types: TERNARY, rows, columns });
+  const norm = (columns: number): Expected => ({ use: "norm", rows: 1, columns });
+  const matrix = (rows: number, columns: number): Expected => ({ use: "matrix", rows, columns });
   return {
     attnNorm: norm(width),
-    attnQ: ternary(width, width),
-    attnK: ternary(kvWidth, width),
-    attnV: ternary(kvWidth, width),
+    attnQ: matrix(width, width),
+    attnK: matrix(kvWidth, width),
+    attnV: matrix(kvWidth, width),
     attnSubNorm: norm(width),
-    attnOutput: ternary(width, width),
+    attnOutput: matrix(width, width),
     ffnNorm: norm(width),
-    ffnGate: ternary(ffnWidth, width),
-    ffnUp: ternary(ffnWidth, width),
+    ffnGate: matrix(ffnWidth, width),
+    ffnUp: matrix(ffnWidth, width),
     ffnSubNorm: norm(ffnWidth),
-    ffnDown: ternary(width, ffnWidth),
+    ffnDown: matrix(width, ffnWidth),
   };
 }
 
-/** Checks every tensor that the model needs, and lists where its bytes are. */
-export function weightSources(file: GgufFile, config: ModelConfig): WeightSource[] {
+/** What a model file must hold, and may, in the order in which it is loaded. */
+function expectedTensors(config: ModelConfig): Map<string, Expected> {
   const { vocabularySize, width } = config;
-  const table = { types: TABLE, rows: vocabularySize, columns: width };
-  const sources = [check(file, "token_embd.weight", table)];
+  const table: Expected = { use: "table", rows: vocabularySize, columns: width };
   const shapes = Object.entries(layerShapes(config)) as [keyof LayerWeights, Expected][];
-  for (let layer = 0; layer < config.layers; layer++) {
-    for (const [key, expected] of shapes) {
-      sources.push(check(file, `blk.${layer}.${LAYER_NAMES[key]}.weight`, expected));
-    }
-  }
-  sources.push(check(file, "output_norm.weight", { types: FLOAT, rows: 1, columns: width }));
-  if (file.tensors.has("output.weight")) sources.push(check(file, "output.weight", table));
-  return sources;
+  const layers = Array.from({ length: config.layers }, (_, layer) =>
+    shapes.map(([key, expected]) => [`blk.${layer}.${LAYER_NAMES[key]}.weight`, expected] as const),
+  );
+  return new Map([
+    ["token_embd.weight", table],
+    ...layers.flat(),
+    ["output_norm.weight", { use: "norm", rows: 1, columns: width }],
+    ["output.weight", table],
+  ]);
 }
 
-/** The same with the layout of the ternary ones. */
+/** Where the file ties it to the embedding there is none. */
+const OPTIONAL = "output.weight";
+
+/** Checks every tensor that the model needs, and lists where its bytes are. */
+export function weightSources(file: GgufFile, config: ModelConfig): WeightSource[] {
+  const expected = [...expectedTensors(config)].filter(([name]) => name !== OPTIONAL || file.tensors.has(name));
+  return expected.map(([name, tensor]) => check(file, name, tensor));
+}
+
+/** The same with the layout of those whose type does not tell. */
 export function withLayout(sources: readonly WeightSource[], layout: TernaryLayout): WeightSource[] {
-  return sources.map((source) => (source.type === "I2_S" ? { ...source, layout } : source));
+  return sources.map((source) => (hasLayouts(source) ? { ...source, layout } : source));
 }
 
 /** Loads the tensors that `weightSources` listed and gives them the names that the forward pass uses. */
 export async function loadWeights(
   sources: readonly WeightSource[],
   config: ModelConfig,
-  backend: Pick<Backend, "load">,
+  backend: Pick<Backend, "kind" | "load" | "takes">,
   options: LoadOptions,
 ): Promise<ModelWeights> {
+  checkTaken(sources, expectedTensors(config), backend);
   const loaded = await backend.load(sources, options);
   const byName = new Map(loaded.map((weight) => [weight.name, weight]));
   const get = (name: string): Weight => {
@@ -118,8 +125,25 @@ export async function loadWeights(
   return { embedding, layers, outputNorm: get("output_norm.weight"), head: byName.get("output.weight") ?? embedding };
 }
 
-function check(file: GgufFile, name: string, expected: Expected): WeightSource {
-  const { types, rows, columns } = expected;
+/** Refuses what the backend cannot compute with; another one may. */
+function checkTaken(
+  sources: readonly WeightSource[],
+  expected: ReadonlyMap<string, Expected>,
+  { kind, takes }: Pick<Backend, "kind" | "takes">,
+): void {
+  for (const { name, type } of sources) {
+    const types = takes[(expected.get(name) as Expected).use];
+    if (types.includes(type)) continue;
+    throw new TernionError(
+      "BACKEND_UNAVAILABLE",
+      `${name}: expected ${types.join(" or ")}, which the ${kind} backend computes with, got ${type}. ` +
+        "Use a file of this model with weights of such a type, or another backend.",
+    );
+  }
+}
+
+function check(file: GgufFile, name: string, { use, rows, columns }: Expected): WeightSource {
+  const types = KNOWN_TYPES[use];
   // GGUF writes dims innermost first, and a norm with one dim
   const dims = rows === 1 ? [columns] : [columns, rows];
   const tensor = file.tensors.get(name);
@@ -131,8 +155,10 @@ function check(file: GgufFile, name: string, expected: Expected): WeightSource {
   if (type === undefined || tensor.dims.length !== dims.length || tensor.dims.some((d, i) => d !== dims[i])) {
     throw new TernionError("MODEL_TENSOR", `${want}, got ${tensor.type} [${tensor.dims.join(", ")}].`);
   }
-  if (type === "I2_S" && columns % 128 !== 0) {
-    throw new TernionError("MODEL_TENSOR", `${want}: I2_S rows must be a multiple of 128 weights, got ${columns}.`);
+  const whole = formatOf(type).columns;
+  if (columns % whole !== 0) {
+    const rule = `${type} rows must be a multiple of ${whole} weights, got ${columns}.`;
+    throw new TernionError("MODEL_TENSOR", `${want}: ${rule}`);
   }
   const { offset, byteLength } = tensor;
   return { name, type, rows, columns, path: tensor.path ?? file.path, offset, byteLength };

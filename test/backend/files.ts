@@ -2,13 +2,14 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { WeightSource, WeightType } from "../../src/backend/backend.js";
+import type { WeightSource } from "../../src/backend/backend.js";
 import { readGguf } from "../../src/gguf/gguf.js";
+import type { GgmlType } from "../../src/gguf/types.js";
 import { writeGguf } from "../../src/gguf/write.js";
 
 export interface Matrix {
   readonly name: string;
-  readonly type: WeightType;
+  readonly type: GgmlType;
   readonly rows: number;
   readonly columns: number;
   readonly bytes: Uint8Array;
@@ -35,10 +36,11 @@ export function halfBits(value: number): number {
   return value === 0 ? 0 : ((bits >>> 16) & 0x8000) | ((((bits >>> 23) & 255) - 112) << 10) | ((bits >>> 13) & 1023);
 }
 
+export type DenseType = "F32" | "F16" | "BF16" | "Q8_0" | "Q6_K";
 type Shape = Pick<Matrix, "name" | "rows" | "columns">;
 
 /** Random values that the type holds exactly. */
-export function denseMatrix(shape: Shape, type: Exclude<WeightType, "I2_S">, seed = 1): Matrix {
+export function denseMatrix(shape: Shape, type: DenseType, seed = 1): Matrix {
   const random = randomOf(seed);
   const count = shape.rows * shape.columns;
   const plain = () => Float64Array.from({ length: count }, () => (Math.floor(random() * 255) - 127) / 64);

@@ -4,7 +4,7 @@ import { describe, test } from "node:test";
 import { encodeTq2, TQ2_BYTES, TQ2_WEIGHTS } from "../../bench/make-model/tq2.js";
 import { toHalf } from "../../bench/make-model/weights.js";
 import { medianRatio, summary } from "../../bench/statistics.js";
-import { halfToFloat } from "../../src/formats/decode.js";
+import { halfToFloat } from "../../src/formats/float.js";
 import { median } from "../../src/tools/report/median.js";
 import { Random } from "../random.js";
 

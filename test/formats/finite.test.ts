@@ -11,16 +11,19 @@ import type { Backend, WeightSource } from "../../src/backend/backend.js";
 import { chooseKernels } from "../../src/backend/cpu/choice/choose.js";
 import { instantiate } from "../../src/backend/cpu/kernels.js";
 import { piecesOf, STAGING } from "../../src/backend/cpu/pieces.js";
-import { decodeDense } from "../../src/formats/decode.js";
-import { type DenseType, FLOATS, firstNonFinite } from "../../src/formats/finite.js";
-import { denseMatrix } from "../backend/files.js";
+import { firstNonFinite } from "../../src/formats/finite.js";
+import { rowBytes } from "../../src/formats/format.js";
+import { denseFormatOf } from "../../src/formats/table.js";
+import { type DenseType, denseMatrix } from "../backend/files.js";
 import { CPU_VARIANTS, GPU_VARIANTS, REFERENCE } from "../backends.js";
 
 const TYPES = ["F32", "F16", "BF16", "Q8_0", "Q6_K"] as const;
 
 describe("what is not finite", () => {
   for (const type of TYPES) {
-    const { bytes: size, values, at } = FLOATS[type];
+    const format = denseFormatOf(type);
+    const { bytes: size, block: values } = format;
+    const { at, exponent } = format.float;
 
     test(`${type}: every word with a sign and an exponent, by the values that it decodes to`, () => {
       const block = denseMatrix({ name: "block", rows: 1, columns: values }, type).bytes.slice(0, size);
@@ -28,8 +31,8 @@ describe("what is not finite", () => {
       const view = new DataView(block.buffer);
       for (let word = 0; word < 65_536; word++) {
         view.setUint16(at, word, true);
-        const finite = decodeDense(type, block, values).every((value) => Number.isFinite(value));
-        assert.equal(firstNonFinite(type, block), finite ? -1 : 0, `0x${word.toString(16)}`);
+        const finite = format.decode(block, values).every((value) => Number.isFinite(value));
+        assert.equal(firstNonFinite(format, block), finite ? -1 : 0, `0x${word.toString(16)}`);
       }
     });
 
@@ -37,7 +40,6 @@ describe("what is not finite", () => {
       test(`${type}: the kernel finds the first, wherever it stands, ${form}`, async () => {
         const memory = new WebAssembly.Memory({ initial: 64, maximum: 65_536, shared: true });
         const { firstNonFinite: kernel } = instantiate((await chooseKernels({ form })).module, memory);
-        const { exponent } = FLOATS[type];
         const count = size > 4 ? 70 : 1100; // more than two runs of the kernel
         for (const start of [64, 66]) {
           const all = new Uint8Array(memory.buffer, start, count * size).fill(0x3b);
@@ -62,7 +64,7 @@ describe("what is not finite", () => {
 
 /** Weights of a little more than two pieces of the loader: rows of 256. */
 const COLUMNS = 256;
-const rowsOf = (type: DenseType) => Math.ceil((2.1 * STAGING) / ((COLUMNS / FLOATS[type].values) * FLOATS[type].bytes));
+const rowsOf = (type: DenseType) => Math.ceil((2.1 * STAGING) / rowBytes(denseFormatOf(type), COLUMNS));
 
 describe("a weight that is not finite is refused, by every backend with the same words", () => {
   let folder = "";
@@ -85,7 +87,8 @@ describe("a weight that is not finite is refused, by every backend with the same
   for (const type of TYPES) {
     test(type, async () => {
       const source = sources.get(type) as WeightSource;
-      const { bytes: size, at, exponent } = FLOATS[type];
+      const { bytes: size, float } = denseFormatOf(type);
+      const { at, exponent } = float;
       const border = Math.floor(STAGING / size); // where pieces of the CPU backend meet
       const places = [
         { block: 0, word: exponent },
@@ -114,7 +117,7 @@ describe("a weight that is not finite is refused, by every backend with the same
 
   test("pieces hold whole blocks, and all of the weight once", () => {
     for (const source of sources.values()) {
-      const { bytes } = FLOATS[source.type as DenseType];
+      const { bytes } = denseFormatOf(source.type);
       let end = source.offset;
       for (const { offset, byteLength, address } of piecesOf(source, 0, 64)) {
         assert.equal(byteLength % bytes, 0);
@@ -151,7 +154,8 @@ async function refusal(backend: Backend, source: WeightSource): Promise<string> 
 }
 
 function expected(type: DenseType, block: number, word: number): string {
-  const { values, exponent } = FLOATS[type];
+  const { block: values, float } = denseFormatOf(type);
+  const { exponent } = float;
   const index = block * values;
   const [row, column] = [Math.floor(index / COLUMNS), index % COLUMNS];
   const what = values === 1 ? "weights" : "block scales";

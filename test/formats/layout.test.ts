@@ -1,7 +1,7 @@
 /** The I2_S layouts: reordering against the definition, for every size of chunk. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { toStandardLayout } from "../../src/formats/layout.js";
+import { toStandardLayout } from "../../src/formats/i2_s.js";
 import { reorder } from "../layouts.js";
 import { Random } from "../random.js";
 

@@ -3,7 +3,7 @@
  * main thread writes it by the names given here, the worker threads read it by the same names. An op is cut into `shares`
  * parts, whatever the number of threads that take them.
  */
-import type { Activation } from "../backend.js";
+import type { Activation, TypesByUse } from "../backend.js";
 import { Layout, List, type Struct, type Values } from "../record.js";
 
 /** Words of the command record. A layer takes about 150. */
@@ -12,6 +12,9 @@ export const RECORD_WORDS = 1 << 18;
 /** How a dense table's rows are decoded. */
 export const DENSE_TYPES = ["F32", "F16", "BF16", "Q8_0", "Q6_K"] as const;
 export type DenseType = (typeof DENSE_TYPES)[number];
+
+/** Types of weights that the kernels take; `ternaryPack` reads those of matrices. */
+export const TAKES: TypesByUse = { norm: ["F32"], table: DENSE_TYPES, matrix: ["I2_S"] };
 
 export const ACTIVATIONS = ["relu2", "silu"] as const satisfies readonly Activation[];
 

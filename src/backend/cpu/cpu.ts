@@ -5,6 +5,7 @@
 
 import * as check from "../../check.js";
 import { readScale } from "../../formats/read.js";
+import { formatOf } from "../../formats/table.js";
 import { availableProcessors } from "../../platform/processors.js";
 import { drawsOf, Sampled } from "../../sampling/draw.js";
 import type {
@@ -31,7 +32,7 @@ import { Arena } from "./arena.js";
 import { type CpuCache, layerOf, makeCache } from "./cache.js";
 import { chooseKernels, type KernelChoice } from "./choice/choose.js";
 import type { DotForm } from "./choice/forms.js";
-import { type Arguments, OPS, type OpName, RECORD_WORDS } from "./commands.js";
+import { type Arguments, OPS, type OpName, RECORD_WORDS, TAKES } from "./commands.js";
 import { CONTROL, CONTROL_BYTES, THREAD_BYTES } from "./control.js";
 import { addressOf, type CpuHead, type CpuQuantized, type CpuTensor, type CpuWeight, denseOf } from "./handles.js";
 import { packedBytes, piecesOf, STAGING } from "./pieces.js";
@@ -80,6 +81,7 @@ interface Mark {
 export class CpuBackend implements Backend {
   readonly kind = "cpu";
   readonly runsAhead = 1;
+  readonly takes = TAKES;
   readonly #arena = new Arena();
   readonly #pool: ThreadPool;
   readonly #control: number;
@@ -137,7 +139,7 @@ export class CpuBackend implements Backend {
     const { threads } = this.#pool;
     const staging = this.#arena.allocate(threads * STAGING, "staging areas");
     const weights = sources.map((source) => this.#place(source));
-    const matrices = sources.filter(({ type }) => type === "I2_S");
+    const matrices = sources.filter(({ type }) => formatOf(type).kind === "ternary");
     const bytes = Math.max(
       0,
       ...sources.map(({ columns }) => 4 * columns),
@@ -414,8 +416,9 @@ export class CpuBackend implements Backend {
   #place(source: WeightSource): CpuWeight {
     const { name, type, rows, columns, byteLength } = source;
     const address = this.#arena.allocate(packedBytes(source), name);
-    const scale = type === "I2_S" ? readScale(source) : 0;
-    return { name, rows, columns, type, address, rowBytes: type === "I2_S" ? 0 : byteLength / rows, scale };
+    const weight = { name, rows, columns, type, address };
+    if (formatOf(type).kind === "ternary") return { ...weight, rowBytes: 0, scale: readScale(source) };
+    return { ...weight, rowBytes: byteLength / rows, scale: 0 };
   }
 
   /** Scratch of attention, made once: all layers have one shape. */

@@ -1,5 +1,6 @@
 /** The pieces in which weights are loaded: each is read at once into one thread's staging area, or to its place. */
-import { FLOATS } from "../../formats/finite.js";
+import { rowBytes } from "../../formats/format.js";
+import { formatOf } from "../../formats/table.js";
 import type { WeightSource } from "../backend.js";
 import { GROUP, groupBytes } from "./sizes.js";
 
@@ -18,28 +19,29 @@ export interface Piece {
 
 /** Bytes that a weight takes in the arena. */
 export function packedBytes({ type, rows, columns, byteLength }: WeightSource): number {
-  return type === "I2_S" ? Math.ceil(rows / GROUP) * groupBytes(columns) : byteLength;
+  return formatOf(type).kind === "ternary" ? Math.ceil(rows / GROUP) * groupBytes(columns) : byteLength;
 }
 
 /** Cuts the weight `index`, which shall lie at `address`, into pieces. */
 export function piecesOf(source: WeightSource, index: number, address: number): Piece[] {
   const { type, rows, columns, offset, byteLength } = source;
   const pieces: Piece[] = [];
-  if (type !== "I2_S") {
-    const most = STAGING - (STAGING % FLOATS[type].bytes); // whole blocks, so that each is checked in one piece
+  const format = formatOf(type);
+  if (format.kind === "dense") {
+    const most = STAGING - (STAGING % format.bytes); // whole blocks, so that each is checked in one piece
     for (let at = 0; at < byteLength; at += most) {
       const length = Math.min(most, byteLength - at);
       pieces.push({ source: index, offset: offset + at, byteLength: length, address: address + at, rows: 0 });
     }
     return pieces;
   }
-  const rowBytes = columns / 4;
-  const most = Math.max(GROUP, Math.floor(STAGING / rowBytes / GROUP) * GROUP);
+  const inRow = rowBytes(format, columns);
+  const most = Math.max(GROUP, Math.floor(STAGING / inRow / GROUP) * GROUP);
   for (let row = 0; row < rows; row += most) {
     const count = Math.min(most, rows - row);
     const at = address + (row / GROUP) * groupBytes(columns);
-    const from = offset + row * rowBytes;
-    pieces.push({ source: index, offset: from, byteLength: count * rowBytes, address: at, rows: count });
+    const from = offset + row * inRow;
+    pieces.push({ source: index, offset: from, byteLength: count * inRow, address: at, rows: count });
   }
   return pieces;
 }

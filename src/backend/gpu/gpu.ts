@@ -28,6 +28,7 @@ import {
 import { copyBatch, markedRows, wholeOf } from "../batch.js";
 import { Channel } from "./channel.js";
 import { addTimes } from "./device/timestamps.js";
+import { TAKES } from "./formats.js";
 import type { DeviceOptions, Opened } from "./protocol.js";
 import { encodeOp, type Op, Records } from "./record.js";
 
@@ -51,6 +52,7 @@ interface Mark {
 export class GpuBackend implements Backend {
   readonly kind = "gpu";
   readonly runsAhead = RUNS_AHEAD;
+  readonly takes = TAKES;
   readonly #channel: Channel;
   readonly #opened: Opened;
   readonly #records = new Records();

@@ -1,6 +1,6 @@
 /**
  * Writes a model file again as it should have been: metadata mended (model/repair.ts), ternary codes in the standard
- * layout (backend/layout.ts), every other byte of a tensor as it was. The original is only read.
+ * layout (formats/i2_s.ts), every other byte of a tensor as it was. The original is only read.
  */
 import { lstat, stat } from "node:fs/promises";
 import type { TernaryLayout, WeightSource } from "../../backend/backend.js";
@@ -8,8 +8,10 @@ import * as check from "../../check.js";
 import { Engine } from "../../engine/engine.js";
 import { checkLayout } from "../../engine/options.js";
 import { TernionError } from "../../errors.js";
-import { LAYOUT_ROWS, toStandardLayout } from "../../formats/layout.js";
+import { rowBytes } from "../../formats/format.js";
+import { LAYOUT_ROWS, toStandardLayout } from "../../formats/i2_s.js";
 import { OpenFiles, readFully } from "../../formats/read.js";
+import { formatOf, hasLayouts } from "../../formats/table.js";
 import type { GgufTensor, GgufValue } from "../../gguf/file.js";
 import { type GgufKeyValue, type GgufTensorSource, keyValues, writeGguf } from "../../gguf/write.js";
 import { guessLayout } from "../../model/layout-evidence.js";
@@ -60,7 +62,7 @@ export async function repairFile(from: string, to: string, options: RepairOption
   await checkTarget(original.parts ?? [from], to, force);
   const i2sLayout = asked === "auto" ? await findLayout(from, model, signal) : asked;
 
-  const ternary = new Map(sources.filter(({ type }) => type === "I2_S").map((source) => [source.name, source]));
+  const ternary = new Map(sources.filter(hasLayouts).map((source) => [source.name, source]));
   const files = new OpenFiles();
   try {
     const tensors = Array.from(original.tensors.values(), (tensor): GgufTensorSource => {
@@ -127,8 +129,9 @@ function* chunksOf(
   { name, offset, byteLength }: GgufTensor,
   { codes, layout, signal }: TensorChange,
 ): Generator<Uint8Array> {
-  const codeBytes = codes === undefined ? 0 : (codes.rows * codes.columns) / 4;
-  const groupBytes = codes === undefined ? 1 : LAYOUT_ROWS * (codes.columns / 4);
+  const inRow = codes === undefined ? 0 : rowBytes(formatOf(codes.type), codes.columns);
+  const codeBytes = inRow * (codes?.rows ?? 0);
+  const groupBytes = codes === undefined ? 1 : LAYOUT_ROWS * inRow;
   const most = Math.max(groupBytes, CHUNK - (CHUNK % groupBytes));
   for (let at = 0, end = 0; at < byteLength; at = end) {
     signal?.throwIfAborted();

@@ -6,7 +6,7 @@
 
 import { integerKind } from "../../check.js";
 import { printable, quote, TernionError } from "../../errors.js";
-import { decodeDense } from "../../formats/decode.js";
+import { denseFormatOf } from "../../formats/table.js";
 import { openRegular, systemReason } from "../../platform/files.js";
 import type { Rows } from "./evaluate.js";
 import { LAYER_OPS } from "./formulas.js";
@@ -120,7 +120,7 @@ function checkEntry(path: string, name: string, entry: Entry, bytes: number): vo
     throw damaged(path, `${printable(name)}: expected F32, F16 or BF16, got ${printable(String(dtype))}`);
   const [begin, end] = offsets;
   const count = shape.reduce((product, dim) => product * dim, 1);
-  if (begin >= 0 && end <= bytes && end - begin === count * (dtype === "F32" ? 4 : 2)) return;
+  if (begin >= 0 && end <= bytes && end - begin === count * denseFormatOf(dtype).bytes) return;
   throw damaged(
     path,
     `${printable(name)}: [${printable(shape.join(", "))}] of ${dtype} does not fit its bytes ${begin} to ${end}`,
@@ -129,7 +129,8 @@ function checkEntry(path: string, name: string, entry: Entry, bytes: number): vo
 
 function rowsOf(path: string, name: string, { dtype, data_offsets, shape }: Entry, data: Buffer, rows: number): Rows {
   const bytes = data.subarray(...data_offsets);
-  const values = decodeDense(dtype as DumpType, bytes, bytes.byteLength / (dtype === "F32" ? 4 : 2));
+  const format = denseFormatOf(dtype);
+  const values = format.decode(bytes, bytes.byteLength / format.bytes);
   const width = values.length / rows;
   if (!Number.isInteger(width)) {
     throw damaged(

@@ -4,8 +4,10 @@
  */
 
 import type { WeightSource } from "../../backend/backend.js";
-import { ACTIVATIONS, attendHead, rmsNorm, rotateHeads } from "../../backend/formulas.js";
-import { type DecodedWeight, readWeight, type Ternary } from "../../formats/decode.js";
+import { ACTIVATIONS, attendHead, rmsNorm, rotateHeads, scaledDot } from "../../backend/formulas.js";
+import type { DecodedWeight } from "../../formats/decode.js";
+import type { Ternary } from "../../formats/format.js";
+import { readWeight } from "../../formats/read.js";
 import type { ModelConfig } from "../../model/config.js";
 import type { LayerWeights } from "../../model/weights.js";
 import type { Formula, Formulas, QuantizedRow } from "./evaluate.js";
@@ -106,20 +108,7 @@ export function sum(first: Float64Array, ...others: readonly Float64Array[]): Fl
 }
 
 function bitLinear({ q, step }: QuantizedRow, { rows, ternary }: DecodedWeight): Float64Array {
-  const { values, scale } = ternary as Ternary;
   const out = new Float64Array(rows);
-  for (let row = 0; row < rows; row++) out[row] = integerDot(values, row * q.length, q) * scale * step;
+  for (let row = 0; row < rows; row++) out[row] = scaledDot(ternary as Ternary, row * q.length, q) * step;
   return out;
-}
-
-/** values[at..] . q; in 32-bit integers, which V8 computes several times faster than doubles. */
-function integerDot(values: Int8Array, at: number, q: Int8Array): number {
-  let [a, b, c, d] = [0, 0, 0, 0];
-  for (let i = 0; i < q.length; i += 4) {
-    a = (a + values[at + i] * q[i]) | 0;
-    b = (b + values[at + i + 1] * q[i + 1]) | 0;
-    c = (c + values[at + i + 2] * q[i + 2]) | 0;
-    d = (d + values[at + i + 3] * q[i + 3]) | 0;
-  }
-  return a + b + c + d;
 }

@@ -5,7 +5,8 @@
  */
 import type { WeightSource } from "../../backend/backend.js";
 import { dot } from "../../backend/formulas.js";
-import { readWeight } from "../../formats/decode.js";
+import { readWeight } from "../../formats/read.js";
+import { KNOWN_TYPES } from "../../formats/table.js";
 import type { ModelConfig } from "../../model/config.js";
 import { loadWeights, type ModelWeights } from "../../model/weights.js";
 import { causeOf, layerMistakes, normMistakes } from "./causes.js";
@@ -65,7 +66,12 @@ export async function walk(
   { signal, onLayer }: WalkOptions = {},
 ): Promise<Walked[]> {
   // weights stay in the file: each handle is its source
-  const weights = await loadWeights([...sources], config, { load: async (all) => [...all] }, {});
+  const weights = await loadWeights(
+    [...sources],
+    config,
+    { kind: "reference", takes: KNOWN_TYPES, load: async (all) => [...all] },
+    {},
+  );
   const walkers = subjects.map((subject) => new Walker(subject, tokens.length));
 
   onLayer?.(0, config.layers);

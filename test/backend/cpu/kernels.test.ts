@@ -9,7 +9,8 @@ import { DOT_FORMS } from "../../../src/backend/cpu/choice/forms.js";
 import { HALF, instantiate, type Kernels, MASKS } from "../../../src/backend/cpu/kernels.js";
 import { scanLimit, tableScratchBytes } from "../../../src/backend/cpu/sizes.js";
 import { roundHalfEven } from "../../../src/backend/formulas.js";
-import { decodeDense, halfToFloat } from "../../../src/formats/decode.js";
+import { halfToFloat } from "../../../src/formats/float.js";
+import { denseFormatOf } from "../../../src/formats/table.js";
 import { Random } from "../../random.js";
 
 /** A memory with a bump allocator, and kernels over it. */
@@ -253,7 +254,7 @@ for (const binary of ["ternaryDot16", "ternaryDotBaseline"] as const) {
           new DataView(block.buffer).setUint16(at, half, true);
           new Uint8Array(bench.memory.buffer).set(block, from);
           bench.kernels[decode](from, to, values);
-          const [got, want] = [bench.f32(to, values), decodeDense(type, block, values)];
+          const [got, want] = [bench.f32(to, values), denseFormatOf(type).decode(block, values)];
           for (const i of [0, values - 1]) assertSame(got[i], want[i], `${type}, scale ${half}`);
         }
       }

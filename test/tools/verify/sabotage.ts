@@ -65,7 +65,7 @@ async function trace(
     for (const weight of loaded.slice(all.length)) extras.set(weight.name, weight);
     return loaded.slice(0, all.length);
   };
-  const weights = await loadWeights(sources, config, { load }, {});
+  const weights = await loadWeights(sources, config, { kind: backend.kind, takes: backend.takes, load }, {});
   const rows = tokens.length;
   const { layers, kvHeads, headDim, ropeBase } = config;
 

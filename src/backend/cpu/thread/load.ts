@@ -4,10 +4,10 @@
  * exist once: in the arena, in the kernels' layout.
  */
 
-import { invalidCode } from "../../../formats/decode.js";
-import { type DenseType, FLOATS, notFinite } from "../../../formats/finite.js";
-import { toStandardLayout } from "../../../formats/layout.js";
+import { notFinite } from "../../../formats/finite.js";
+import { invalidCode, toStandardLayout } from "../../../formats/i2_s.js";
 import { OpenFiles, readFully } from "../../../formats/read.js";
+import { denseFormatOf } from "../../../formats/table.js";
 import type { WeightSource } from "../../backend.js";
 import { CONTROL } from "../control.js";
 import type { Kernels } from "../kernels.js";
@@ -57,10 +57,11 @@ export function loadPieces(job: LoadJob, kernels: Kernels): void {
 
 /** Refuses a piece of a dense weight with a float that is not finite, while the piece is in the cache. */
 function checkPiece(kernels: Kernels, source: WeightSource, piece: Piece, arena: Uint8Array): void {
-  const { bytes, at, exponent } = FLOATS[source.type as DenseType];
+  const format = denseFormatOf(source.type);
+  const { bytes, float } = format;
   const { address, byteLength, offset } = piece;
-  const found = kernels.firstNonFinite(address + at, byteLength / bytes, bytes, exponent);
+  const found = kernels.firstNonFinite(address + float.at, byteLength / bytes, bytes, float.exponent);
   if (found < 0) return;
   const from = address + found * bytes;
-  throw notFinite(source, (offset - source.offset) / bytes + found, arena.subarray(from, from + bytes));
+  throw notFinite(format, source, (offset - source.offset) / bytes + found, arena.subarray(from, from + bytes));
 }

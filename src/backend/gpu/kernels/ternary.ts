@@ -3,7 +3,7 @@ import type { Binding, Call, Window } from "../device/kernel.js";
 import { f32, type QuantizedWindows, read, u32, written } from "./operands.js";
 
 export interface TernaryProjection {
-  /** 2-bit codes (rows, columns) as an I2_S tensor has them; those of matrices that share a dispatch lie in one buffer */
+  /** 2-bit codes (rows, columns) in the order "block128" of formats/i2_s.ts; those of matrices that share a dispatch lie in one buffer */
   readonly codes: Window;
   readonly rows: number;
   readonly scale: number;

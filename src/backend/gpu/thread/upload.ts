@@ -1,14 +1,15 @@
 /**
- * Weights from the file to the device, a chunk at a time, so that the host never holds more than a chunk. Ternary codes and
- * F32, F16 and BF16 tables lie on the device as in the file; Q8_0 and Q6_K become float32.
+ * Weights from the file to the device, a chunk at a time, so that the host never holds more than a chunk. Ternary codes lie
+ * on the device as in the file, tables as formats.ts says.
  */
 
-import { decodeDense, invalidCode } from "../../../formats/decode.js";
-import { checkFinite } from "../../../formats/finite.js";
-import { LAYOUT_ROWS, toStandardLayout } from "../../../formats/layout.js";
+import { type DenseFormat, rowBytes, type TernaryFormat } from "../../../formats/format.js";
+import { LAYOUT_ROWS, toStandardLayout } from "../../../formats/i2_s.js";
 import { OpenFiles, readFully, readScale } from "../../../formats/read.js";
+import { formatOf } from "../../../formats/table.js";
 import type { WeightSource } from "../../backend.js";
 import type { Window } from "../device/kernel.js";
+import { deviceType } from "../formats.js";
 import type { Table } from "../kernels/operands.js";
 import { aligned, type GpuWeight, type Memory } from "./memory.js";
 
@@ -32,7 +33,9 @@ export async function uploadWeights(
   try {
     for (const source of sources) {
       if (options.aborted()) break; // the main thread knows the reason
-      weights.push(source.type === "I2_S" ? await upload.ternary(source) : await upload.table(source));
+      const format = formatOf(source.type);
+      const dense = format.kind === "dense";
+      weights.push(dense ? await upload.table(source, format) : await upload.ternary(source, format));
     }
     await memory.device.done();
   } finally {
@@ -54,28 +57,27 @@ class Upload {
     sources: readonly WeightSource[],
     readonly options: UploadOptions,
   ) {
-    const ternary = sources.filter(({ type }) => type === "I2_S");
-    this.#ternaryLeft = ternary.reduce((sum, { rows, columns }) => sum + aligned((rows * columns) / 4), 0);
+    this.#ternaryLeft = sources.reduce((sum, source) => sum + aligned(codeBytes(source)), 0);
   }
 
-  async ternary(source: WeightSource): Promise<GpuWeight> {
+  async ternary(source: WeightSource, format: TernaryFormat): Promise<GpuWeight> {
     const { name, rows, columns } = source;
     const scale = readScale(source);
-    const bytes = (rows * columns) / 4;
+    const bytes = codeBytes(source);
     const codes = await this.#place(bytes, name);
-    const step = LAYOUT_ROWS * (columns / 4);
+    const step = LAYOUT_ROWS * rowBytes(format, columns);
     await this.#copy(source, { from: 0, length: bytes, step }, (chunk, at) => {
       toStandardLayout(source.layout ?? "block128", chunk, columns);
-      if (hasCode3(chunk)) throw invalidCode(name);
+      format.check(source, chunk, at);
       this.memory.device.write(codes.buffer, codes.offset + at, chunk);
     });
     return { ternary: { rows, columns, scale, codes } };
   }
 
-  async table(source: WeightSource): Promise<GpuWeight> {
-    const { name, rows, columns, byteLength } = source;
-    const inFile = byteLength / rows;
-    const type = source.type === "F16" || source.type === "BF16" ? source.type : "F32";
+  async table(source: WeightSource, format: DenseFormat): Promise<GpuWeight> {
+    const { name, rows, columns } = source;
+    const inFile = rowBytes(format, columns);
+    const type = deviceType(source.type);
     const onDevice = type === "F32" ? 4 * columns : 2 * columns;
     const most = Math.max(1, Math.floor(this.memory.device.maxWindow / onDevice));
     const parts: Table["parts"][number][] = [];
@@ -89,8 +91,8 @@ class Upload {
           source,
           { from: (first + row) * inFile, length: taken * inFile, step: inFile },
           (chunk, at) => {
-            checkFinite(source, chunk, (first + row) * inFile + at);
-            const data = converted(source.type, chunk, columns, inFile);
+            format.check(source, chunk, (first + row) * inFile + at);
+            const data = type === format.name ? chunk : floatsOf(format, chunk, (chunk.length / inFile) * columns);
             this.memory.device.write(window.buffer, row * onDevice + (at / inFile) * onDevice, data);
           },
         );
@@ -143,15 +145,13 @@ class Upload {
   }
 }
 
-/** Two bits both set, at an even place. */
-function hasCode3(bytes: Uint8Array): boolean {
-  const words = new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.length >> 2);
-  for (let i = 0; i < words.length; i++) if (words[i] & (words[i] >>> 1) & 0x55555555) return true;
-  return false;
+/** Bytes of a matrix's codes; 0 for other weights. */
+function codeBytes({ type, rows, columns }: WeightSource): number {
+  const format = formatOf(type);
+  return format.kind === "ternary" ? rows * rowBytes(format, columns) : 0;
 }
 
-function converted(type: WeightSource["type"], chunk: Uint8Array, columns: number, rowBytes: number): Uint8Array {
-  if (type !== "Q8_0" && type !== "Q6_K") return chunk;
-  const values = decodeDense(type, chunk, (chunk.length / rowBytes) * columns);
+function floatsOf(format: DenseFormat, chunk: Uint8Array, count: number): Uint8Array {
+  const values = format.decode(chunk, count);
   return new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
 }
