@@ -1,11 +1,11 @@
 /**
  * Typed records in 32-bit words. A struct is described once, by the names and kinds of its words; from this come the type
- * of what is written, the writer, and the offsets by which the words are read. Nothing is decoded: a reader adds an offset
- * to the place of the record, because ops of small models take a few microseconds, and a copy of their words takes as long.
+ * of what is written, the writer, the offsets by which the words are read one by one, and a reader of all of them. Threads of
+ * the CPU read by offsets, because ops of small models take a few microseconds, and a copy of their words takes as long.
  */
 
-/** A pointer is a byte address or 0, a count an int32, a float the bits of a float32, a flag 0 or 1. */
-type Word = "pointer" | "count" | "float" | "flag";
+/** A pointer is a byte address or 0, a handle or a count an int32, a float the bits of a float32, a flag 0 or 1. */
+type Word = "pointer" | "handle" | "count" | "float" | "flag";
 
 /** A word, one of some names (its index), a struct within the struct, or a list, which comes last. */
 export type Kind = Word | readonly string[] | Struct | List<Struct>;
@@ -83,6 +83,7 @@ interface Field {
   /** words beyond these */
   extra?(value: unknown): number;
   put(value: unknown, to: Words, at: number): void;
+  get(from: Words, at: number): unknown;
 }
 
 export class Layout<S extends Struct> {
@@ -119,26 +120,43 @@ export class Layout<S extends Struct> {
       next += field.words;
     }
   }
+
+  /** What `write` was given. */
+  read(from: Words, at: number): Values<S> {
+    let next = at;
+    const entries = this.#fields.map(({ name, words, get }) => {
+      next += words;
+      return [name, get(from, next - words)];
+    });
+    return Object.fromEntries(entries) as Values<S>;
+  }
 }
 
 const putWord: Field["put"] = (value, { i32 }, at) => {
   i32[at] = value as number; // of a flag 0 or 1
 };
-const putFloat: Field["put"] = (value, { f32 }, at) => {
-  f32[at] = value as number;
+const getWord = ({ i32 }: Words, at: number) => i32[at];
+const FLOAT_FIELD: Pick<Field, "words" | "put" | "get"> = {
+  words: 1,
+  put(value, { f32 }, at) {
+    f32[at] = value as number;
+  },
+  get: ({ f32 }, at) => f32[at],
 };
 
 function fieldOf(name: string, kind: Kind, offset: number): Field {
-  if (kind === "float") return { name, offset, words: 1, put: putFloat };
-  if (typeof kind === "string") return { name, offset, words: 1, put: putWord };
+  if (kind === "float") return { name, offset, ...FLOAT_FIELD };
+  if (kind === "flag") return { name, offset, words: 1, put: putWord, get: (from, at) => getWord(from, at) === 1 };
+  if (typeof kind === "string") return { name, offset, words: 1, put: putWord, get: getWord };
   if (kind instanceof List) return listOf(name, kind, offset);
   if (Array.isArray(kind)) {
     const names: readonly unknown[] = kind;
-    return { name, offset, words: 1, put: (value, to, at) => putWord(names.indexOf(value), to, at) };
+    const put: Field["put"] = (value, to, at) => putWord(names.indexOf(value), to, at);
+    return { name, offset, words: 1, put, get: (from, at) => names[getWord(from, at)] };
   }
   const layout = new Layout(kind as Struct, offset);
   const put: Field["put"] = (value, to, at) => layout.write(value as Values<Struct>, to, at);
-  return { name, offset: layout.at, words: layout.words, put };
+  return { name, offset: layout.at, words: layout.words, put, get: (from, at) => layout.read(from, at) };
 }
 
 function listOf(name: string, { of }: List<Struct>, offset: number): Field {
@@ -154,5 +172,7 @@ function listOf(name: string, { of }: List<Struct>, offset: number): Field {
       to.i32[start] = values.length;
       values.forEach((each, i) => void element.write(each, to, start + 1 + i * words));
     },
+    get: (from, start) =>
+      Array.from({ length: getWord(from, start) }, (_, i) => element.read(from, start + 1 + i * words)),
   };
 }

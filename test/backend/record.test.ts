@@ -50,6 +50,14 @@ describe("a record", () => {
     assert.equal(i32.at(-1), 99);
   });
 
+  test("is read as it was written", () => {
+    const to = memory(START + LAYOUT.wordsOf(values));
+    LAYOUT.write(values, to, START);
+    const { first, part, int8, eps, parts } = LAYOUT.read(to, START);
+    assert.deepEqual([first, part.scale, part.type, int8, eps], [-7, 0.5, "F16", true, Math.fround(1e-5)]);
+    assert.deepEqual(parts, values.parts);
+  });
+
   test("has as many words as its values take", () => {
     assert.equal(LAYOUT.words, 7);
     assert.equal(LAYOUT.wordsOf(values), 11);

@@ -30,7 +30,7 @@ import { Channel } from "./channel.js";
 import { addTimes } from "./device/timestamps.js";
 import { TAKES } from "./formats.js";
 import type { DeviceOptions, Opened } from "./protocol.js";
-import { encodeOp, type Op, Records } from "./record.js";
+import { NONE, Recorder, Records } from "./record.js";
 
 /** Runs under way before the host waits for the first. */
 const RUNS_AHEAD = 4;
@@ -57,7 +57,7 @@ export class GpuBackend implements Backend {
   readonly #opened: Opened;
   readonly #records = new Records();
   #handles = 0;
-  #words: number[] = [];
+  readonly #recorder = new Recorder();
   #batch: Batch = { tokens: none, slots: none, positions: none, outputs: none };
   #tracer: Tracer | undefined;
   #marks: Mark[] = [];
@@ -155,33 +155,33 @@ export class GpuBackend implements Backend {
   }
 
   embed(out: Tensor, table: Weight): void {
-    this.#record({ op: "embed", out: idOf(out), table: idOf(table) });
+    this.#recorder.add({ op: "embed", out: idOf(out), table: idOf(table) });
   }
   normQuantize(out: Quantized, x: Tensor, weight: Weight, eps: number): void {
-    this.#record({ op: "normQuantize", out: idOf(out), x: idOf(x), weight: idOf(weight), eps });
+    this.#recorder.add({ op: "normQuantize", out: idOf(out), x: idOf(x), weight: idOf(weight), eps });
   }
   ternary(projections: readonly Projection[], x: Quantized): void {
     const all = projections.map(({ weight, out, addTo }) => ({
       weight: idOf(weight),
       out: idOf(out),
-      addTo: addTo === undefined ? undefined : idOf(addTo),
+      addTo: addTo === undefined ? NONE : idOf(addTo),
     }));
-    this.#record({ op: "ternary", x: idOf(x), projections: all });
+    this.#recorder.add({ op: "ternary", x: idOf(x), projections: all });
   }
   ropeStore(cache: Cache, layer: number, { q, k, v }: { q: Tensor; k: Tensor; v: Tensor }): void {
-    this.#record({ op: "ropeStore", cache: idOf(cache), layer, q: idOf(q), k: idOf(k), v: idOf(v) });
+    this.#recorder.add({ op: "ropeStore", cache: idOf(cache), layer, q: idOf(q), k: idOf(k), v: idOf(v) });
   }
   attend(out: Tensor, q: Tensor, cache: Cache, layer: number): void {
-    this.#record({ op: "attend", out: idOf(out), q: idOf(q), cache: idOf(cache), layer });
+    this.#recorder.add({ op: "attend", out: idOf(out), q: idOf(q), cache: idOf(cache), layer });
   }
   gate(out: Tensor, gate: Tensor, up: Tensor, activation: Activation): void {
-    this.#record({ op: "gate", out: idOf(out), gate: idOf(gate), up: idOf(up), activation });
+    this.#recorder.add({ op: "gate", out: idOf(out), gate: idOf(gate), up: idOf(up), activation });
   }
   normOutputs(out: Tensor, x: Tensor, weight: Weight, eps: number): void {
-    this.#record({ op: "normOutputs", out: idOf(out), x: idOf(x), weight: idOf(weight), eps });
+    this.#recorder.add({ op: "normOutputs", out: idOf(out), x: idOf(x), weight: idOf(weight), eps });
   }
   logits(out: Tensor, head: Weight, x: Tensor): void {
-    this.#record({ op: "logits", out: idOf(out), table: idOf(head), x: idOf(x) });
+    this.#recorder.add({ op: "logits", out: idOf(out), table: idOf(head), x: idOf(x) });
   }
   best(head: Head, x: Tensor, count: number): void {
     const { maxRows, maxBest } = head;
@@ -190,27 +190,26 @@ export class GpuBackend implements Backend {
       throw new RangeError(`best: expected 1 to ${maxBest} ids of at most ${maxRows} rows, got ${count} of ${outputs}`);
     }
     this.#bestCount = Math.min(count, head.weight.rows);
-    this.#record({ op: "best", head: idOf(head), x: idOf(x), count });
+    this.#recorder.add({ op: "best", head: idOf(head), x: idOf(x), count });
   }
   sample(head: Head): void {
     drawsOf(this.#batch, head.maxBest);
     for (const row of this.#batch.outputs) this.#sampledSlots.add(this.#batch.slots[row]);
-    this.#record({ op: "sample", head: idOf(head) });
+    this.#recorder.add({ op: "sample", head: idOf(head) });
   }
 
   mark(name: string, tensor: Tensor, rows: MarkRows = "all"): void {
     if (this.#tracer === undefined) return;
     this.#marks.push({ name, rows: markedRows(this.#batch, rows), width: tensor.width });
-    this.#record({ op: "mark", tensor: idOf(tensor), outputs: rows !== "all" });
+    this.#recorder.add({ op: "mark", tensor: idOf(tensor), outputs: rows !== "all" });
   }
   setTracer(tracer: Tracer | undefined): void {
     this.#tracer = tracer;
   }
 
   async run(): Promise<Int32Array> {
-    const { number: record, fresh: words } = this.#records.numberOf(this.#words);
+    const { number: record, fresh: words } = this.#records.numberOf(this.#recorder.take());
     const [marks, tracer] = [this.#marks, this.#tracer];
-    this.#words = [];
     this.#marks = [];
     const { tokens, slots, positions, outputs, draws } = this.#batch;
     const batch = { tokens, slots, positions, outputs, ...(draws !== undefined && { draws: draws as Draw[] }) };
@@ -270,10 +269,6 @@ export class GpuBackend implements Backend {
 
   close(): Promise<void> {
     return this.#channel.close();
-  }
-
-  #record(op: Op): void {
-    this.#words.push(...encodeOp(op));
   }
 }
 

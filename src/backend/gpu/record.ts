@@ -1,148 +1,92 @@
 /**
- * The record of a forward pass as 32-bit words: [op, number of arguments, arguments ...]. Two passes of the same shape
- * have the same words, so that the device's thread gets them once and keeps what it made of them.
+ * The record of a forward pass in 32-bit words: for each op a header, then its arguments (see ../record.ts). Two passes of the
+ * same shape have the same words, so that the device's thread gets them once and keeps what it made of them.
  */
 import type { Activation } from "../backend.js";
+import { Layout, List, type Struct, type Values, type Words } from "../record.js";
 
-/** Arguments are handles but where the name says otherwise. */
-export type Op =
-  | { readonly op: "embed"; readonly out: number; readonly table: number }
-  | NormQuantize
-  | Ternary
-  | { readonly op: "ropeStore"; cache: number; layer: number; q: number; k: number; v: number }
-  | { readonly op: "attend"; readonly out: number; q: number; cache: number; layer: number }
-  | Gate
-  | { readonly op: "normOutputs"; out: number; x: number; weight: number; eps: number }
-  | { readonly op: "logits"; out: number; table: number; x: number }
-  | { readonly op: "best"; head: number; x: number; count: number }
-  | { readonly op: "sample"; head: number }
-  | { readonly op: "mark"; readonly tensor: number; readonly outputs: boolean };
+/** In place of a handle. */
+export const NONE = -1;
 
-export interface NormQuantize {
-  readonly op: "normQuantize";
-  readonly out: number;
-  readonly x: number;
-  readonly weight: number;
-  readonly eps: number;
-}
+const NORM = { out: "handle", x: "handle", weight: "handle", eps: "float" } as const;
 
-export interface Ternary {
-  readonly op: "ternary";
-  readonly x: number;
-  readonly projections: readonly {
-    readonly weight: number;
-    readonly out: number;
-    readonly addTo: number | undefined;
-  }[];
-}
+const STRUCTS = {
+  embed: { out: "handle", table: "handle" },
+  normQuantize: NORM,
+  ternary: { x: "handle", projections: new List({ weight: "handle", out: "handle", /** or NONE */ addTo: "handle" }) },
+  ropeStore: { cache: "handle", layer: "count", q: "handle", k: "handle", v: "handle" },
+  attend: { out: "handle", q: "handle", cache: "handle", layer: "count" },
+  gate: {
+    out: "handle",
+    gate: "handle",
+    up: "handle",
+    activation: ["relu2", "silu"] as const satisfies readonly Activation[],
+  },
+  normOutputs: NORM,
+  logits: { out: "handle", table: "handle", x: "handle" },
+  best: { head: "handle", x: "handle", count: "count" },
+  sample: { head: "handle" },
+  mark: { tensor: "handle", outputs: "flag" },
+} as const satisfies Record<string, Struct>;
 
-export interface Gate {
-  readonly op: "gate";
-  readonly out: number;
-  readonly gate: number;
-  readonly up: number;
-  readonly activation: Activation;
-}
+type OpName = keyof typeof STRUCTS;
+type OpOf<N extends OpName> = { readonly op: N } & Values<(typeof STRUCTS)[N]>;
 
-type OpName = Op["op"];
+export type Op = { [N in OpName]: OpOf<N> }[OpName];
+export type NormQuantize = OpOf<"normQuantize">;
+export type Ternary = OpOf<"ternary">;
+export type RopeStore = OpOf<"ropeStore">;
+export type Attend = OpOf<"attend">;
+export type Gate = OpOf<"gate">;
 
-const NAMES: readonly OpName[] = [
-  "embed",
-  "normQuantize",
-  "ternary",
-  "ropeStore",
-  "attend",
-  "gate",
-  "normOutputs",
-  "logits",
-  "best",
-  "sample",
-  "mark",
-];
+/** `words` of the arguments, which follow. */
+const HEADER = new Layout({ op: Object.keys(STRUCTS) as OpName[], words: "count" });
 
-const NONE = -1;
+const ARGUMENTS = Object.fromEntries(
+  Object.entries(STRUCTS).map(([op, struct]) => [op, new Layout<Struct>(struct)]),
+) as Readonly<Record<OpName, Layout<Struct>>>;
 
-function argumentsOf(op: Op): number[] {
-  switch (op.op) {
-    case "embed":
-      return [op.out, op.table];
-    case "normQuantize":
-    case "normOutputs":
-      return [op.out, op.x, op.weight, bitsOf(op.eps)];
-    case "ternary":
-      return [op.x, ...op.projections.flatMap(({ weight, out, addTo = NONE }) => [weight, out, addTo])];
-    case "ropeStore":
-      return [op.cache, op.layer, op.q, op.k, op.v];
-    case "attend":
-      return [op.out, op.q, op.cache, op.layer];
-    case "gate":
-      return [op.out, op.gate, op.up, op.activation === "silu" ? 1 : 0];
-    case "logits":
-      return [op.out, op.table, op.x];
-    case "best":
-      return [op.head, op.x, op.count];
-    case "sample":
-      return [op.head];
-    case "mark":
-      return [op.tensor, op.outputs ? 1 : 0];
+const viewsOf = (i32: Int32Array): Words => ({
+  i32,
+  f32: new Float32Array(i32.buffer, i32.byteOffset, i32.length),
+});
+
+/** The ops of a forward pass, as they are recorded. */
+export class Recorder {
+  #words = viewsOf(new Int32Array(1 << 12));
+  #length = 0;
+
+  add(op: Op): void {
+    const layout = ARGUMENTS[op.op];
+    const words = layout.wordsOf(op);
+    const begin = this.#length + HEADER.words;
+    this.#length = begin + words;
+    while (this.#words.i32.length < this.#length) this.#grow();
+    HEADER.write({ op: op.op, words }, this.#words, begin - HEADER.words);
+    layout.write(op, this.#words, begin);
   }
-}
 
-function opOf(name: OpName, [a, b, c, d, e]: Int32Array, all: Int32Array): Op {
-  switch (name) {
-    case "embed":
-      return { op: name, out: a, table: b };
-    case "normQuantize":
-    case "normOutputs":
-      return { op: name, out: a, x: b, weight: c, eps: floatOf(d) };
-    case "ternary":
-      return { op: name, x: a, projections: projectionsOf(all.subarray(1)) };
-    case "ropeStore":
-      return { op: name, cache: a, layer: b, q: c, k: d, v: e };
-    case "attend":
-      return { op: name, out: a, q: b, cache: c, layer: d };
-    case "gate":
-      return { op: name, out: a, gate: b, up: c, activation: d === 1 ? "silu" : "relu2" };
-    case "logits":
-      return { op: name, out: a, table: b, x: c };
-    case "best":
-      return { op: name, head: a, x: b, count: c };
-    case "sample":
-      return { op: name, head: a };
-    case "mark":
-      return { op: name, tensor: a, outputs: b === 1 };
+  /** The words of all ops since the last call; they are valid until the next `add`. */
+  take(): Int32Array {
+    const all = this.#words.i32.subarray(0, this.#length);
+    this.#length = 0;
+    return all;
   }
-}
 
-function projectionsOf(words: Int32Array): Ternary["projections"] {
-  return Array.from({ length: words.length / 3 }, (_, i) => {
-    const [weight, out, addTo] = words.subarray(3 * i);
-    return { weight, out, addTo: addTo === NONE ? undefined : addTo };
-  });
-}
-
-const bits = new DataView(new ArrayBuffer(4));
-
-function bitsOf(value: number): number {
-  bits.setFloat32(0, value);
-  return bits.getInt32(0);
-}
-
-function floatOf(word: number): number {
-  bits.setInt32(0, word);
-  return bits.getFloat32(0);
-}
-
-export function encodeOp(op: Op): number[] {
-  const args = argumentsOf(op);
-  return [NAMES.indexOf(op.op), args.length, ...args];
+  #grow(): void {
+    const words = new Int32Array(2 * this.#words.i32.length);
+    words.set(this.#words.i32);
+    this.#words = viewsOf(words);
+  }
 }
 
 export function decodeOps(words: Int32Array): Op[] {
+  const from = viewsOf(words);
   const ops: Op[] = [];
-  for (let at = 0; at < words.length; at += 2 + words[at + 1]) {
-    const args = words.subarray(at + 2, at + 2 + words[at + 1]);
-    ops.push(opOf(NAMES[words[at]], args, args));
+  for (let at = 0; at < words.length; ) {
+    const { op, words: count } = HEADER.read(from, at);
+    ops.push({ op, ...ARGUMENTS[op].read(from, at + HEADER.words) } as Op);
+    at += HEADER.words + count;
   }
   return ops;
 }
@@ -153,24 +97,24 @@ export class Records {
   #count = 0;
 
   /** The number of a record, and whether it is a new one. */
-  numberOf(words: readonly number[]): { number: number; fresh: Int32Array | undefined } {
+  numberOf(words: Int32Array): { number: number; fresh: Int32Array | undefined } {
     const hash = hashOf(words);
     const same = this.#known.get(hash) ?? [];
     const found = same.find((record) => equal(record.words, words));
     if (found !== undefined) return { number: found.number, fresh: undefined };
-    const record = { number: this.#count++, words: Int32Array.from(words) };
+    const record = { number: this.#count++, words: words.slice() };
     this.#known.set(hash, [...same, record]);
     return { number: record.number, fresh: record.words };
   }
 }
 
 /** FNV-1a over words. */
-function hashOf(words: readonly number[]): number {
+function hashOf(words: Int32Array): number {
   let hash = 0x811c9dc5;
   for (const word of words) hash = Math.imul(hash ^ word, 0x01000193);
   return hash;
 }
 
-function equal(a: Int32Array, b: readonly number[]): boolean {
+function equal(a: Int32Array, b: Int32Array): boolean {
   return a.length === b.length && a.every((word, i) => word === b[i]);
 }

@@ -5,10 +5,8 @@
 import type { Call, Window } from "../device/kernel.js";
 import { shareBuffer } from "../kernels/ternary.js";
 import { type Finish, type Partials, rowMemory, ternaryRow } from "../kernels/ternary-row.js";
-import type { Gate, NormQuantize, Op, Ternary } from "../record.js";
+import { type Gate, NONE, type NormQuantize, type Op, type RopeStore, type Ternary } from "../record.js";
 import type { Memory } from "./memory.js";
-
-type RopeStore = Op & { op: "ropeStore" };
 
 /** Where the batch's slots and positions lie: in one buffer, the positions behind. */
 export interface Places {
@@ -60,7 +58,7 @@ export function joinRow(
 
 function alone(start: Start): JoinedRow | undefined {
   const { projections } = start.ternary;
-  const most = projections.some(({ addTo }) => addTo !== undefined) ? 1 : 3;
+  const most = projections.some(({ addTo }) => addTo !== NONE) ? 1 : 3;
   return projections.length > most ? undefined : { call: rowCall(start, { kind: "store" }), count: 2 };
 }
 
@@ -78,7 +76,7 @@ function withRope(start: Start, store: RopeStore, { slots, positions }: Places):
   const { shape, angles, keys, values } = memory.cacheOf(store.cache);
   const { headDim, positions: capacity } = shape;
   if (projections.length !== 3 || q === undefined || k === undefined || v === undefined) return undefined;
-  if (headDim % 32 !== 0 || projections.some(({ addTo }) => addTo !== undefined)) return undefined;
+  if (headDim % 32 !== 0 || projections.some(({ addTo }) => addTo !== NONE)) return undefined;
   // one binding for both
   const size = positions.offset + positions.size - slots.offset;
   const places = { buffer: slots.buffer, offset: slots.offset, size };
@@ -99,7 +97,7 @@ function rowCall({ memory, norm, ternary, x }: Start, finish: Finish): Call {
     projections: ternary.projections.map(({ weight, out, addTo }) => ({
       ...memory.ternaryOf(weight),
       out: memory.tensor(out).window,
-      ...(addTo !== undefined && { addTo: memory.tensor(addTo).window }),
+      ...(addTo !== NONE && { addTo: memory.tensor(addTo).window }),
     })),
   };
   return ternaryRow(operands, finish);

@@ -13,7 +13,7 @@ import { gateNormQuantize, normQuantize } from "../kernels/norm-quantize.js";
 import { ropeStore } from "../kernels/rope-store.js";
 import { sample } from "../kernels/sample.js";
 import { ternary } from "../kernels/ternary.js";
-import type { Gate, NormQuantize, Op, Ternary } from "../record.js";
+import { type Attend, type Gate, NONE, type NormQuantize, type Op, type Ternary } from "../record.js";
 import type { Memory } from "./memory.js";
 import { partOf } from "./memory.js";
 import { joinRow } from "./plan-row.js";
@@ -26,8 +26,6 @@ const MOST_PROJECTIONS = 3;
 
 /** Chunks of attention that every workgroup of the matrix behind them merges for itself; more have a dispatch of their own. */
 const MOST_MERGED = 8;
-
-type Attend = Op & { op: "attend" };
 
 /** What a plan depends on beside its ops. */
 export interface BatchShape {
@@ -203,7 +201,7 @@ export class Planner {
     const all = projections.map(({ weight, out, addTo }) => ({
       ...memory.ternaryOf(weight),
       out: memory.tensor(out).window,
-      ...(addTo !== undefined && { addTo: memory.tensor(addTo).window }),
+      ...(addTo !== NONE && { addTo: memory.tensor(addTo).window }),
     }));
     const calls: Call[] = [];
     for (let i = 0; i < all.length; i += MOST_PROJECTIONS) {
