@@ -42,7 +42,7 @@ export type ErrorCode =
   | "DEVICE_LOST"
   | "SHADER"
   | "CONTEXT_OVERFLOW"
-  | "NO_FREE_SESSION"
+  | "BUSY"
   | "SESSION_BUSY"
   | "CLOSED";
 

@@ -83,6 +83,9 @@ export interface CacheShape {
   readonly type?: CacheType;
 }
 
+/** What a position of a cache consists of. */
+export type PositionShape = Pick<CacheShape, "layers" | "kvHeads" | "headDim" | "type">;
+
 /** float32, or 16-bit integers with a float32 scale for each head and position. */
 export type CacheType = "f32" | "i16";
 
@@ -190,6 +193,8 @@ export interface Backend {
   tensor(maxRows: number, width: number): Tensor;
   quantized(maxRows: number, width: number): Quantized;
   cache(shape: CacheShape): Cache;
+  /** Bytes that one position of one slot takes in a cache of that shape. */
+  positionBytes(shape: PositionShape): number;
   /**
    * Makes a loaded weight the head of `best`, for at most `maxRows` ranked rows and `maxBest` ids a row. Unless the head
    * is "int8", `best` finds what `logits` would give, with the same bits.

@@ -19,6 +19,7 @@ import type {
   LoadOptions,
   MarkRows,
   OpTime,
+  PositionShape,
   Projection,
   Quantized,
   Tensor,
@@ -111,6 +112,9 @@ export class ReferenceBackend implements Backend {
   }
   cache(shape: CacheShape): Cache {
     return new ReferenceCache(shape);
+  }
+  positionBytes({ layers, kvHeads, headDim }: PositionShape): number {
+    return 2 * layers * kvHeads * headDim * Float64Array.BYTES_PER_ELEMENT;
   }
 
   begin(batch: Batch): void {

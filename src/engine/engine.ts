@@ -15,12 +15,14 @@ import { withLayout } from "../model/weights.js";
 import { collectGarbage } from "../platform/garbage.js";
 import { node } from "../platform/node.js";
 import { boxModel } from "../platform/package.js";
-import { type Placed, Scheduler } from "../run/scheduler.js";
+import type { Placed } from "../run/failover.js";
+import { Scheduler } from "../run/scheduler.js";
 import { Session } from "../run/session.js";
+import { Slots } from "../run/slots.js";
 import { ChatTemplate } from "../text/chat.js";
 import { createTokenizer, type Tokenizer } from "../text/tokenizer.js";
 import { LoadClock, type LoadReport, type ProgressEvent } from "./load-report.js";
-import { ENGINE_CHECKS, type EngineOptions, type Limits, limitsOf } from "./options.js";
+import { ENGINE_CHECKS, type EngineOptions, type Limits, limitsOf, placesOf } from "./options.js";
 import { choicesOf, createBackend, mayGoOn, type PlainBackend, placeModel } from "./placing.js";
 import { SELF_CHECK_CHECKS, type SelfCheck, type SelfCheckOptions, selfCheck } from "./self-check.js";
 
@@ -48,7 +50,7 @@ export class Engine implements AsyncDisposable {
   readonly loadReport: LoadReport;
   readonly #scheduler: Scheduler;
   readonly #chatTemplate: ChatTemplate | undefined;
-  readonly #freeSlots: number[];
+  readonly #slots: Slots;
   #closing: Promise<void> | undefined;
   /** of a backend that has ended */
   #lastDescription: string | undefined;
@@ -114,10 +116,12 @@ export class Engine implements AsyncDisposable {
     { options, config, metadata, repairs, clock, signal, onProgress, ...opening }: Opening,
   ): Promise<Engine> {
     const sources = withLayout(opening.sources, layout);
-    const limits = limitsOf(options, name, config);
+    const sizes = limitsOf(options, name, config);
     clock.mark();
-    const backend = await createBackend(name, options, limits.maxRows);
+    const backend = await createBackend(name, options, sizes.maxRows);
     try {
+      const positionBytes = backend.positionBytes({ ...config, type: sizes.kv });
+      const limits = { ...sizes, maxSessions: placesOf(options, { kind: name, positionBytes }, sizes) };
       clock.done("backend", 0);
       const placing = placeModel(
         backend,
@@ -145,10 +149,11 @@ export class Engine implements AsyncDisposable {
       };
       const mayMove = name === "gpu" && choicesOf(options).includes("cpu");
       return new Engine({
-        scheduler: new Scheduler(backend, model, limits.maxRows, node.nextTurn, mayMove ? recover : undefined),
+        scheduler: new Scheduler({ backend, model }, limits.maxRows, node.nextTurn, mayMove ? recover : undefined),
         tokenizer,
         metadata,
         limits,
+        maxWaiting: options.maxWaiting,
         loadReport,
       });
     } catch (error) {
@@ -162,6 +167,7 @@ export class Engine implements AsyncDisposable {
     tokenizer: Tokenizer;
     metadata: ReadonlyMap<string, GgufValue>;
     limits: Limits;
+    maxWaiting: number | undefined;
     loadReport: LoadReport;
   }) {
     const { scheduler, limits } = parts;
@@ -173,7 +179,7 @@ export class Engine implements AsyncDisposable {
     this.#scheduler = scheduler;
     const template = textOf(parts.metadata, "tokenizer.chat_template");
     this.#chatTemplate = template === undefined ? undefined : new ChatTemplate(parts.tokenizer, template);
-    this.#freeSlots = Array.from({ length: limits.maxSessions }, (_, slot) => slot);
+    this.#slots = new Slots(limits.maxSessions, parts.maxWaiting);
   }
 
   /** the present one: see option `onFallback` */
@@ -190,26 +196,26 @@ export class Engine implements AsyncDisposable {
     return this.#closing === undefined ? this.#backend.memoryBytes : 0;
   }
 
-  /** A new timeline. Sessions may answer at the same time; close those no longer needed. */
+  /**
+   * A new timeline. Sessions may answer at the same time; those beyond `maxSessions` wait for a place in the cache, first
+   * come, first served. An answer has its place until it ends, also while its caller takes no more of it. Close those no
+   * longer needed.
+   */
   session(): Session {
     this.#throwIfClosed();
-    const slot = this.#takeSlot();
     return new Session({
       scheduler: this.#scheduler,
+      slots: this.#slots,
       tokenizer: this.tokenizer,
       chatTemplate: this.#chatTemplate,
       vocabularySize: this.config.vocabularySize,
       contextLength: this.contextLength,
-      slot,
-      onClose: () => {
-        this.#freeSlots.unshift(slot);
-      },
     });
   }
 
   /**
-   * Every named intermediate of the forward pass over `ids`, in the order of computation. Takes the place of a session
-   * until it ends; answers under way wait.
+   * Every named intermediate of the forward pass over `ids`, in the order of computation. Waits for a place in the cache as
+   * sessions do, and has it until it ends; answers under way wait.
    */
   async trace(ids: check.TokenIds, options: TraceOptions = {}): Promise<Map<string, TracedTensor>> {
     const own = check.ids(this.config.vocabularySize)("ids", ids);
@@ -218,11 +224,12 @@ export class Engine implements AsyncDisposable {
     if (own.length === 0 || own.length > this.contextLength) {
       throw new RangeError(`ids: expected 1 to ${this.contextLength} tokens, got ${own.length}`);
     }
-    const slot = this.#takeSlot();
+    const holder = {};
+    const { slot } = await this.#slots.acquire(holder);
     try {
       return await this.#scheduler.alone(() => this.#trace(own, promptLength, slot));
     } finally {
-      this.#freeSlots.unshift(slot);
+      this.#slots.drop(holder);
     }
   }
 
@@ -252,7 +259,7 @@ export class Engine implements AsyncDisposable {
 
   /**
    * Whether the model makes sense: its perplexity on a short built-in English text, against a limit that follows from the
-   * size of its vocabulary. Takes the place of one session until it ends, and about the time of a prompt of 45 tokens. A model
+   * size of its vocabulary. Takes a place in the cache as a session does, and about the time of a prompt of 45 tokens. A model
    * of random weights does not pass.
    */
   async selfCheck(options: SelfCheckOptions = {}): Promise<SelfCheck> {
@@ -275,6 +282,7 @@ export class Engine implements AsyncDisposable {
     const { kind, memoryBytes } = this.#backend;
     this.#lastDescription = this.description;
     this.#chatTemplate?.close();
+    this.#slots.close(closed());
     await this.#scheduler.close(closed());
     if (kind !== "gpu" && memoryBytes > COLLECTED_BYTES) await collectGarbage();
   }
@@ -284,15 +292,6 @@ export class Engine implements AsyncDisposable {
 
   #throwIfClosed(): void {
     if (this.#closing !== undefined) throw closed();
-  }
-
-  #takeSlot(): number {
-    const slot = this.#freeSlots.shift();
-    if (slot !== undefined) return slot;
-    throw new TernionError(
-      "NO_FREE_SESSION",
-      "All sessions of this engine are in use. Close one, or load the model with a larger maxSessions.",
-    );
   }
 }
 
@@ -308,7 +307,7 @@ const COLLECTED_BYTES = 32 << 20;
 /** Positions that a text needs to tell sense from nonsense. */
 const FEWEST_CHECKED = 16;
 
-function layoutsToTry({ i2sLayout }: Limits, { sources, metadata }: OpenModel): LayoutGuess {
+function layoutsToTry({ i2sLayout }: Pick<Limits, "i2sLayout">, { sources, metadata }: OpenModel): LayoutGuess {
   return i2sLayout === "auto" ? guessLayout(sources, metadata) : { layouts: [i2sLayout], certain: true };
 }
 

@@ -32,8 +32,13 @@ export interface EngineOptions {
   readonly threads?: number | undefined;
   /** positions of one session; default: the model's own, at most 2048 */
   readonly contextLength?: number | undefined;
-  /** sessions at the same time; default: 4, fewer where their caches would take more than 1 GiB */
+  /**
+   * sessions that compute at the same time, each with a place in the cache; more may be open, and wait for a place. Default:
+   * 4, fewer where their caches would take more than 1 GiB, on a GPU 2 GiB
+   */
   readonly maxSessions?: number | undefined;
+  /** calls that may wait for a place at the same time; one more is refused with BUSY. Default 256 */
+  readonly maxWaiting?: number | undefined;
   /** most rows of one pass: the chunk in which prompts are computed; default 64, on a GPU 512 */
   readonly batchSize?: number | undefined;
   /** refuse a file whose metadata needs mending, instead of mending it; default false */
@@ -77,6 +82,7 @@ export const ENGINE_CHECKS: check.OptionChecks<EngineOptions> = {
   threads: check.threads,
   contextLength: check.integer(1),
   maxSessions: check.integer(1, 1024),
+  maxWaiting: check.integer(0),
   batchSize: check.integer(1, 4096),
   strict: check.boolean,
   i2sLayout: checkLayout,
@@ -88,14 +94,22 @@ export const ENGINE_CHECKS: check.OptionChecks<EngineOptions> = {
   signal: check.signal,
 };
 
+type BackendKind = Exclude<BackendName, "auto">;
+
 const DEFAULT_CONTEXT = 2048;
-const DEFAULT_BATCH = { cpu: 64, reference: 64, gpu: 512 } as const;
+const DEFAULT_BATCH: Record<BackendKind, number> = { cpu: 64, reference: 64, gpu: 512 };
 const DEFAULT_SESSIONS = 4;
-const DEFAULT_CACHE_BYTES = 2 ** 30;
+/** On a GPU for float32 values; elsewhere half of that for 16-bit values, and 4 % for their scales. */
+const DEFAULT_CACHE_BYTES: Record<BackendKind, number> = {
+  cpu: 1.04 * 2 ** 30,
+  reference: 1.04 * 2 ** 30,
+  gpu: 2 ** 31,
+};
 
 /** The sizes that a backend is asked for. */
 export interface Limits {
   readonly contextLength: number;
+  /** places in the cache */
   readonly maxSessions: number;
   readonly maxRows: number;
   readonly kv: CacheType;
@@ -106,20 +120,27 @@ export interface Limits {
 /** What checked `options` come to for a model. Throws a RangeError if its context is shorter than the one asked for. */
 export function limitsOf(
   options: EngineOptions,
-  backend: keyof typeof DEFAULT_BATCH,
-  { contextLength: trained, layers, kvHeads, headDim }: ModelConfig,
-): Limits {
+  backend: BackendKind,
+  { contextLength: trained }: ModelConfig,
+): Omit<Limits, "maxSessions"> {
   const { tuning: { kv = "i16", head = "exact" } = {}, i2sLayout = "auto" } = options;
   const wanted = options.contextLength ?? Math.min(trained, DEFAULT_CONTEXT);
   const contextLength = check.integer(1, trained)("contextLength", wanted);
-  const cacheBytes = 2 * (kv === "f32" ? 4 : 2) * layers * kvHeads * headDim * contextLength;
-  const affordable = Math.max(1, Math.min(DEFAULT_SESSIONS, Math.floor(DEFAULT_CACHE_BYTES / cacheBytes)));
   return {
     contextLength,
-    maxSessions: options.maxSessions ?? affordable,
     maxRows: options.batchSize ?? DEFAULT_BATCH[backend],
     kv,
     head: head === "f16" ? "full" : head,
     i2sLayout,
   };
+}
+
+/** Places in the cache: as many as asked for, or else as may be afforded at what a position costs on the backend. */
+export function placesOf(
+  { maxSessions }: EngineOptions,
+  { kind, positionBytes }: { kind: BackendKind; positionBytes: number },
+  { contextLength }: Pick<Limits, "contextLength">,
+): number {
+  const affordable = Math.floor(DEFAULT_CACHE_BYTES[kind] / (positionBytes * contextLength));
+  return maxSessions ?? Math.max(1, Math.min(DEFAULT_SESSIONS, affordable));
 }

@@ -6,7 +6,7 @@ import type { ModelConfig } from "../model/config.js";
 import { createActivations } from "../model/forward.js";
 import { loadWeights } from "../model/weights.js";
 import { packageFile } from "../platform/package.js";
-import type { Placed } from "../run/scheduler.js";
+import type { Placed } from "../run/failover.js";
 import { MOST_CANDIDATES } from "../sampling/sampler.js";
 import type { LoadClock } from "./load-report.js";
 import type { BackendName, EngineOptions, Limits } from "./options.js";

@@ -1,7 +1,7 @@
 /** The coherence gate: does a loaded model find plain English plainer than chance does? */
 import * as check from "../check.js";
 import { perplexity, type Scorer } from "../run/perplexity.js";
-import { NoDistribution } from "../run/session.js";
+import { NoDistribution } from "../sampling/logprobs.js";
 
 const PROBE =
   "The capital of France is Paris. The sun rises in the east and sets in the west. " +

@@ -1,18 +1,15 @@
 /**
  * The decode loop: take samples, stop where the answer ends, and stream text as it becomes certain. It knows ids and text;
- * how they are computed is the business of the source and the timeline.
+ * how they are computed is the business of the answer.
  */
 import * as check from "../check.js";
-import {
-  createSampler,
-  SAMPLING_CHECKS,
-  type Sample,
-  type SamplingOptions,
-  type TokenLogprob,
-} from "../sampling/sampler.js";
+import type { TokenLogprob } from "../sampling/logprobs.js";
+import { checkedMasks } from "../sampling/mask.js";
+import { createSampler, SAMPLING_CHECKS, type Sample, type SamplingOptions } from "../sampling/sampler.js";
 import { StopStrings, TextStream } from "../text/stream.js";
 import type { Tokenizer } from "../text/tokenizer.js";
-import { samples, type Timeline } from "./source.js";
+import { Answer, type AnswerOptions } from "./answer.js";
+import type { Timeline } from "./timeline.js";
 
 export interface GenerateOptions extends SamplingOptions {
   /** most tokens to generate; default: until the context is full */
@@ -59,7 +56,7 @@ export interface Finish {
     readonly completionTokens: number;
   };
   readonly timings: {
-    /** from the call to the logits behind the prompt */
+    /** from when the session has its place in the cache to the logits after the prompt */
     readonly promptMs: number;
     /** from there to the end */
     readonly generationMs: number;
@@ -85,56 +82,56 @@ export interface Piece {
   readonly finish?: Finish;
 }
 
-/** Streams the continuation of `prompt` (at least one id, at most the context's length). */
+/** An answer as its session asks for it. */
+export interface Generation extends GenerateOptions, Pick<AnswerOptions, "mask"> {
+  /** the prompt's ids, at least one, at most the context's length, and how many of them a shift keeps */
+  prepare(): Promise<{ prompt: readonly number[]; keepTokens: number }>;
+}
+
+/** Streams the continuation of a prompt. The timeline is in use until the stream ends, and has a place as it computes. */
 export async function* generate(
   timeline: Timeline,
   tokenizer: Tokenizer,
-  prompt: readonly number[],
-  options: GenerateOptions,
+  options: Generation,
 ): AsyncGenerator<Piece, void, undefined> {
   const { maxTokens = Number.POSITIVE_INFINITY, ignoreEnd = false, signal } = options;
   const sampler = createSampler(options);
-  const stream = new TextStream();
-  const stops = new StopStrings(check.strings("stop", options.stop ?? []));
-  const clock = new Clock();
-  let cached = 0;
-  const onPrompt = (count: number) => {
-    cached = count;
-    clock.promptDone();
+  const text = new AnswerText(tokenizer, options.stop);
+  const endBefore = (sample: Sample | undefined): FinishReason | undefined => {
+    if (sample === undefined) return "context";
+    if (maxTokens === 0) return "length";
+    return !ignoreEnd && tokenizer.stopIds.has(sample.id) ? "stop" : undefined;
   };
-
-  let reason: FinishReason = "context"; // why there would be no more samples
-  let stop: string | undefined;
-  let completionTokens = 0;
-  for await (const sample of samples(timeline, sampler, prompt, { ...options, maxTokens, onPrompt })) {
-    signal?.throwIfAborted(); // it may have come in the last run of a prompt: no piece follows an abort
-    if (maxTokens === 0) {
-      reason = "length";
-      break;
+  let answer: Answer | undefined;
+  timeline.enter();
+  try {
+    signal?.throwIfAborted();
+    const { prompt, keepTokens } = await options.prepare();
+    await timeline.takePlace(signal);
+    const clock = new Clock();
+    const mask = options.mask && checkedMasks(options.mask, tokenizer.size);
+    answer = new Answer(timeline, sampler, prompt, { ...options, maxTokens, keepTokens, mask });
+    let completionTokens = 0;
+    let reason: FinishReason | undefined;
+    while (reason === undefined) {
+      const sample = await answer.next();
+      signal?.throwIfAborted(); // it may have come in the last run of a prompt: no piece follows an abort
+      if (completionTokens === 0) clock.promptDone();
+      reason = endBefore(sample);
+      if (sample === undefined || reason !== undefined) break;
+      completionTokens++;
+      yield pieceOf(text.push(sample.id), sample);
+      if (text.stop !== undefined) reason = "stop";
+      else if (completionTokens === maxTokens) reason = "length";
     }
-    if (!ignoreEnd && tokenizer.stopIds.has(sample.id)) {
-      reason = "stop";
-      break;
-    }
-    completionTokens++;
-    const bytes = tokenizer.isSpecial(sample.id) ? new Uint8Array() : tokenizer.bytes(sample.id);
-    const stopped = stops.push(stream.push(bytes));
-    yield pieceOf(stopped.text, sample);
-    if (stopped.stop !== undefined) {
-      reason = "stop";
-      stop = stopped.stop;
-      break;
-    }
-    if (completionTokens === maxTokens) {
-      reason = "length";
-      break;
-    }
+    const usage = { promptTokens: prompt.length, cachedTokens: answer.cached, completionTokens };
+    const timings = clock.timings(prompt.length - answer.cached, completionTokens);
+    const ended = { reason: reason ?? "context", ...(text.stop !== undefined && { stop: text.stop }) };
+    yield { text: text.rest(), finish: { ...ended, usage, timings, seed: sampler.seed } };
+  } finally {
+    await answer?.close();
+    timeline.leave();
   }
-  // an unfinished character at the end completes no stop string
-  const rest = stop === undefined ? stops.push(stream.flush()).text + stops.flush() : "";
-  const usage = { promptTokens: prompt.length, cachedTokens: cached, completionTokens };
-  const timings = clock.timings(prompt.length - cached, completionTokens);
-  yield { text: rest, finish: { reason, ...(stop !== undefined && { stop }), usage, timings, seed: sampler.seed } };
 }
 
 /** Collects a whole answer. */
@@ -152,6 +149,33 @@ export async function collect(pieces: AsyncIterable<Piece>): Promise<{ text: str
 
 function pieceOf(text: string, { id, logprob, top }: Sample): Piece {
   return { text, id, ...(logprob !== undefined && { logprob }), ...(top !== undefined && { top }) };
+}
+
+/** The text of an answer, up to a stop string. */
+class AnswerText {
+  /** the stop string that ended it */
+  stop: string | undefined;
+  readonly #tokenizer: Tokenizer;
+  readonly #stream = new TextStream();
+  readonly #stops: StopStrings;
+
+  constructor(tokenizer: Tokenizer, stop: GenerateOptions["stop"]) {
+    this.#tokenizer = tokenizer;
+    this.#stops = new StopStrings(check.strings("stop", stop ?? []));
+  }
+
+  /** What is certain after one more token, and was not before. */
+  push(id: number): string {
+    const bytes = this.#tokenizer.isSpecial(id) ? new Uint8Array() : this.#tokenizer.bytes(id);
+    const { text, stop } = this.#stops.push(this.#stream.push(bytes));
+    this.stop = stop;
+    return text;
+  }
+
+  /** What is left; an unfinished character at the end completes no stop string. */
+  rest(): string {
+    return this.stop === undefined ? this.#stops.push(this.#stream.flush()).text + this.#stops.flush() : "";
+  }
 }
 
 class Clock {

@@ -46,7 +46,7 @@ export interface Perplexity {
   readonly tokensPerSecond: number;
 }
 
-/** Takes the place of one session until it ends. `text`: text, or ids as `engine.tokenizer` gives them. */
+/** Waits for a place in the cache as a session does. `text`: text, or ids as `engine.tokenizer` gives them. */
 export async function perplexity(
   engine: Scorer,
   text: string | check.TokenIds,

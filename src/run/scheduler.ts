@@ -1,163 +1,116 @@
 /**
- * Continuous batching: sessions ask for tokens to be fed, and the rows of all who wait go through the forward pass
- * together, at most `maxRows` at a time. Between two runs aborts are honoured and new requests join. Whoever waits gets
- * on: each run serves at least the one that was served longest ago.
+ * Continuous batching: the rows of all requests that are ready go through the forward pass together, at most `maxRows` at
+ * a time. Between two runs aborts are honoured and new requests join. Whoever waits gets on: each run serves at least the
+ * one that was served longest ago.
  *
- * There are two kinds of batch. One gives scores back to who feeds, and then no other run is under way. The other chooses
- * the ids on the backend and goes on with them (`follow`); of these up to `runsAhead` are under way at the same time.
+ * Up to `runsAhead` runs are under way at the same time, of requests whose ids the backend chooses without having to know
+ * them. A run from which another request's next row follows is waited for first, so that the next one serves all: a mixed
+ * company takes as many runs as a like one.
  */
-import { type Backend, type Batch, type Best, SAMPLED } from "../backend/backend.js";
+import type { Backend, Batch, Draw } from "../backend/backend.js";
 import type { TernionError } from "../errors.js";
 import { forward, type Model } from "../model/forward.js";
 import type { NextTurn } from "../platform/platform.js";
-import { Follower, type FollowRequest } from "./follower.js";
-
-export type { FollowRequest } from "./follower.js";
-
-/** One row of logits (vocabularySize), or its best ids. */
-export type Scores = Float32Array | Best;
-
-export interface FeedRequest {
-  readonly slot: number;
-  /** ids to feed, at least one, at positions `position`, `position + 1`, ... of the slot */
-  readonly ids: readonly number[];
-  readonly position: number;
-  /** rows whose logits are wanted: the last one, or all */
-  readonly want: "last" | "all";
-  /** how many of the best ids suffice (see `Batch.best`); 0: whole logits */
-  readonly best: number;
-  /**
-   * Receives each wanted row: index into `ids`, and a copy of the scores. They are whole logits where any request of the
-   * batch wants them, and may be more of the best than asked for.
-   */
-  onScores(index: number, scores: Scores): void;
-  /** called after each run with the number of ids fed so far: so much is in the cache */
-  onFed?(count: number): void;
-  readonly signal?: AbortSignal | undefined;
-}
-
-class Feeder {
-  fed = 0;
-  constructor(
-    readonly request: FeedRequest,
-    readonly resolve: () => void,
-    readonly reject: (reason: unknown) => void,
-  ) {}
-  /** ids that may go into the next run */
-  get ready(): number {
-    return this.request.ids.length - this.fed;
-  }
-}
-
-/** Finds another place for the model, since a run failed for `reason`. */
-export type Recover = (reason: unknown) => Promise<Placed>;
-
-/** A model on a backend, as the scheduler uses it. */
-export interface Placed {
-  readonly backend: Backend;
-  readonly model: Model;
-}
-
-/** Rejects what was under way when the model moved to another backend: the cache is empty there, all has to be fed anew. */
-export class Moved extends Error {}
+import { Failover, type Placed, type Recover } from "./failover.js";
+import { Request, type Scores, type Work } from "./request.js";
 
 /** Rows `first` .. `first + count` of a request, within a batch. */
-interface Part<Pending> {
-  readonly pending: Pending;
+interface Part {
+  readonly request: Request;
   readonly first: number;
   readonly count: number;
+  /** of the id after its last row, where the backend chooses it */
+  readonly draw: Draw | undefined;
+}
+
+/** A run that was called. */
+interface Flight {
+  readonly parts: readonly Part[];
+  /** rows of requests that cannot go on before it has ended are in it, or scores to be read */
+  readonly awaited: boolean;
+  /** resolves when it has ended, one way or the other, and its results are handed out */
+  readonly landed: Promise<void>;
 }
 
 export class Scheduler {
   /** the one served longest ago first */
-  #pending: (Feeder | Follower)[] = [];
+  #requests: Request[] = [];
+  /** in the order of their calls, in which they end */
+  readonly #flights: Flight[] = [];
   #running: Promise<void> | undefined;
-  /** runs under way of `follow`, in the order of their calls; each resolves when it has ended, one way or the other */
-  readonly #flights: Promise<void>[] = [];
   /** ends when the backend is free for the next of `alone` */
   #turn: Promise<void> = Promise.resolve();
-  #stopped: TernionError | undefined;
-  #placed: Placed | undefined;
-  #recover: Recover | undefined;
-  /** while the model moves to another backend */
-  #moving: Promise<void> | undefined;
+  readonly #failover: Failover;
   readonly #nextTurn: NextTurn;
 
   /** `recover`, where given, is asked once for another place when a run fails. */
   constructor(
-    backend: Backend,
-    model: Model,
+    placed: Placed,
     readonly maxRows: number,
     nextTurn: NextTurn,
     recover?: Recover,
   ) {
-    this.#placed = { backend, model };
+    this.#failover = new Failover(placed, recover, (reason) => this.#end(reason));
     this.#nextTurn = nextTurn;
-    this.#recover = recover;
   }
 
   /** The present one: caches of another do not count any more. */
   get backend(): Backend {
-    return this.#present.backend;
+    return this.#failover.placed.backend;
   }
   get model(): Model {
-    return this.#present.model;
-  }
-  get #present(): Placed {
-    if (this.#placed === undefined) throw this.#stopped;
-    return this.#placed;
+    return this.#failover.placed.model;
   }
 
-  /** Stops, and when the backend has ended lets go of it and of the model's weights. */
-  async close(reason: TernionError): Promise<void> {
-    this.stop(reason);
-    await this.backend.close();
-    this.#placed = undefined;
+  /** Takes a request on; its rows run once it is asked for a sample. Throws when the scheduler was stopped. */
+  start(work: Work): Request {
+    const { stopped } = this.#failover;
+    if (stopped !== undefined) throw stopped;
+    const request = this.#requestOf(work);
+    this.#requests.push(request);
+    return request;
   }
 
-  /** How many ids of an answer `follow` has under way; 1 where it gains nothing. */
-  get runsAhead(): number {
-    return this.model.head.kind === "full" ? 1 : this.backend.runsAhead; // whole logits are not drawn from
-  }
-
-  /** Resolves when all ids are fed; rejects with the signal's reason, or with what the backend reports. */
-  feed(request: FeedRequest): Promise<void> {
-    return new Promise((resolve, reject) => {
-      if (this.#stopped !== undefined) return reject(this.#stopped);
-      this.#pending.push(new Feeder(request, resolve, reject));
-      this.#running ??= this.#loop();
-    });
-  }
-
-  /**
-   * Feeds `ids` and gives the ids that follow, `count` at most. Up to `runsAhead` of them are computed before they are
-   * asked for. Throws the signal's reason, or what the backend reports. However it is left, it ends when no run writes to
-   * the slot any more.
-   */
-  async *follow(request: FollowRequest): AsyncGenerator<number, void, undefined> {
-    if (this.#stopped !== undefined) throw this.#stopped;
-    const follower = new Follower(request, this.runsAhead);
-    this.#pending.push(follower);
-    try {
-      for (let i = 0; i < request.count; i++) {
-        request.signal?.throwIfAborted(); // nothing more is taken of what has come already
-        const id = follower.next();
-        this.#running ??= this.#loop();
-        yield await id;
-      }
-    } finally {
-      this.#pending = this.#pending.filter((pending) => pending !== follower);
-      await this.#landed();
-    }
-  }
-
-  /** Runs `use` with the backend to itself: behind what was asked for before, and no batch runs until it ends. */
+  /** Runs `use` with the backend to itself: after what was asked for before, and no batch runs until it ends. */
   alone<T>(use: () => Promise<T>): Promise<T> {
     return this.#inTurn(async () => {
-      await this.#landed();
+      await Promise.all(this.#flights.map(({ landed }) => landed));
       return use();
     });
   }
+
+  /** Rejects whatever still waits, and all that comes later. */
+  stop(reason: TernionError): void {
+    this.#failover.stop(reason);
+  }
+
+  /** Stops, and when the backend has ended lets go of it and of the model's weights. */
+  close(reason: TernionError): Promise<void> {
+    return this.#failover.close(reason);
+  }
+
+  /**
+   * The backend chooses where that lets runs be ahead, or where its scores do not do: elsewhere a row that is no
+   * distribution ends its own request only. Whole logits are not drawn from.
+   */
+  #requestOf(work: Work): Request {
+    const { head } = this.model;
+    const { runsAhead } = this.backend;
+    const drawn = work.draw !== undefined && head.kind !== "full" && (runsAhead > 1 || work.stepwise === true);
+    const ahead = drawn && !work.stepwise ? runsAhead : 1;
+    return new Request(work, { ahead, drawn, best: head.kind === "full" ? 0 : work.best }, this.#served);
+  }
+
+  readonly #served = {
+    wake: () => {
+      this.#running ??= this.#loop();
+    },
+    leave: async (request: Request) => {
+      this.#requests = this.#requests.filter((each) => each !== request);
+      const mine = this.#flights.filter(({ parts }) => parts.some((part) => part.request === request));
+      await Promise.all(mine.map(({ landed }) => landed));
+    },
+  };
 
   #inTurn<T>(use: () => Promise<T>): Promise<T> {
     const result = this.#turn.then(use);
@@ -168,189 +121,142 @@ export class Scheduler {
     return result;
   }
 
-  /** Rejects whatever still waits, and all that comes later. */
-  stop(reason: TernionError): void {
-    this.#stopped = reason;
-    this.#fail(reason);
-  }
-
-  /** A run on `backend` failed: the model moves where it can, and else everything that waits hears of it. */
-  async #failed(reason: unknown, backend: Backend): Promise<void> {
-    if (this.#stopped !== undefined) return; // all that waited has been rejected
-    if (backend !== this.backend) return; // moved since, and who waited knows
-    this.#moving ??= this.#move(reason).finally(() => {
-      this.#moving = undefined;
-    });
-    await this.#moving;
-  }
-
-  async #move(reason: unknown): Promise<void> {
-    const recover = this.#recover;
-    this.#recover = undefined;
-    try {
-      if (recover === undefined || this.#stopped !== undefined) throw reason;
-      this.#placed = await recover(reason);
-      if (this.#stopped !== undefined) await this.backend.close();
-      this.#fail(new Moved());
-    } catch (error) {
-      this.#fail(error);
-    }
-  }
-
-  #fail(reason: unknown): void {
-    for (const pending of this.#pending.splice(0)) pending.reject(reason);
-  }
-
-  async #landed(): Promise<void> {
-    await Promise.all(this.#flights);
+  #end(reason: unknown): void {
+    for (const request of this.#requests.splice(0)) request.reject(reason);
   }
 
   async #loop(): Promise<void> {
     for (;;) {
-      // one turn of the event loop: sessions that just got their logits sample, and join the next batch
+      while (this.#isFull) await this.#flights[0].landed;
+      // one turn of the event loop: those that just got a sample ask for the next, and join the batch
       await this.#nextTurn();
       this.#dropAborted();
-      if (!this.#pending.some(({ ready }) => ready > 0)) break;
-      await this.#inTurn(async () => {
-        await this.#moving;
-        if (this.#stopped !== undefined) return;
-        const { backend } = this;
-        try {
-          await this.#nextBatch();
-        } catch (error) {
-          await this.#failed(error, backend);
-        }
-      });
+      if (!this.#requests.some(({ ready }) => ready > 0)) break;
+      await this.#inTurn(() => this.#launch());
     }
     this.#running = undefined;
   }
 
+  get #isFull(): boolean {
+    if (this.#failover.stopped !== undefined) return false;
+    return this.#flights.length >= this.backend.runsAhead || this.#flights.some(({ awaited }) => awaited);
+  }
+
   #dropAborted(): void {
-    this.#pending = this.#pending.filter((pending) => {
-      const { signal } = pending.request;
-      if (signal?.aborted) pending.reject(signal.reason);
+    this.#requests = this.#requests.filter((request) => {
+      const { signal } = request.work;
+      if (signal?.aborted) request.reject(signal.reason);
       return !signal?.aborted;
     });
   }
 
-  async #nextBatch(): Promise<void> {
-    if (this.#flights.length >= this.runsAhead) await this.#flights[0];
-    const [first] = this.#pending.filter(({ ready }) => ready > 0);
-    if (first === undefined) return; // all were stopped while another had the backend
-    if (first instanceof Follower) return this.#launch(this.#partsOf(Follower));
-    await this.#landed();
-    await this.#runBatch(this.#partsOf(Feeder));
+  /** Calls a run, and does not wait for it. */
+  async #launch(): Promise<void> {
+    await this.#failover.settled();
+    const parts = this.#parts();
+    if (parts.length === 0) return; // all were stopped while another had the backend
+    const { placed } = this.#failover;
+    const { batch, outputs } = batchOf(parts);
+    const run = compute(placed, batch);
+    for (const { request, count } of parts) {
+      request.fed += count;
+      this.#toEnd(request);
+    }
+    const awaited = outputs.some(({ request }) => request.ahead === 1);
+    const landed = this.#land({ run, placed, ranked: batch.ranked }, { parts, outputs }, this.#flights.at(-1)?.landed);
+    this.#flights.push({ parts, awaited, landed });
   }
 
   /**
    * Single tokens first, so that a long prompt delays nobody's answer; prompts share what is left. One row is kept for
    * the one served longest ago, so that a long prompt gets on however many answers are under way.
    */
-  #partsOf<P extends Feeder | Follower>(kind: new (...args: never[]) => P): Part<P>[] {
-    const ready = this.#pending.filter((pending): pending is P => pending instanceof kind && pending.ready > 0);
-    const parts: Part<P>[] = [];
+  #parts(): Part[] {
+    const ready = this.#requests.filter((request) => request.ready > 0);
+    const parts: Part[] = [];
     let free = this.maxRows - 1;
-    for (const pending of [...ready].sort((a, b) => a.ready - b.ready)) {
-      const kept = pending === ready[0] ? 1 : 0;
-      const count = Math.min(free + kept, pending.ready);
-      if (count === 0) continue;
-      parts.push({ pending, first: pending.fed, count });
-      free += kept - count;
+    for (const request of [...ready].sort((a, b) => a.ready - b.ready)) {
+      const kept = request === ready[0] ? 1 : 0;
+      const count = Math.min(free + kept, request.ready);
+      const part = count === 0 ? undefined : partOf(request, count);
+      free += kept - (part?.count ?? 0);
+      if (part !== undefined) parts.push(part);
     }
     return parts;
   }
 
-  async #runBatch(parts: readonly Part<Feeder>[]): Promise<void> {
-    if (parts.length === 0) return; // stopped while runs ended
-    const rows = rowsOf(parts);
-    const wanted = rows.flatMap(({ pending: { request }, index }, row) => {
-      return request.want === "all" || index === request.ids.length - 1 ? [row] : [];
-    });
-    // a chunk that ends no prompt wants nothing, and prevents nothing
-    const bests = wanted.map((row) => rows[row].pending.request.best);
-    const full = this.model.head.kind === "full" || bests.includes(0);
-    const best = full ? 0 : Math.max(0, ...bests);
-    forward(this.backend, this.model, batchOf(rows, wanted, best));
-    await this.backend.run();
-    for (const [j, row] of wanted.entries()) {
-      const { head, activations } = this.model;
-      const scores = best > 0 ? this.backend.readBest(head, j) : this.backend.read(activations.logits, j, 1);
-      rows[row].pending.request.onScores(rows[row].index, await scores);
-    }
-    for (const { pending, count } of parts) this.#advance(pending, count);
-  }
-
-  #advance(pending: Feeder, count: number): void {
-    pending.fed += count;
-    pending.request.onFed?.(pending.fed);
-    if (this.#toEnd(pending) && pending.ready === 0) {
-      this.#pending.pop();
-      pending.resolve();
-    }
-  }
-
-  /** Calls a run that chooses ids, and does not wait for it. */
-  #launch(parts: readonly Part<Follower>[]): void {
-    const rows = rowsOf(parts);
-    const wanted = rows.flatMap(({ pending, index }, row) => (pending.wants(index) ? [row] : []));
-    const best = Math.max(0, ...wanted.map((row) => rows[row].pending.request.best));
-    const draws = wanted.map((row) => {
-      const { pending, index } = rows[row];
-      return pending.request.draw(pending.request.position + index + 1);
-    });
-    forward(this.backend, this.model, { ...batchOf(rows, wanted, best), draws });
-    const run = this.backend.run();
-    for (const { pending, count } of parts) {
-      pending.fed += count;
-      this.#toEnd(pending);
-    }
-    const chosen = wanted.map((row) => rows[row].pending);
-    this.#flights.push(this.#land({ run, backend: this.backend }, this.#flights.at(-1), { parts, chosen }));
-  }
-
-  /** Hands out what a run chose, behind the run before it. */
+  /** Hands out what a run gave, after the run before it. */
   async #land(
-    { run, backend }: { run: Promise<Int32Array>; backend: Backend },
+    { run, placed, ranked }: { run: Promise<Int32Array>; placed: Placed; ranked: number },
+    { parts, outputs }: { parts: readonly Part[]; outputs: readonly Row[] },
     before: Promise<void> | undefined,
-    { parts, chosen }: { parts: readonly Part<Follower>[]; chosen: readonly Follower[] },
   ): Promise<void> {
     const [result] = await Promise.allSettled([run, before]);
-    if (result.status === "rejected") {
-      await this.#failed(result.reason, backend);
-    } else {
-      for (const { pending, first, count } of parts) pending.ended(first + count);
-      for (const [j, follower] of chosen.entries()) follower.deliver(result.value[j]);
+    try {
+      if (result.status === "rejected") throw result.reason;
+      for (const { request, first, count } of parts) request.ended(first + count);
+      for (const [j, { request, index }] of outputs.entries()) {
+        if (request.drawn) request.deliver({ id: result.value[j] });
+        else request.score(index, await scoresOf(placed, j, ranked));
+      }
+    } catch (error) {
+      await this.#failover.failed(error, placed.backend);
     }
     this.#flights.shift();
   }
 
-  /** Behind all others, as the one served last; false: it was stopped meanwhile. */
-  #toEnd(pending: Feeder | Follower): boolean {
-    const at = this.#pending.indexOf(pending);
-    if (at < 0) return false;
-    this.#pending.push(...this.#pending.splice(at, 1));
-    return true;
+  /** After all others, as the one served last. */
+  #toEnd(request: Request): void {
+    const at = this.#requests.indexOf(request);
+    if (at >= 0) this.#requests.push(...this.#requests.splice(at, 1));
   }
 }
 
+/** Undefined where the draw throws, which ends the request. */
+function partOf(request: Request, count: number): Part | undefined {
+  const first = request.fed;
+  const last = first + count - 1;
+  try {
+    return { request, first, count, draw: request.isOutput(last) ? request.draw(last) : undefined };
+  } catch (error) {
+    request.reject(error);
+    return undefined;
+  }
+}
+
+async function compute({ backend, model }: Placed, batch: Batch): Promise<Int32Array> {
+  forward(backend, model, batch);
+  return backend.run();
+}
+
+function scoresOf({ backend, model }: Placed, output: number, ranked: number): Promise<Scores> {
+  if (output < ranked) return backend.readBest(model.head, output);
+  return backend.read(model.activations.logits, output - ranked, 1);
+}
+
 /** One row of a batch: `index` counts from the first of the request's ids, and on into the ids that follow them. */
-interface Row<Pending> {
-  readonly pending: Pending;
+interface Row extends Pick<Part, "request" | "draw"> {
   readonly index: number;
 }
 
-function rowsOf<Pending>(parts: readonly Part<Pending>[]): Row<Pending>[] {
-  return parts.flatMap(({ pending, first, count }) => {
-    return Array.from({ length: count }, (_, i) => ({ pending, index: first + i }));
+/** The batch of some parts, and the rows of its outputs in their order: those ranked first. */
+function batchOf(parts: readonly Part[]): { batch: Batch & { ranked: number }; outputs: readonly Row[] } {
+  const rows = parts.flatMap(({ request, draw, first, count }) => {
+    return Array.from({ length: count }, (_, i): Row => ({ request, draw, index: first + i }));
   });
-}
-
-function batchOf(rows: readonly Row<Feeder | Follower>[], wanted: readonly number[], best: number): Batch {
-  return {
-    tokens: Int32Array.from(rows, ({ pending: { request }, index }) => request.ids[index] ?? SAMPLED),
-    slots: Int32Array.from(rows, ({ pending: { request } }) => request.slot),
-    positions: Int32Array.from(rows, ({ pending: { request }, index }) => request.position + index),
-    outputs: Int32Array.from(wanted),
-    best,
+  const outputs = rows.flatMap(({ request, index }, row) => (request.isOutput(index) ? [row] : []));
+  const isRanked = (row: number) => rows[row].request.best > 0;
+  const ranked = outputs.filter(isRanked);
+  const ordered = [...ranked, ...outputs.filter((row) => !isRanked(row))];
+  const draws = ranked.map((row) => rows[row].draw);
+  const batch = {
+    tokens: Int32Array.from(rows, ({ request, index }) => request.token(index)),
+    slots: Int32Array.from(rows, ({ request }) => request.work.slot),
+    positions: Int32Array.from(rows, ({ request, index }) => request.work.position + index),
+    outputs: Int32Array.from(ordered),
+    ranked: ranked.length,
+    best: Math.max(0, ...ranked.map((row) => rows[row].request.best)),
+    draws: draws.some((draw) => draw !== undefined) ? draws : undefined,
   };
+  return { batch, outputs: ordered.map((row) => rows[row]) };
 }

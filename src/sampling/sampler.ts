@@ -9,15 +9,13 @@
 import type { Best, Draw } from "../backend/backend.js";
 import * as check from "../check.js";
 import { argmax, chooseIndex, chooseRanked, pick } from "./draw.js";
+import { measure, type TokenLogprob } from "./logprobs.js";
+import { forbid } from "./mask.js";
 import { SAMPLING_CHECKS, type SamplingOptions, type Settings, settingsOf } from "./options.js";
 import { best, type Ranking } from "./ranking.js";
 
+export type { TokenLogprob } from "./logprobs.js";
 export { SAMPLING_CHECKS, type SamplingOptions } from "./options.js";
-
-export interface TokenLogprob {
-  readonly id: number;
-  readonly logprob: number;
-}
 
 export interface Sample {
   readonly id: number;
@@ -35,14 +33,14 @@ export interface Sampler {
   /**
    * `scores` is one row of logits over the vocabulary, or at least `candidates` of its best ids; the choice is the same.
    * `history` is what the penalties look at, oldest first; `position` is that of the token to be chosen, and names the
-   * random number.
+   * random number. `mask`, with whole rows only, has the ids that may be chosen, see `Draw.mask`.
    */
-  sample(scores: Float32Array | Best, history: ArrayLike<number>, position: number): Sample;
+  sample(scores: Float32Array | Best, history: ArrayLike<number>, position: number, mask?: Uint32Array): Sample;
   /**
    * How a backend chooses what `sample` chooses at a position, from the `candidates` best ids; undefined where that takes
    * more: penalties, bias, log probabilities, or all ids.
    */
-  readonly drawAt: ((position: number) => Draw) | undefined;
+  readonly drawAt: ((position: number, mask?: Uint32Array) => Draw) | undefined;
 }
 
 export function createSampler(options: SamplingOptions = {}): Sampler {
@@ -66,19 +64,19 @@ class LogitSampler implements Sampler {
       repetitionWindow > 0 && (repetitionPenalty !== 1 || presencePenalty !== 0 || frequencyPenalty !== 0);
     this.candidates = candidatesFor(settings, this.#penalised);
     if (this.candidates > 0 && !this.#penalised) {
-      this.drawAt = (position) => ({ ...this.#drawAt(position), topK: this.candidates });
+      this.drawAt = (position, mask) => ({ ...this.#drawAt(position), topK: this.candidates, mask });
     }
   }
 
-  sample(scores: Float32Array | Best, history: ArrayLike<number>, position: number): Sample {
+  sample(scores: Float32Array | Best, history: ArrayLike<number>, position: number, mask?: Uint32Array): Sample {
     const { logprobs } = this.#settings;
     if (!(scores instanceof Float32Array)) {
       // ids ascend, so that places in this short row rank among equals as the ids do
       const place = new Map(Array.from(scores.ids, (id, i) => [id, i]));
       const seen = Array.from(history, (id) => place.get(id) ?? -1);
-      return { id: scores.ids[this.#choose(this.#adjust(scores.logits, seen), position)] as number };
+      return { id: scores.ids[this.#choose(this.#adjust(scores.logits, seen, undefined), position)] as number };
     }
-    const id = this.#choose(this.#adjust(scores, history), position);
+    const id = this.#choose(this.#adjust(scores, history, mask), position);
     return logprobs === undefined ? { id } : { id, ...measure(scores, id, logprobs) };
   }
 
@@ -87,10 +85,10 @@ class LogitSampler implements Sampler {
     return { temperature, topK, topP, minP, random: uniform(seed, position) };
   }
 
-  /** The logits with bias and penalties: the caller's own array if there are none. */
-  #adjust(logits: Float32Array, history: ArrayLike<number>): Float32Array {
+  /** The logits with bias, penalties and mask: the caller's own array if there are none. */
+  #adjust(logits: Float32Array, history: ArrayLike<number>, mask: Uint32Array | undefined): Float32Array {
     const { logitBias } = this.#settings;
-    if (logitBias.size === 0 && !this.#penalised) return logits;
+    if (logitBias.size === 0 && !this.#penalised && mask === undefined) return logits;
     if (this.#scratch.length !== logits.length) this.#scratch = new Float32Array(logits.length);
     const adjusted = this.#scratch;
     adjusted.set(logits);
@@ -99,6 +97,7 @@ class LogitSampler implements Sampler {
       adjusted[id] = (adjusted[id] as number) + bias;
     }
     if (this.#penalised) this.#penalise(adjusted, history);
+    if (mask !== undefined) forbid(adjusted, mask);
     return adjusted;
   }
 
@@ -172,19 +171,6 @@ function nucleusCandidates(logits: Float32Array, max: number, topP: number): Ran
   }
   const enough = near >= topP * all;
   return { ...best(logits, enough ? count : logits.length), total: all };
-}
-
-/** Natural-log probabilities under the model's own distribution. */
-function measure(logits: Float32Array, id: number, count: number): { logprob: number; top: TokenLogprob[] } {
-  const ranked = best(logits, Math.max(1, count));
-  const max = ranked.logits[0] as number;
-  let sum = 0;
-  for (const logit of logits) sum += Math.exp(logit - max);
-  const norm = max + Math.log(sum);
-  const top = Array.from(ranked.ids.subarray(0, count), (each, i) => {
-    return { id: each, logprob: (ranked.logits[i] as number) - norm };
-  });
-  return { logprob: (logits[id] as number) - norm, top };
 }
 
 /**

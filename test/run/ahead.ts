@@ -1,7 +1,8 @@
 /** A real backend whose runs may be called ahead, and what an engine makes of one, put together by hand. */
 import assert from "node:assert/strict";
-import type { Backend, Batch, Tracer } from "../../src/backend/backend.js";
+import type { Backend, Batch, HeadKind, Tracer } from "../../src/backend/backend.js";
 import { CpuBackend } from "../../src/backend/cpu/cpu.js";
+import { ReferenceBackend } from "../../src/backend/reference.js";
 import { TernionError } from "../../src/errors.js";
 import { readGguf } from "../../src/gguf/gguf.js";
 import { readConfig } from "../../src/model/config.js";
@@ -11,8 +12,10 @@ import { loadWeights, weightSources } from "../../src/model/weights.js";
 import { node } from "../../src/platform/node.js";
 import { Scheduler } from "../../src/run/scheduler.js";
 import { Session } from "../../src/run/session.js";
+import { Slots } from "../../src/run/slots.js";
+import { Timeline } from "../../src/run/timeline.js";
 import { MOST_CANDIDATES } from "../../src/sampling/sampler.js";
-import { createTokenizer } from "../../src/text/tokenizer.js";
+import { createTokenizer, type Tokenizer } from "../../src/text/tokenizer.js";
 import { TINY } from "../engine/engines.js";
 
 /** What the queue in front of a backend counts, and how it is made to fail. */
@@ -43,8 +46,6 @@ export class Queue {
     }
   }
 }
-
-const SLOTS = 16;
 
 const RECORDED = new Set(
   "begin embed normQuantize ternary ropeStore attend gate normOutputs logits best sample mark".split(" "),
@@ -100,8 +101,10 @@ export function queued(inner: Backend, runsAhead: number, queue: Queue): Backend
 export interface Parts {
   readonly queue: Queue;
   readonly scheduler: Scheduler;
-  /** a new session in the next free slot */
+  readonly tokenizer: Tokenizer;
   session(): Session;
+  /** what a session stands on */
+  timeline(): Timeline;
 }
 
 export interface PartsOptions {
@@ -109,32 +112,43 @@ export interface PartsOptions {
   readonly maxRows?: number;
   readonly contextLength?: number;
   readonly stopIds?: readonly number[];
+  readonly places?: number;
+  readonly head?: HeadKind;
+  readonly backend?: "cpu" | "reference";
 }
 
 export async function withParts<T>(options: PartsOptions, use: (parts: Parts) => Promise<T>): Promise<T> {
-  const { runsAhead, maxRows = 16, contextLength = 256, stopIds } = options;
+  const { runsAhead, maxRows = 16, contextLength = 256, stopIds, places = 16, head: headKind } = options;
   const file = await readGguf(TINY);
   const { metadata } = repairMetadata(file.metadata);
   const config = readConfig(file, metadata);
   const queue = new Queue();
-  const backend = queued(await CpuBackend.create({ threads: 1, maxRows }), runsAhead, queue);
+  const reference = options.backend === "reference";
+  const inner = reference ? new ReferenceBackend() : await CpuBackend.create({ threads: 1, maxRows });
+  const backend = queued(inner, runsAhead, queue);
   try {
     const weights = await loadWeights(weightSources(file, config), config, backend, {});
     const { layers, kvHeads, headDim, ropeBase } = config;
-    const cache = backend.cache({ layers, slots: SLOTS, positions: contextLength, kvHeads, headDim, ropeBase });
+    const cache = backend.cache({ layers, slots: places, positions: contextLength, kvHeads, headDim, ropeBase });
     const activations = createActivations(backend, config, maxRows, maxRows);
-    const head = await backend.head(weights.head, maxRows, MOST_CANDIDATES);
-    const scheduler = new Scheduler(backend, { config, weights, cache, head, activations }, maxRows, node.nextTurn);
+    const head = await backend.head(weights.head, maxRows, MOST_CANDIDATES, headKind);
+    const scheduler = new Scheduler(
+      { backend, model: { config, weights, cache, head, activations } },
+      maxRows,
+      node.nextTurn,
+    );
     const tokenizer = createTokenizer(metadata);
     if (stopIds !== undefined) Object.assign(tokenizer, { stopIds: new Set(stopIds) });
     const { vocabularySize } = config;
-    const shared = { scheduler, tokenizer, chatTemplate: undefined, vocabularySize, contextLength, onClose() {} };
-    let slot = 0;
-    const session = () => {
-      assert.ok(slot < SLOTS);
-      return new Session({ ...shared, slot: slot++ });
-    };
-    return await use({ queue, scheduler, session });
+    const setup = { scheduler, slots: new Slots(places), contextLength };
+    const shared = { ...setup, tokenizer, chatTemplate: undefined, vocabularySize };
+    return await use({
+      queue,
+      scheduler,
+      tokenizer,
+      session: () => new Session(shared),
+      timeline: () => new Timeline(setup),
+    });
   } finally {
     await backend.close();
   }

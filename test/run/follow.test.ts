@@ -106,10 +106,10 @@ test("two answers share their batches", async () => {
   });
 });
 
-test("what needs scores has the backend to itself", async () => {
+test("a step whose id is chosen here is waited for, and alone has the backend to itself", async () => {
   for (const options of [{ logprobs: 1 }, { topK: 0 }, { repetitionPenalty: 1.2 }, { logitBias: { 3: 1 } }]) {
     await withParts({ runsAhead: AHEAD }, async ({ session, queue }) => {
-      await idsOf(session(), PROMPT, { ...SEEDED, ...options, maxTokens: 6 });
+      await idsOf(session(), someIds(16), { ...SEEDED, ...options, maxTokens: 6 });
       assert.equal(queue.mostUnderWay, 1, JSON.stringify(options));
     });
   }
@@ -159,7 +159,10 @@ describe("an end in the middle of an answer", () => {
         }
       };
       await assert.rejects(aborted, { name: "AbortError" });
-      assert.ok(queue.slots.every((slots) => !slots.includes(0)));
+      assert.ok(
+        queue.slots.every((slots) => !slots.includes(1)),
+        "the other began first, in place 0",
+      );
       assert.deepEqual(ids, want.slice(0, 7));
       const held = [...one.tokens];
       assert.deepEqual(held.slice(-5), want.slice(1, 6), "all but the last piece's");

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { collect, Engine, type EngineOptions } from "../../src/index.js";
-import { logSoftmaxAt } from "../../src/run/session.js";
+import { logSoftmaxAt } from "../../src/sampling/logprobs.js";
 import { freshIds, GREEDY, idsOf, PROMPT, someIds, TINY, VARIED, withEngine } from "../engine/engines.js";
 import { GOLDEN_MODELS, loadGolden, rowErrors } from "../golden.js";
 
@@ -118,17 +118,15 @@ describe("a session", () => {
     });
   });
 
-  test("has a place until it is closed", async () => {
+  test("is over when it is closed, and a new one has a new timeline", async () => {
     await withEngine({ maxSessions: 2 }, async (engine) => {
       const [a, b] = [engine.session(), engine.session()];
-      assert.throws(() => engine.session(), code("NO_FREE_SESSION"));
-      await assert.rejects(engine.trace([1]), code("NO_FREE_SESSION"));
       await idsOf(b, someIds(90), { ...GREEDY, maxTokens: 2 });
       await b.close();
       await b.close();
       await assert.rejects(idsOf(b, "x", GREEDY), code("CLOSED"));
+      await assert.rejects(b.score([1, 2]), code("CLOSED"));
       const c = engine.session();
-      assert.throws(() => engine.session(), code("NO_FREE_SESSION"), "closing twice gives one place back");
       assert.deepEqual(c.tokens, [], "a new timeline in the old place");
       assert.equal((await idsOf(a, "x", { ...GREEDY, maxTokens: 3 })).length, 3);
       await using d = c;

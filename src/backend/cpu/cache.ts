@@ -1,5 +1,5 @@
 /** Keys and values of all layers and slots in the arena. */
-import type { Cache, CacheShape } from "../backend.js";
+import type { Cache, CacheShape, PositionShape } from "../backend.js";
 import type { Values } from "../record.js";
 import type { Arena } from "./arena.js";
 import type { CacheLayer } from "./commands.js";
@@ -26,6 +26,12 @@ export function makeCache(arena: Arena, shape: CacheShape): CpuCache {
   const angles = arena.allocate(4 * positions * headDim, "rotary angles");
   fillAngles(arena.f32.subarray(angles / 4), shape, positions);
   return { shape, keys: elements(), values: elements(), keyScales: scales(), valueScales: scales(), positions, angles };
+}
+
+/** Of a slot: keys and values, and the scales of 16-bit ones. */
+export function positionBytes(shape: PositionShape): number {
+  const scaleBytes = shape.type === "i16" ? 4 : 0; // of a head
+  return 2 * shape.layers * shape.kvHeads * (shape.headDim * elementBytes(shape) + scaleBytes);
 }
 
 /** What the ops of attention need of one layer of a cache. */

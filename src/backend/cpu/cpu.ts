@@ -20,6 +20,7 @@ import type {
   LoadOptions,
   MarkRows,
   OpTime,
+  PositionShape,
   Projection,
   Quantized,
   Tensor,
@@ -29,7 +30,7 @@ import type {
 } from "../backend.js";
 import { copyBatch, markedRows, rankedOf, wholeOf } from "../batch.js";
 import { Arena } from "./arena.js";
-import { type CpuCache, layerOf, makeCache } from "./cache.js";
+import { type CpuCache, layerOf, makeCache, positionBytes } from "./cache.js";
 import { chooseKernels, type KernelChoice } from "./choice/choose.js";
 import type { DotForm } from "./choice/forms.js";
 import { type Arguments, OPS, type OpName, RECORD_WORDS, TAKES } from "./commands.js";
@@ -192,6 +193,9 @@ export class CpuBackend implements Backend {
 
   cache(shape: CacheShape): CpuCache {
     return makeCache(this.#arena, shape);
+  }
+  positionBytes(shape: PositionShape): number {
+    return positionBytes(shape);
   }
 
   begin(batch: Batch): void {

@@ -2,7 +2,7 @@
  * Sizes that the main thread lays memory out by and the worker threads compute with. Those that asm/ has as well have the
  * same names there; the binary exports them, and kernels.ts compares.
  */
-import type { CacheShape } from "../backend.js";
+import type { PositionShape } from "../backend.js";
 
 const line = (bytes: number) => Math.ceil(bytes / 64) * 64;
 
@@ -62,7 +62,7 @@ export function ternaryScratchBytes(rows: number, columns: number): number {
 export const CHUNK = 128;
 
 /** Bytes of one cached element. */
-export const elementBytes = ({ type = "f32" }: CacheShape) => (type === "f32" ? 4 : 2);
+export const elementBytes = ({ type = "f32" }: PositionShape) => (type === "f32" ? 4 : 2);
 
 /** Floats of one head's partial result before the headDim ones of the mix: its max, its sum, two unused. */
 export const PARTIAL_HEADER = 4;

@@ -17,6 +17,7 @@ import {
   type LoadOptions,
   type MarkRows,
   type OpTime,
+  type PositionShape,
   type Projection,
   type Quantized,
   SAMPLED,
@@ -130,6 +131,10 @@ export class GpuBackend implements Backend {
     const id = this.#handles++;
     this.#channel.post("cache", { id, shape });
     return { id, shape } as GpuCache;
+  }
+  /** Of float32, whatever type was asked for. */
+  positionBytes({ layers, kvHeads, headDim }: PositionShape): number {
+    return 2 * layers * kvHeads * headDim * Float32Array.BYTES_PER_ELEMENT;
   }
 
   async head(weight: Weight, maxRows: number, maxBest: number, kind: HeadKind = "exact"): Promise<Head> {

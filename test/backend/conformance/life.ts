@@ -260,6 +260,29 @@ export function loading(variant: Variant): void {
     await backend.close();
   });
 
+  for (const type of ["f32", "i16"] as const) {
+    test(`a position of a cache of ${type} takes the bytes that it is said to take`, async () => {
+      await withBackend(variant, matrices, async (b) => {
+        const shape = { layers: 2, kvHeads: 2, headDim: 64, type };
+        const values = 2 * shape.layers * shape.kvHeads * shape.headDim;
+        const said = b.positionBytes(shape);
+        // its caches grow as they are filled, and are not counted
+        if (b.kind === "reference") return assert.equal(said, 8 * values);
+        const added: number[] = [];
+        for (const slots of [1, 9]) {
+          await b.run();
+          const before = b.memoryBytes;
+          b.cache({ ...shape, slots, positions: 512, ropeBase: 10_000 });
+          await b.run();
+          added.push(b.memoryBytes - before);
+        }
+        const found = (added[1] - added[0]) / (8 * 512);
+        assert.ok(Math.abs(found - said) <= 0.02 * said, `${found} bytes, not ${said}`);
+        assert.ok(said >= (type === "f32" ? 4 : 2) * values);
+      });
+    });
+  }
+
   test("an aborted load rejects with the reason", async () => {
     const backend = await variant.create(MAX_ROWS);
     const reason = new Error("enough");

@@ -10,8 +10,10 @@ import { readGguf } from "../../../src/gguf/gguf.js";
 import { readConfig } from "../../../src/model/config.js";
 import { weightSources } from "../../../src/model/weights.js";
 import { node } from "../../../src/platform/node.js";
-import { type Recover, Scheduler } from "../../../src/run/scheduler.js";
+import type { Recover } from "../../../src/run/failover.js";
+import { Scheduler } from "../../../src/run/scheduler.js";
 import { Session } from "../../../src/run/session.js";
+import { Slots } from "../../../src/run/slots.js";
 import { createTokenizer } from "../../../src/text/tokenizer.js";
 import { repositoryFile } from "../../golden.js";
 import { NO_ADAPTER } from "./require.js";
@@ -54,11 +56,15 @@ async function gpuSession(recover?: (parts: Parameters<typeof placeModel>[1]) =>
   const backend = await GpuBackend.create({ maxRows: limits.maxRows });
   const parts = { config, sources, limits };
   const { model } = await placeModel(backend, parts, {});
-  const scheduler = new Scheduler(backend, model, limits.maxRows, node.nextTurn, recover?.(parts));
+  const scheduler = new Scheduler({ backend, model }, limits.maxRows, node.nextTurn, recover?.(parts));
   const tokenizer = createTokenizer(file.metadata);
   const { vocabularySize } = config;
-  const setup = { scheduler, tokenizer, chatTemplate: undefined, vocabularySize, contextLength: 256, slot: 0 };
-  return { backend, scheduler, session: new Session({ ...setup, onClose: () => {} }) };
+  const slots = new Slots(1);
+  const session = new Session({
+    ...{ scheduler, slots, tokenizer, vocabularySize, contextLength: 256 },
+    chatTemplate: undefined,
+  });
+  return { backend, scheduler, session };
 }
 
 describe("the engine on a GPU", { skip: NO_ADAPTER }, () => {

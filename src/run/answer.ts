@@ -1,0 +1,114 @@
+/**
+ * The samples that continue a prompt, one after the other: over shifts of a full context, and over a move of the model to
+ * another backend. One request at a time is under way for it.
+ */
+import type { MaskAt } from "../sampling/mask.js";
+import type { Sample, Sampler } from "../sampling/sampler.js";
+import { Moved } from "./failover.js";
+import type { Choice, Request } from "./request.js";
+import type { Timeline } from "./timeline.js";
+
+export interface AnswerOptions {
+  /** no more than this are asked for; the last one's id is not fed */
+  readonly maxTokens: number;
+  readonly overflow?: "stop" | "shift" | undefined;
+  /** ids at the beginning that a shift keeps */
+  readonly keepTokens?: number | undefined;
+  /**
+   * Called for a position once all ids before it were given out. Positions count from the first id of the prompt, and on
+   * over shifts.
+   */
+  readonly mask?: MaskAt | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export class Answer {
+  /** ids of the prompt that were found in the cache */
+  cached = 0;
+  /** the timeline as it is to be */
+  readonly #ids: number[];
+  /** all ids, what penalties look at: not cut by a shift */
+  readonly #history: number[];
+  #request: Request | undefined;
+
+  /** `prompt` has at least one id, and fits into the context. */
+  constructor(
+    readonly timeline: Timeline,
+    readonly sampler: Sampler,
+    readonly prompt: readonly number[],
+    readonly options: AnswerOptions,
+  ) {
+    this.#ids = [...prompt];
+    this.#history = [...prompt];
+  }
+
+  /** The next sample; undefined where the context is full. There is at least one. */
+  async next(): Promise<Sample | undefined> {
+    const { signal, overflow = "stop", keepTokens = 0 } = this.options;
+    const { contextLength } = this.timeline;
+    if (this.#ids.length > contextLength) {
+      if (overflow === "stop") return undefined;
+      await this.close();
+      shiftContext(this.#ids, keepTokens, contextLength);
+    }
+    for (;;) {
+      signal?.throwIfAborted(); // nothing more is taken of what has come already
+      try {
+        return this.#take(await this.#started().next());
+      } catch (error) {
+        if (!(error instanceof Moved)) throw error;
+        await this.close();
+      }
+    }
+  }
+
+  /** Ends what is under way: after that nothing writes to the timeline's place. */
+  async close(): Promise<void> {
+    await this.#request?.close();
+    this.#request = undefined;
+  }
+
+  #take(sample: Sample): Sample {
+    // what was computed beyond the ids that were taken is never listed
+    const last = this.#ids.length - 1;
+    if (this.timeline.tokens.length === last) this.timeline.append(this.#ids[last]);
+    this.#ids.push(sample.id);
+    this.#history.push(sample.id);
+    return sample;
+  }
+
+  #started(): Request {
+    if (this.#request !== undefined) return this.#request;
+    const taken = this.#history.length - this.prompt.length;
+    const left = Math.max(1, this.options.maxTokens - taken);
+    const { request, cached } = this.timeline.start(this.#ids.slice(), {
+      ...this.#choice(),
+      count: Math.min(left, this.timeline.contextLength - this.#ids.length + 1),
+      signal: this.options.signal,
+    });
+    if (taken === 0) this.cached = cached;
+    this.#request = request;
+    return request;
+  }
+
+  #choice(): Choice {
+    const { candidates, drawAt } = this.sampler;
+    const { mask } = this.options;
+    const history = this.#history;
+    const dropped = history.length - this.#ids.length; // by shifts
+    const maskAt = (position: number) => mask?.(position + dropped);
+    return {
+      best: mask !== undefined && drawAt === undefined ? 0 : candidates, // the best of all may not be allowed
+      choose: (scores, position) => this.sampler.sample(scores, history, position + dropped, maskAt(position)),
+      draw: drawAt && ((position) => drawAt(position + dropped, maskAt(position))),
+      stepwise: mask !== undefined,
+    };
+  }
+}
+
+/** Keeps the first `keep` ids and the younger half of the rest; a rest that is too long anyway is cut to half. */
+export function shiftContext(ids: number[], keep: number, contextLength: number): void {
+  const room = contextLength - keep;
+  const stays = Math.max(1, Math.floor(room / 2));
+  ids.splice(keep, ids.length - keep - stays);
+}
