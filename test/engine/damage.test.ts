@@ -15,7 +15,7 @@ import { GREEDY, idsOf, TINY } from "./engines.js";
 const BACKENDS: readonly EngineOptions[] = [
   { backend: "cpu", threads: 2 },
   { backend: "reference" },
-  ...(NO_ADAPTER ? [] : [{ backend: "gpu" } as const]),
+  { backend: "gpu" },
 ];
 const TRIALS = 40;
 const IDS = [1, 5, 9, 200, 31, 77];
@@ -56,7 +56,8 @@ describe("numbers that overflow while the model computes", () => {
       // float64 bears what is not rounded to float32 on its way; an engine on a software adapter takes seconds to load
       if (options.backend === "reference" && norm !== "output_norm") continue;
       if (options.backend === "gpu" && norm !== "attn_norm") continue;
-      test(`${norm}, ${options.backend}: no ids, no scores, and the self-check fails`, async () => {
+      const skip = options.backend === "gpu" && NO_ADAPTER;
+      test(`${norm}, ${options.backend}: no ids, no scores, and the self-check fails`, { skip }, async () => {
         await using engine = await loadChanged(huge(norm), options);
         await using session = engine.session();
         const failed = { code: "BACKEND_FAILED", message: /expected (a )?finite number/ };
