@@ -18,6 +18,7 @@ import { ropeStore } from "../src/backend/gpu/kernels/rope-store.js";
 import { ternary } from "../src/backend/gpu/kernels/ternary.js";
 import { type Finish, ternaryRow } from "../src/backend/gpu/kernels/ternary-row.js";
 import { formatTable } from "../src/cli/table.js";
+import { webgpu } from "../src/platform/webgpu.js";
 import { median } from "../src/tools/report/median.js";
 import { COMMON, choice, integer, main } from "./options.js";
 import { writeResult } from "./results.js";
@@ -281,7 +282,7 @@ await main(async () => {
     },
   }).values;
   const without = given.without.split(",").flatMap((name) => choice("without", name || undefined, FEATURES) ?? []);
-  const device = await Device.open({ adapter: given.adapter, without });
+  const device = await Device.open({ adapter: given.adapter, without }, webgpu);
   const lab = new Lab(device, quick ? 2 : 30);
   const count = quick ? 2 : integer("repetitions", repetitions);
   const copy = await measureCopyRate(device, quick ? 1 << 24 : 1 << 28);

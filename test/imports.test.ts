@@ -202,3 +202,15 @@ test("files beside the code are found by platform/package.ts, whose error says w
   const users = SOURCES.filter((path) => /\bimport\.meta\.(?:url|dirname|filename)|\b__dirname\b/.test(textOf(path)));
   assert.deepEqual(users, ["platform/package.ts"]);
 });
+
+test("kernels, plans and the device name no host: what they need of one is handed in", () => {
+  const wgslSide = SOURCES.filter((path) =>
+    /^backend\/gpu\/(kernels\/|device\/|record|thread\/(plan|plan-row|memory|runner)\.ts)/.test(path),
+  );
+  assert.ok(wgslSide.length > 20, `${wgslSide.length} files`);
+  const hosted = wgslSide.filter((path) => {
+    const platform = IMPORTS.some(({ from, to }) => from === path && partOf(to) === "platform");
+    return platform || /"node:|\bBuffer\b|\bprocess\.|\bsetImmediate\b/.test(textOf(path));
+  });
+  assert.deepEqual(hosted, []);
+});

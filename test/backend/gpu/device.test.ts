@@ -1,14 +1,12 @@
 /** The device: buffers, copies, compile errors, memory that is not there, and ends in the middle of work. */
 import assert from "node:assert/strict";
-import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { test } from "node:test";
-import { pathToFileURL } from "node:url";
 import { listAdapters, openAdapter } from "../../../src/backend/gpu/device/adapter.js";
 import { Device } from "../../../src/backend/gpu/device/device.js";
+import type { GpuHost } from "../../../src/backend/gpu/device/host.js";
 import type { Call, Kernel } from "../../../src/backend/gpu/device/kernel.js";
 import type { TernionError } from "../../../src/errors.js";
+import { webgpu } from "../../../src/platform/webgpu.js";
 import { NO_ADAPTER } from "./require.js";
 
 const DOUBLE = `struct Params { factor: f32, count: u32 }
@@ -35,17 +33,18 @@ const kernel: Kernel = {
   ],
 };
 
-/** A device whose shaders are the given texts. */
+/** A host whose shaders are the given texts. */
+const hostOf = (texts: Record<string, string>): GpuHost => ({
+  ...webgpu,
+  shader: async (path) => texts[path.replace(/\.wgsl$/, "")],
+});
+
 async function withDevice(texts: Record<string, string>, use: (device: Device) => Promise<void>): Promise<void> {
-  const directory = await mkdtemp(join(tmpdir(), "ternion-shaders-"));
-  await mkdir(join(directory, "shared"));
-  for (const [name, text] of Object.entries(texts)) await writeFile(join(directory, `${name}.wgsl`), text);
-  const device = await Device.open({ shaders: pathToFileURL(`${directory}/`) });
+  const device = await Device.open({}, hostOf(texts));
   try {
     await use(device);
   } finally {
     device.close();
-    await rm(directory, { recursive: true });
   }
 }
 
@@ -100,7 +99,7 @@ test(
       if (!device.features.has("subgroups")) return t.skip(`${device.description} has no subgroups of one size`);
       assert.match(device.description, /subgroups/);
       await assert.rejects(device.pipeline(files), /shared\/reduce-subgroups\.wgsl:3: /);
-      const without = await Device.open({ shaders: device.shaders, without: ["subgroups"] });
+      const without = await Device.open({ without: ["subgroups"] }, hostOf(texts));
       await assert.rejects(without.pipeline(files), /shared\/reduce\.wgsl:2: /);
       without.close();
     });
@@ -129,14 +128,14 @@ test("a device that is destroyed in the middle of work ends the waiting with DEV
 });
 
 test("an adapter that is not there is refused with the names of those that are", skip, async () => {
-  const [first] = await listAdapters();
-  await assert.rejects(openAdapter({ adapter: "no such card" }), (error: TernionError) => {
+  const [first] = await listAdapters(webgpu);
+  await assert.rejects(openAdapter({ adapter: "no such card" }, webgpu), (error: TernionError) => {
     assert.equal(error.code, "BACKEND_UNAVAILABLE");
     assert.ok(error.message.includes(first.name), error.message);
     return true;
   });
-  const { software } = await openAdapter({ adapter: first.name.slice(0, 6).toUpperCase() });
+  const { software } = await openAdapter({ adapter: first.name.slice(0, 6).toUpperCase() }, webgpu);
   assert.equal(software, first.kind === "software");
   if (software)
-    await assert.rejects(openAdapter({ hardwareOnly: true, adapter: first.name }), code("BACKEND_UNAVAILABLE"));
+    await assert.rejects(openAdapter({ hardwareOnly: true, adapter: first.name }, webgpu), code("BACKEND_UNAVAILABLE"));
 });

@@ -3,6 +3,7 @@ import { after, test } from "node:test";
 import { Device } from "../../../src/backend/gpu/device/device.js";
 import type { Feature } from "../../../src/backend/gpu/device/features.js";
 import type { Call, Window } from "../../../src/backend/gpu/device/kernel.js";
+import { webgpu } from "../../../src/platform/webgpu.js";
 import { NO_ADAPTER } from "./require.js";
 
 type Data = Float32Array | Int32Array | Uint32Array | Int8Array | Uint8Array;
@@ -83,7 +84,7 @@ export function kernelTest(
 /** Opens on the first call, and closes when the tests of the file have ended. */
 function deviceOfFile(without: readonly Feature[] = []): Promise<Harness> {
   const key = without.join();
-  const known = harnesses.get(key) ?? Device.open({ without }).then((device) => new Harness(device));
+  const known = harnesses.get(key) ?? Device.open({ without }, webgpu).then((device) => new Harness(device));
   harnesses.set(key, known);
   return known;
 }

@@ -3,10 +3,11 @@
  * TERNION_REQUIRE_HARDWARE=1 that of a hardware adapter.
  */
 import { listAdapters } from "../../../src/backend/gpu/device/adapter.js";
+import { webgpu } from "../../../src/platform/webgpu.js";
 
 const hardware = process.env.TERNION_REQUIRE_HARDWARE === "1";
 const required = hardware || process.env.TERNION_REQUIRE_GPU === "1";
-const adapters = await listAdapters().catch((error: unknown) => {
+const adapters = await listAdapters(webgpu).catch((error: unknown) => {
   if (required) throw error;
   return [];
 });

@@ -1,7 +1,7 @@
 /** Adapters: which there are, and which one is taken. */
 import { TernionError } from "../../../errors.js";
-import { installCommand, isMissing } from "../../../platform/package.js";
 import type { AdapterInfo, AdapterKind } from "./adapter-info.js";
+import type { GpuHost } from "./host.js";
 
 export interface AdapterChoice {
   /** part of the adapter's name, in any case; default: the best hardware adapter, else the software one */
@@ -13,36 +13,6 @@ export interface AdapterChoice {
 export interface OpenAdapter {
   readonly adapter: GPUAdapter;
   readonly software: boolean;
-}
-
-/**
- * The object that `create` returns. Dawn ends the process when it is collected while a device lives, so it is kept for
- * as long as the thread lives.
- */
-const instances: GPU[] = [];
-
-/**
- * Without quantisation timestamps are exact to the nanosecond and not to 65 microseconds. Subgroup matrices are an API that Dawn
- * calls unsafe. And the kernels, which are all our own, stay within their buffers: with Dawn's clamps around every access the
- * subgroup matrices of an H200 take 2.7 times as long.
- */
-const STANDING = [
-  "disable-dawn-features=timestamp_quantization",
-  "enable-dawn-features=allow_unsafe_apis,disable_robustness",
-];
-
-async function createGpu(flags: readonly string[]): Promise<GPU> {
-  let webgpu: typeof import("webgpu");
-  try {
-    webgpu = await import("webgpu");
-  } catch (cause) {
-    const problem = isMissing(cause) ? "is not installed" : `cannot be loaded (${(cause as Error).message})`;
-    throw unavailable(`the package webgpu ${problem}: run ${installCommand("webgpu")}`, cause);
-  }
-  Object.assign(globalThis, webgpu.globals);
-  const gpu = webgpu.create([...STANDING, ...flags]);
-  instances.push(gpu);
-  return gpu;
 }
 
 export const describe = ({ description, device, vendor }: GPUAdapterInfo): string => device || description || vendor;
@@ -62,8 +32,8 @@ export const computesNothing = ({ info }: GPUAdapter): boolean =>
   /null/i.test(`${info.vendor} ${info.device} ${info.architecture}`);
 
 /** Each adapter that Dawn finds, once. */
-async function findAdapters(name?: string): Promise<GPUAdapter[]> {
-  const gpu = await createGpu(name === undefined ? [] : [`adapter=${name}`]);
+async function findAdapters(host: GpuHost, name?: string): Promise<GPUAdapter[]> {
+  const gpu = await host.create(name);
   const found: GPUAdapter[] = [];
   const requests: GPURequestAdapterOptions[] = [
     { powerPreference: "high-performance" },
@@ -80,8 +50,8 @@ async function findAdapters(name?: string): Promise<GPUAdapter[]> {
   return found;
 }
 
-export async function listAdapters(): Promise<AdapterInfo[]> {
-  return (await findAdapters()).map((adapter) => {
+export async function listAdapters(host: GpuHost): Promise<AdapterInfo[]> {
+  return (await findAdapters(host)).map((adapter) => {
     const { info, features, limits } = adapter;
     const { subgroupMinSize = 0, subgroupMaxSize = 0 } = info as Partial<GPUAdapterInfo>;
     const names = Object.keys(Object.getOwnPropertyDescriptors(Object.getPrototypeOf(limits)));
@@ -102,10 +72,13 @@ export async function listAdapters(): Promise<AdapterInfo[]> {
 const RANK: readonly AdapterKind[] = ["discrete", "unknown", "integrated", "software"];
 
 /** The adapter to use; rejects with BACKEND_UNAVAILABLE and the reason when there is none. */
-export async function openAdapter({ adapter: name, hardwareOnly = false }: AdapterChoice): Promise<OpenAdapter> {
-  const all = await findAdapters();
+export async function openAdapter(
+  { adapter: name, hardwareOnly = false }: AdapterChoice,
+  host: GpuHost,
+): Promise<OpenAdapter> {
+  const all = await findAdapters(host);
   // Dawn's own choice by name reaches adapters that no power preference does
-  const named = name === undefined ? [] : await findAdapters(name);
+  const named = name === undefined ? [] : await findAdapters(host, name);
   const matching =
     name === undefined
       ? all
@@ -122,6 +95,6 @@ export async function openAdapter({ adapter: name, hardwareOnly = false }: Adapt
   throw unavailable("no adapter was found: install the driver of the card and, on Linux, libvulkan1");
 }
 
-function unavailable(reason: string, cause?: unknown): TernionError {
-  return new TernionError("BACKEND_UNAVAILABLE", `GPU: ${reason}; or use the CPU backend (--backend cpu).`, { cause });
+function unavailable(reason: string): TernionError {
+  return new TernionError("BACKEND_UNAVAILABLE", `GPU: ${reason}; or use the CPU backend (--backend cpu).`);
 }

@@ -1,15 +1,12 @@
 /** One WebGPU device: its pipelines, buffers, copies, and what goes wrong with it. Lives in the device's thread. */
-import { readFile } from "node:fs/promises";
 import { TernionError } from "../../../errors.js";
-import { packageFile } from "../../../platform/package.js";
 import { type AdapterChoice, describe, type OpenAdapter, openAdapter } from "./adapter.js";
 import { type Feature, formsOf, offered, subgroupSize, webgpuFeatures } from "./features.js";
+import type { GpuHost } from "./host.js";
 import type { Call, Kernel, Window } from "./kernel.js";
 import { subgroupMatricesWork } from "./subgroup-matrices.js";
 
 export interface DeviceChoice extends AdapterChoice {
-  /** directory of the WGSL files; default: the package's own */
-  readonly shaders?: URL | undefined;
   /** what kernels do without even where the adapter has it; default: nothing */
   readonly without?: readonly Feature[] | undefined;
 }
@@ -31,21 +28,21 @@ export class Device {
   readonly gpu: GPUDevice;
   readonly #name: string;
   readonly software: boolean;
-  /** what was the matter, when the device is lost or has reported an error */
+  /** the first error: the device is lost, or has reported one */
   #fault: TernionError | undefined;
   /** the waits that a fault ends */
   readonly #waits = new Set<(error: TernionError) => void>();
   readonly #pipelines = new Map<string, Promise<GPUComputePipeline>>();
   readonly #sources = new Map<string, Promise<string>>();
-  readonly shaders: URL;
+  readonly #host: GpuHost;
   /** what kernels use */
   readonly #features: Set<Feature>;
   /** lanes; 0 without subgroups */
   readonly #subgroup: number;
   #closed = false;
 
-  static async open(choice: DeviceChoice = {}): Promise<Device> {
-    const opened = await openAdapter(choice);
+  static async open(choice: DeviceChoice, host: GpuHost): Promise<Device> {
+    const opened = await openAdapter(choice, host);
     const { adapter } = opened;
     for (const [name, least] of Object.entries(NEEDED)) {
       const got = adapter.limits[name as keyof typeof NEEDED];
@@ -61,7 +58,7 @@ export class Device {
     if (adapter.features.has("timestamp-query")) requiredFeatures.push("timestamp-query");
     const limits = Object.fromEntries(RAISED.map((name) => [name, adapter.limits[name]]));
     const gpu = await adapter.requestDevice({ requiredFeatures, requiredLimits: limits });
-    const device = new Device(gpu, opened, { ...choice, features });
+    const device = new Device(gpu, opened, { features, host });
     if (device.#features.has("subgroup matrices") && !(await subgroupMatricesWork(device)))
       device.#features.delete("subgroup matrices");
     return device;
@@ -70,14 +67,14 @@ export class Device {
   private constructor(
     gpu: GPUDevice,
     { adapter, software }: OpenAdapter,
-    { features, shaders }: { features: readonly Feature[]; shaders?: URL | undefined },
+    { features, host }: { features: readonly Feature[]; host: GpuHost },
   ) {
     this.gpu = gpu;
     this.software = software;
     this.#name = describe(adapter.info);
     this.#features = new Set(features);
     this.#subgroup = subgroupSize(adapter) ?? 0;
-    this.shaders = shaders ?? packageFile("wgsl/");
+    this.#host = host;
     gpu.lost.then(({ reason, message }) => {
       if (this.#closed) return;
       this.#fail(
@@ -156,7 +153,7 @@ export class Device {
     return bytes;
   }
 
-  /** A copy of bytes of a buffer, behind all that was submitted; any offset and size. */
+  /** A copy of bytes of a buffer, after all that was submitted; any offset and size. */
   async readBack(buffer: GPUBuffer, offset: number, size: number): Promise<ArrayBuffer> {
     if (size === 0) return new ArrayBuffer(0);
     const first = Math.floor(offset / 4) * 4;
@@ -234,7 +231,7 @@ export class Device {
     const { name, entryPoint, constants } = kernel;
     const { files, enables } = formsOf(kernel.files, this.#features);
     const texts = await Promise.all(files.map((file) => this.#source(file)));
-    this.gpu.pushErrorScope("validation"); // the compilation's messages tell more
+    this.gpu.pushErrorScope("validation"); // the compilation's messages say more
     const all = { ...constants, SUBGROUP: this.#subgroup };
     const defined = Object.entries(all).map(([name, value]) => `const ${name} = ${value}u;`);
     // the enables on the first file's first line, so that lines keep their numbers
@@ -256,7 +253,7 @@ export class Device {
     }
   }
 
-  /** Said and not derived: a binding that a variant of the shader does not use is bound all the same. */
+  /** Explicit and not derived: a binding that a variant of the shader does not use is bound all the same. */
   #layoutOf({ bindings }: Kernel): GPUBindGroupLayout {
     const visibility = GPUShaderStage.COMPUTE;
     const storage = bindings.map(({ access }, i): GPUBindGroupLayoutEntry => {
@@ -269,7 +266,7 @@ export class Device {
   }
 
   #source(file: string): Promise<string> {
-    const known = this.#sources.get(file) ?? readFile(new URL(`${file}.wgsl`, this.shaders), "utf8");
+    const known = this.#sources.get(file) ?? this.#host.shader(`${file}.wgsl`);
     this.#sources.set(file, known);
     return known;
   }
@@ -279,7 +276,7 @@ export class Device {
     for (const reject of this.#waits) reject(this.#fault);
   }
 
-  /** `work`, or what ends the device meanwhile. (A race with one promise of the device's would keep every wait alive.) */
+  /** `work`, or what ends the device before it. (A race with one promise of the device's would keep every wait alive.) */
   #orFail<T>(work: Promise<T>): Promise<T> {
     return new Promise<T>((resolve, reject) => {
       if (this.#fault !== undefined) return reject(this.#fault);

@@ -4,6 +4,7 @@
  */
 import { parentPort } from "node:worker_threads";
 import { TernionError } from "../../../errors.js";
+import { webgpu } from "../../../platform/webgpu.js";
 import { measureCopyRate } from "../device/copy-rate.js";
 import { Device } from "../device/device.js";
 import { ABORT, type Fault, type Message, type Request, type RequestName, type Requests } from "../protocol.js";
@@ -25,7 +26,7 @@ class DeviceThread {
     readonly [N in RequestName]: (ask: Requests[N]["ask"]) => Promise<{ later: Promise<Requests[N]["answer"]> }>;
   } = {
     open: async (options) => {
-      const device = await Device.open(options);
+      const device = await Device.open(options, webgpu);
       this.#memory = new Memory(device);
       const { maxRows, profile = false, joinRows = !device.software } = options;
       this.#runner = await Runner.create(this.#memory, { maxRows, profile, joinRows });
