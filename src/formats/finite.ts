@@ -3,7 +3,7 @@
  * error that names the first of them. A damaged table would otherwise be computed with, and print garbage.
  */
 
-import type { WeightSource } from "../backend/backend.js";
+import type { Weight } from "../backend/backend.js";
 import { TernionError } from "../errors.js";
 import type { GgmlType } from "../gguf/types.js";
 
@@ -66,7 +66,7 @@ function finiteWords(bytes: Uint8Array, mask: number): number {
 }
 
 /** Refuses `bytes`, whole blocks of a weight from its byte `from` on, where a float in them is not finite. */
-export function checkFinite(blocks: FloatBlocks, weight: WeightSource, bytes: Uint8Array, from = 0): void {
+export function checkFinite(blocks: FloatBlocks, weight: Weight, bytes: Uint8Array, from = 0): void {
   const found = firstNonFinite(blocks, bytes);
   if (found < 0) return;
   const { bytes: size } = blocks;
@@ -74,7 +74,7 @@ export function checkFinite(blocks: FloatBlocks, weight: WeightSource, bytes: Ui
 }
 
 /** The error for block `index` of a weight, whose bytes are `bytes`. */
-export function notFinite(blocks: FloatBlocks, weight: WeightSource, index: number, bytes: Uint8Array): TernionError {
+export function notFinite(blocks: FloatBlocks, weight: Weight, index: number, bytes: Uint8Array): TernionError {
   const { name, rows, columns } = weight;
   const { name: type, block } = blocks;
   const row = Math.floor((index * block) / columns);

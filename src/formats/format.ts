@@ -6,10 +6,13 @@
  *
  * The sizes of blocks stand in gguf/types.ts, which knows all types of ggml; nothing here repeats them.
  */
-import type { TernaryLayout, WeightSource } from "../backend/backend.js";
+import type { TernaryLayout, Weight, WeightSource } from "../backend/backend.js";
 import type { ScaledIntegers } from "../backend/formulas.js";
 import { type GgmlType, ggmlLayout } from "../gguf/types.js";
 import { type Blocks, checkFinite, type FloatPlace } from "./finite.js";
+
+/** A weight as a file holds it. */
+export type Stored = Weight & Pick<WeightSource, "layout">;
 
 interface Layout extends Blocks {
   /** bytes after the last block */
@@ -17,7 +20,7 @@ interface Layout extends Blocks {
   /** the columns of a weight are a multiple of this */
   readonly columns: number;
   /** Refuses damaged bytes: whole blocks of the weight, in the standard order, from its byte `from` on. */
-  check(weight: WeightSource, blocks: Uint8Array, from?: number): void;
+  check(weight: Weight, blocks: Uint8Array, from?: number): void;
 }
 
 /** Weights for float activations. */
@@ -34,7 +37,7 @@ export interface TernaryFormat extends Layout {
   /** orders of the codes in files that do not say which they have; backends compute with the first */
   readonly layouts?: readonly TernaryLayout[];
   /** The whole weight, checked; `bytes` stay as they are. */
-  decode(weight: WeightSource, bytes: Uint8Array): Ternary;
+  decode(weight: Stored, bytes: Uint8Array): Ternary;
 }
 
 export type Format = DenseFormat | TernaryFormat;

@@ -11,9 +11,9 @@
  *
  * In all of them the first code is in bits 7:6 and the last in bits 1:0.
  */
-import { TERNARY_LAYOUTS, type TernaryLayout, type WeightSource } from "../backend/backend.js";
+import { TERNARY_LAYOUTS, type TernaryLayout } from "../backend/backend.js";
 import { TernionError } from "../errors.js";
-import { blocksOf, type Ternary, type TernaryFormat } from "./format.js";
+import { blocksOf, type Stored, type Ternary, type TernaryFormat } from "./format.js";
 
 export const I2_S: TernaryFormat = {
   kind: "ternary",
@@ -26,7 +26,7 @@ export const I2_S: TernaryFormat = {
   decode: decodeCodes,
 };
 
-function decodeCodes(weight: WeightSource, bytes: Uint8Array): Ternary {
+function decodeCodes(weight: Stored, bytes: Uint8Array): Ternary {
   const { name, rows, columns, layout = "block128" } = weight;
   const count = rows * columns;
   const codes = bytes.slice(0, count / 4);
