@@ -5,9 +5,10 @@ import type { DenseFormat, Format } from "./format.js";
 import { I2_S } from "./i2_s.js";
 import { Q6_K } from "./q6_k.js";
 import { Q8_0 } from "./q8_0.js";
+import { TQ2_0 } from "./tq2_0.js";
 
 /** In the order in which messages name them. */
-const FORMATS: readonly Format[] = [F16, Q8_0, Q6_K, BF16, F32, I2_S];
+const FORMATS: readonly Format[] = [F16, Q8_0, Q6_K, BF16, F32, I2_S, TQ2_0];
 
 const BY_TYPE = new Map<WeightType, Format>(FORMATS.map((format) => [format.name, format]));
 const typesOf = (kind: Format["kind"]) => FORMATS.filter((format) => format.kind === kind).map(({ name }) => name);

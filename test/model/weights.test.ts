@@ -27,6 +27,7 @@ function withTensors(changes: Readonly<Record<string, Partial<GgufTensor> | unde
 const sourcesOf = (file: GgufFile) => weightSources(file, readConfig(file));
 
 describe("tensors of tiny: width 256, ffn 768, 320 tokens, 4 heads of 64, 2 of them kv", () => {
+  const MATRIX = "I2_S or TQ2_0";
   const TABLE = "F16 or Q8_0 or Q6_K or BF16 or F32";
   const expected = new Map([
     ["token_embd.weight", `${TABLE} [256, 320]`],
@@ -35,16 +36,16 @@ describe("tensors of tiny: width 256, ffn 768, 320 tokens, 4 heads of 64, 2 of t
   for (const layer of [0, 1]) {
     for (const [part, type, dims] of [
       ["attn_norm", "F32", "256"],
-      ["attn_q", "I2_S", "256, 256"],
-      ["attn_k", "I2_S", "256, 128"],
-      ["attn_v", "I2_S", "256, 128"],
+      ["attn_q", MATRIX, "256, 256"],
+      ["attn_k", MATRIX, "256, 128"],
+      ["attn_v", MATRIX, "256, 128"],
       ["attn_sub_norm", "F32", "256"],
-      ["attn_output", "I2_S", "256, 256"],
+      ["attn_output", MATRIX, "256, 256"],
       ["ffn_norm", "F32", "256"],
-      ["ffn_gate", "I2_S", "256, 768"],
-      ["ffn_up", "I2_S", "256, 768"],
+      ["ffn_gate", MATRIX, "256, 768"],
+      ["ffn_up", MATRIX, "256, 768"],
       ["ffn_sub_norm", "F32", "768"],
-      ["ffn_down", "I2_S", "768, 256"],
+      ["ffn_down", MATRIX, "768, 256"],
     ]) {
       expected.set(`blk.${layer}.${part}.weight`, `${type} [${dims}]`);
     }
@@ -74,13 +75,13 @@ describe("tensors of tiny: width 256, ffn 768, 320 tokens, 4 heads of 64, 2 of t
 
   test("each of another type is told with both", () => {
     for (const [name, want] of expected) {
-      const type: GgmlType = want.startsWith("I2_S") ? "F16" : "I2_S";
+      const type: GgmlType = want.startsWith(MATRIX) ? "F16" : "I2_S";
       const { dims } = tiny.tensors.get(name) ?? assert.fail(name);
       refuses(withTensors({ [name]: { type } }), `${name}: expected ${want}, got ${type} [${dims.join(", ")}].`);
     }
     refuses(
       withTensors({ "blk.0.ffn_down.weight": { type: "F16", dims: [256, 768] } }),
-      "blk.0.ffn_down.weight: expected I2_S [768, 256], got F16 [256, 768].",
+      "blk.0.ffn_down.weight: expected I2_S or TQ2_0 [768, 256], got F16 [256, 768].",
     );
   });
 
@@ -123,7 +124,8 @@ describe("tensors of tiny: width 256, ffn 768, 320 tokens, 4 heads of 64, 2 of t
     const metadata = mended({ embedding_length: 192, "rope.dimension_count": 48 });
     assert.throws(() => weightSources(file, readConfig(file, metadata)), {
       code: "MODEL_TENSOR",
-      message: "blk.0.attn_q.weight: expected I2_S [192, 192]: I2_S rows must be a multiple of 128 weights, got 192.",
+      message:
+        "blk.0.attn_q.weight: expected I2_S or TQ2_0 [192, 192]: I2_S rows must be a multiple of 128 weights, got 192.",
     });
   });
 });
