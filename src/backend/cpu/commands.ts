@@ -98,6 +98,8 @@ const STRUCTS = {
     x: "pointer",
     /** rows of x */
     ranked: "count",
+    /** see masks.ts; 0 where no row has one */
+    masks: "pointer",
     table: DENSE,
     width: "count",
     vocabulary: "count",

@@ -28,7 +28,7 @@ import type {
   Weight,
   WeightSource,
 } from "../backend.js";
-import { copyBatch, markedRows, rankedOf, wholeOf } from "../batch.js";
+import { copyBatch, markedRows, masksOf, rankedOf, wholeOf } from "../batch.js";
 import { Arena } from "./arena.js";
 import { type CpuCache, layerOf, makeCache, positionBytes } from "./cache.js";
 import { chooseKernels, type KernelChoice } from "./choice/choose.js";
@@ -36,6 +36,7 @@ import type { DotForm } from "./choice/forms.js";
 import { type Arguments, OPS, type OpName, RECORD_WORDS, TAKES } from "./commands.js";
 import { CONTROL, CONTROL_BYTES, THREAD_BYTES } from "./control.js";
 import { addressOf, type CpuHead, type CpuQuantized, type CpuTensor, type CpuWeight, denseOf } from "./handles.js";
+import { maskBytes, writeMasks } from "./masks.js";
 import { packedBytes, piecesOf, STAGING } from "./pieces.js";
 import { Recorder } from "./recorder.js";
 import { joinResults, resultBytes } from "./results.js";
@@ -293,7 +294,7 @@ export class CpuBackend implements Backend {
   }
 
   async head(weight: Weight, maxRows: number, maxBest: number, kind: HeadKind = "exact"): Promise<CpuHead> {
-    const none = { codes: 0, numbers: 0, scratch: { address: 0, bytes: 0 }, shares: 1, results: 0 };
+    const none = { codes: 0, numbers: 0, scratch: { address: 0, bytes: 0 }, shares: 1, results: 0, masks: 0 };
     if (kind === "full") return { weight, kind, maxRows: 0, maxBest: 0, ...none };
     const { threads, present } = this.#pool;
     const { rows, columns } = weight;
@@ -305,10 +306,11 @@ export class CpuBackend implements Backend {
     const bytes = headScratchBytes(columns, maxRows, shares, rows);
     const scratch = { address: this.#arena.allocate(threads * bytes, "scratch of the head"), bytes };
     const results = this.#arena.allocate(maxRows * shares * resultBytes(maxBest), "best ids");
+    const masks = this.#arena.allocate(maskBytes({ maxRows, vocabulary: rows }), "masks of ids");
     const table = { table: denseOf(weight), width: columns, vocabulary: rows };
     this.#emit("headPack", { ns: NS.logits * rows * columns, units: groups }, { ...table, codes, numbers, scratch });
     await this.run();
-    return { weight, kind, maxRows, maxBest, codes, numbers, scratch, shares, results };
+    return { weight, kind, maxRows, maxBest, codes, numbers, scratch, shares, results, masks };
   }
 
   best(head: Head, x: Tensor, count: number): void {
@@ -320,8 +322,16 @@ export class CpuBackend implements Backend {
     this.#best = count;
     const ns = NS.scan * ranked * weight.rows * weight.columns;
     const table = { table: denseOf(weight), width: weight.columns, vocabulary: weight.rows, codes, numbers };
-    const what = { x: addressOf(x), ranked, results, count, maxRows, int8: kind === "int8" };
+    const masks = this.#masks(head as CpuHead);
+    const what = { x: addressOf(x), ranked, masks, results, count, maxRows, int8: kind === "int8" };
     this.#emit("best", { ns, units: shares, exactly: shares }, { ...table, ...what, scratch });
+  }
+  /** Where the masks of the batch lie; 0 where no row has one. */
+  #masks({ weight, maxRows, masks: address }: CpuHead): number {
+    const masks = masksOf(this.#current, weight.rows);
+    if (masks === undefined) return 0;
+    writeMasks(this.#arena.i32, { address, maxRows, vocabulary: weight.rows }, masks);
+    return address;
   }
   async readBest(head: Head, row: number): Promise<Best> {
     return this.#bestOf(head, row);

@@ -29,6 +29,7 @@ export interface CpuHead extends Head {
   /** shares of `best` */
   readonly shares: number;
   readonly results: number; // (maxRows, shares) of resultBytes(maxBest)
+  readonly masks: number; // see masks.ts
 }
 
 export const addressOf = (tensor: Tensor) => (tensor as CpuTensor).address;

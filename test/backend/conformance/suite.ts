@@ -6,6 +6,7 @@ import { describe } from "node:test";
 import type { Variant } from "../../backends.js";
 import { attention } from "./attention.js";
 import { data, ending, independence, loading, marks, order } from "./life.js";
+import { masks } from "./masks.js";
 import { gates, norms, projections, tables } from "./ops.js";
 import { ranked } from "./ranked.js";
 import { samples } from "./samples.js";
@@ -22,6 +23,7 @@ export function conformance(variant: Variant): void {
     gates(variant);
     samples(variant);
     ranked(variant);
+    masks(variant);
     values(variant);
     independence(variant);
     marks(variant);

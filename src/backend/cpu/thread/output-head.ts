@@ -6,6 +6,7 @@
  */
 import { COMMANDS, DENSE_TYPES, type DenseType } from "../commands.js";
 import { HALF } from "../kernels.js";
+import { allows, maskOf } from "../masks.js";
 import { resultBytes, writeResult } from "../results.js";
 import { HEAD_GROUP, HEAD_NUMBERS, headScratch, headShareRows, scanLimit } from "../sizes.js";
 import { BLOCK_BYTES, type Op, type OpContext } from "./context.js";
@@ -52,6 +53,7 @@ export const best: Op = (t, at) => {
       lower: s.lower + j * s.boundBytes,
       upper: s.upper + j * s.boundBytes,
       found: s.found,
+      mask: maskOf(w, w[at + BEST.masks], j),
     };
     const input = x + 4 * j * columns;
     const exact = (id: number) => exactLogit(t, table + id * rowBytes, type, input, s.row, columns);
@@ -116,18 +118,24 @@ interface Share {
   readonly lower: number;
   readonly upper: number;
   readonly found: number;
+  /** address of the mask of ids, or 0 */
+  readonly mask: number;
 }
 
 /** The best `count` by the middle of their bounds. */
-function pickApproximate(t: OpContext, { first, length, lower, upper }: Share, count: number): TopList {
+function pickApproximate(t: OpContext, { first, length, lower, upper, mask }: Share, count: number): TopList {
   const top = new TopList(count);
   for (let i = 0; i < length; i++) {
-    top.add(first + i, rankable((t.floats[(lower >>> 2) + i] + t.floats[(upper >>> 2) + i]) / 2));
+    if (allows(t.words, mask, first + i))
+      top.add(first + i, rankable((t.floats[(lower >>> 2) + i] + t.floats[(upper >>> 2) + i]) / 2));
   }
   return top;
 }
 
-/** The best `count` of a share: ids whose upper bound reaches the count-th largest lower bound, computed exactly. */
+/**
+ * The best `count` of a share: allowed ids whose upper bound reaches the count-th largest lower bound of such ids, computed
+ * exactly.
+ */
 function pick(t: OpContext, share: Share, count: number, exact: (id: number) => number): TopList {
   const bounds = new TopList(count);
   visit(
@@ -152,10 +160,10 @@ function pick(t: OpContext, share: Share, count: number, exact: (id: number) => 
 /** Values looked at between two looks at the threshold. */
 const STRIDE = 1024;
 
-/** Calls `use` for each value of the share that reaches the threshold, in ascending order. */
+/** Calls `use` for each allowed id of the share whose value reaches the threshold, in ascending order. */
 function visit(
   t: OpContext,
-  { length, found }: Share,
+  { first, length, found, mask }: Share,
   values: number,
   threshold: () => number,
   use: (index: number, value: number) => void,
@@ -165,7 +173,7 @@ function visit(
     const hits = t.kernels.atLeast(values + 4 * at, n, threshold(), found);
     for (let h = 0; h < hits; h++) {
       const i = at + t.words[(found >>> 2) + h];
-      use(i, t.floats[(values >>> 2) + i]);
+      if (allows(t.words, mask, first + i)) use(i, t.floats[(values >>> 2) + i]);
     }
   }
 }
