@@ -11,8 +11,9 @@ export type { GgufArray, GgufFile, GgufHead, GgufTensor, GgufValue } from "./ggu
 export { readGguf } from "./gguf/gguf.js";
 export { type DownloadOptions, download } from "./hub/pull.js";
 export type { ModelConfig } from "./model/config.js";
+export type { Repair } from "./model/family.js";
 export { type OpenHead, type OpenOptions, openHead } from "./model/open.js";
-export { type Repair, repairMetadata } from "./model/repair.js";
+export { repairMetadata } from "./model/repair.js";
 export { type ModelSummary, modelSummary } from "./model/summary.js";
 export type { Machine } from "./platform/machine.js";
 export { boxModel } from "./platform/package.js";

@@ -175,9 +175,12 @@ test("the model takes nothing of text but the template constant", () => {
   const taken = IMPORTS.filter(({ from, to }) => partOf(from) === "model" && partOf(to) === "text");
   assert.deepEqual(
     taken.map(({ from, to }) => `${from} → ${to}`),
-    ["model/repair.ts → text/chat.ts"],
+    ["model/families/bitnet.ts → text/chat.ts"],
   );
-  assert.match(textOf("model/repair.ts"), /^import \{ BITNET_CHAT_TEMPLATE \} from "\.\.\/text\/chat\.js";$/m);
+  assert.match(
+    textOf("model/families/bitnet.ts"),
+    /^import \{ BITNET_CHAT_TEMPLATE \} from "\.\.\/\.\.\/text\/chat\.js";$/m,
+  );
 });
 
 test("no cycles, types included", () => {

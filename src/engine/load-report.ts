@@ -1,6 +1,6 @@
 /** What loading a model reports: progress while it goes on, and where the time went. */
 import type { TernaryLayout } from "../backend/backend.js";
-import type { Repair } from "../model/repair.js";
+import type { Repair } from "../model/family.js";
 
 export interface ProgressEvent {
   readonly phase: "download" | "weights";

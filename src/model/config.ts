@@ -1,53 +1,37 @@
 /**
  * GGUF metadata → a checked ModelConfig. Every number that later code divides by, allocates from or loops over is
- * checked here, and an error names the key. One entry of FAMILIES per architecture.
+ * checked here, and an error names the key.
  */
 import type { Activation } from "../backend/backend.js";
 import { integerKind, numberKind } from "../check.js";
 import { quote, TernionError } from "../errors.js";
 import type { GgufFile } from "../gguf/file.js";
 import { type Metadata, MetadataReader, TEXT } from "../gguf/metadata.js";
+import { ARCHITECTURES, familyOf } from "./families/families.js";
+import type { Sizes } from "./family.js";
 
-export interface ModelConfig {
+export interface ModelConfig extends Sizes {
   readonly arch: string;
   readonly name: string;
-  readonly vocabularySize: number;
   /** positions the model was trained for */
   readonly contextLength: number;
-  /** elements of the residual stream (embedding_length) */
-  readonly width: number;
-  readonly ffnWidth: number;
-  readonly layers: number;
-  readonly heads: number;
-  readonly kvHeads: number;
-  readonly headDim: number;
   readonly normEps: number;
   readonly ropeBase: number;
   readonly activation: Activation;
 }
 
-/** What differs between architectures that share the forward pass. */
-interface Family {
-  readonly activation: Activation;
-}
-
-const FAMILIES: Readonly<Record<string, Family>> = {
-  "bitnet-b1.58": { activation: "relu2" },
-  "bitnet-25": { activation: "relu2" },
-};
-
 /** Reads the configuration of a model file; `metadata` may be a repaired copy of the file's own. */
 export function readConfig(file: GgufFile, metadata: Metadata = file.metadata): ModelConfig {
   const keys = new MetadataReader(metadata, damaged);
   const arch = keys.get("general.architecture", TEXT);
-  if (!Object.hasOwn(FAMILIES, arch)) {
+  const family = familyOf(arch);
+  if (family === undefined) {
     throw new TernionError(
       "MODEL_ARCH",
-      `general.architecture: expected ${Object.keys(FAMILIES).join(" or ")}, got ${quote(arch)}. ` +
+      `general.architecture: expected ${ARCHITECTURES.join(" or ")}, got ${quote(arch)}. ` +
         "Use a BitNet b1.58 model in I2_S format.",
     );
   }
-  const family = FAMILIES[arch];
   const key = (name: string) => `${arch}.${name}`;
   const integer = (name: string, min: number, max: number, absent?: number) =>
     keys.get(key(name), integerKind(min, max), absent);

@@ -8,7 +8,8 @@ import { TernionError } from "../errors.js";
 import type { GgufHead, GgufValue } from "../gguf/file.js";
 import { readGguf } from "../gguf/gguf.js";
 import { type ModelConfig, readConfig } from "./config.js";
-import { type Repair, repairMetadata } from "./repair.js";
+import type { Repair } from "./family.js";
+import { repairMetadata } from "./repair.js";
 import { weightSources } from "./weights.js";
 
 export interface OpenOptions {

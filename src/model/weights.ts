@@ -1,26 +1,14 @@
 /**
- * Which tensors a model file must hold, of which type and shape, and their way into a backend. The table below is the
- * only place that knows tensor names; each file tensor is checked before a byte of it is read and handed over once.
+ * Which tensors a model file must hold, of which type and shape, and their way into a backend. Those of a layer are known to
+ * the family; each file tensor is checked before a byte of it is read and handed over once.
  */
-import type { Backend, LoadOptions, TernaryLayout, Weight, WeightSource, WeightUse } from "../backend/backend.js";
+import type { Backend, LoadOptions, TernaryLayout, Weight, WeightSource } from "../backend/backend.js";
 import { TernionError } from "../errors.js";
 import { formatOf, hasLayouts, KNOWN_TYPES } from "../formats/table.js";
 import type { GgufFile } from "../gguf/file.js";
 import type { ModelConfig } from "./config.js";
-
-export interface LayerWeights {
-  readonly attnNorm: Weight; // (1, width)
-  readonly attnQ: Weight; // (heads * headDim, width)
-  readonly attnK: Weight; // (kvHeads * headDim, width)
-  readonly attnV: Weight; // (kvHeads * headDim, width)
-  readonly attnSubNorm: Weight; // (1, width)
-  readonly attnOutput: Weight; // (width, width)
-  readonly ffnNorm: Weight; // (1, width)
-  readonly ffnGate: Weight; // (ffnWidth, width)
-  readonly ffnUp: Weight; // (ffnWidth, width)
-  readonly ffnSubNorm: Weight; // (1, ffnWidth)
-  readonly ffnDown: Weight; // (width, ffnWidth)
-}
+import { familyOf } from "./families/families.js";
+import type { Family, LayerWeights, Shape } from "./family.js";
 
 export interface ModelWeights {
   readonly embedding: Weight; // (vocabularySize, width)
@@ -30,54 +18,17 @@ export interface ModelWeights {
   readonly head: Weight;
 }
 
-interface Expected {
-  readonly use: WeightUse;
-  readonly rows: number;
-  readonly columns: number;
-}
+const layerOf = (config: ModelConfig) => (familyOf(config.arch) as Family).layer(config);
 
-/** File name of each tensor of a layer, without its `blk.N.` prefix and `.weight` suffix. */
-const LAYER_NAMES: Readonly<Record<keyof LayerWeights, string>> = {
-  attnNorm: "attn_norm",
-  attnQ: "attn_q",
-  attnK: "attn_k",
-  attnV: "attn_v",
-  attnSubNorm: "attn_sub_norm",
-  attnOutput: "attn_output",
-  ffnNorm: "ffn_norm",
-  ffnGate: "ffn_gate",
-  ffnUp: "ffn_up",
-  ffnSubNorm: "ffn_sub_norm",
-  ffnDown: "ffn_down",
-};
-
-function layerShapes(config: ModelConfig): Record<keyof LayerWeights, Expected> {
-  const { width, ffnWidth } = config;
-  const kvWidth = config.kvHeads * config.headDim;
-  const norm = (columns: number): Expected => ({ use: "norm", rows: 1, columns });
-  const matrix = (rows: number, columns: number): Expected => ({ use: "matrix", rows, columns });
-  return {
-    attnNorm: norm(width),
-    attnQ: matrix(width, width),
-    attnK: matrix(kvWidth, width),
-    attnV: matrix(kvWidth, width),
-    attnSubNorm: norm(width),
-    attnOutput: matrix(width, width),
-    ffnNorm: norm(width),
-    ffnGate: matrix(ffnWidth, width),
-    ffnUp: matrix(ffnWidth, width),
-    ffnSubNorm: norm(ffnWidth),
-    ffnDown: matrix(width, ffnWidth),
-  };
-}
+const inLayer = (layer: number, name: string) => `blk.${layer}.${name}.weight`;
 
 /** What a model file must hold, and may, in the order in which it is loaded. */
-function expectedTensors(config: ModelConfig): Map<string, Expected> {
+function expectedTensors(config: ModelConfig): Map<string, Shape> {
   const { vocabularySize, width } = config;
-  const table: Expected = { use: "table", rows: vocabularySize, columns: width };
-  const shapes = Object.entries(layerShapes(config)) as [keyof LayerWeights, Expected][];
+  const table: Shape = { use: "table", rows: vocabularySize, columns: width };
+  const tensors = Object.values(layerOf(config));
   const layers = Array.from({ length: config.layers }, (_, layer) =>
-    shapes.map(([key, expected]) => [`blk.${layer}.${LAYER_NAMES[key]}.weight`, expected] as const),
+    tensors.map(({ name, ...shape }) => [inLayer(layer, name), shape] as const),
   );
   return new Map([
     ["token_embd.weight", table],
@@ -116,9 +67,9 @@ export async function loadWeights(
     if (weight === undefined) throw new TernionError("MODEL_TENSOR", `${name}: the backend did not load it.`);
     return weight;
   };
-  const keys = Object.keys(LAYER_NAMES) as (keyof LayerWeights)[];
+  const tensors = Object.entries(layerOf(config));
   const layers = Array.from({ length: config.layers }, (_, layer) => {
-    const entries = keys.map((key) => [key, get(`blk.${layer}.${LAYER_NAMES[key]}.weight`)]);
+    const entries = tensors.map(([key, { name }]) => [key, get(inLayer(layer, name))]);
     return Object.fromEntries(entries) as Record<keyof LayerWeights, Weight>;
   });
   const embedding = get("token_embd.weight");
@@ -128,11 +79,11 @@ export async function loadWeights(
 /** Refuses what the backend cannot compute with; another one may. */
 function checkTaken(
   sources: readonly WeightSource[],
-  expected: ReadonlyMap<string, Expected>,
+  expected: ReadonlyMap<string, Shape>,
   { kind, takes }: Pick<Backend, "kind" | "takes">,
 ): void {
   for (const { name, type } of sources) {
-    const types = takes[(expected.get(name) as Expected).use];
+    const types = takes[(expected.get(name) as Shape).use];
     if (types.includes(type)) continue;
     throw new TernionError(
       "BACKEND_UNAVAILABLE",
@@ -142,7 +93,7 @@ function checkTaken(
   }
 }
 
-function check(file: GgufFile, name: string, { use, rows, columns }: Expected): WeightSource {
+function check(file: GgufFile, name: string, { use, rows, columns }: Shape): WeightSource {
   const types = KNOWN_TYPES[use];
   // GGUF writes dims innermost first, and a norm with one dim
   const dims = rows === 1 ? [columns] : [columns, rows];

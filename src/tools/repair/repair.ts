@@ -14,9 +14,9 @@ import { OpenFiles, readFully } from "../../formats/read.js";
 import { formatOf, hasLayouts } from "../../formats/table.js";
 import type { GgufTensor, GgufValue } from "../../gguf/file.js";
 import { type GgufKeyValue, type GgufTensorSource, keyValues, writeGguf } from "../../gguf/write.js";
+import type { Repair } from "../../model/family.js";
 import { guessLayout } from "../../model/layout-evidence.js";
 import { type OpenModel, openModel } from "../../model/open.js";
-import type { Repair } from "../../model/repair.js";
 
 export interface RepairOptions {
   /** order of the ternary codes in the file; default "auto": found out as it is while loading */

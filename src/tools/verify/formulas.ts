@@ -9,7 +9,7 @@ import type { DecodedWeight } from "../../formats/decode.js";
 import type { Ternary } from "../../formats/format.js";
 import { readWeight } from "../../formats/read.js";
 import type { ModelConfig } from "../../model/config.js";
-import type { LayerWeights } from "../../model/weights.js";
+import type { LayerWeights } from "../../model/family.js";
 import type { Formula, Formulas, QuantizedRow } from "./evaluate.js";
 
 export type DecodedLayer = Readonly<Record<keyof LayerWeights, DecodedWeight>>;
