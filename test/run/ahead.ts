@@ -3,18 +3,17 @@ import assert from "node:assert/strict";
 import type { Backend, Batch, HeadKind, Tracer } from "../../src/backend/backend.js";
 import { CpuBackend } from "../../src/backend/cpu/cpu.js";
 import { ReferenceBackend } from "../../src/backend/reference.js";
+import { placeModel } from "../../src/engine/placing.js";
 import { TernionError } from "../../src/errors.js";
 import { readGguf } from "../../src/gguf/gguf.js";
 import { readConfig } from "../../src/model/config.js";
-import { createActivations } from "../../src/model/forward.js";
 import { repairMetadata } from "../../src/model/repair.js";
-import { loadWeights, weightSources } from "../../src/model/weights.js";
+import { weightSources } from "../../src/model/weights.js";
 import { node } from "../../src/platform/node.js";
 import { Scheduler } from "../../src/run/scheduler.js";
 import { Session } from "../../src/run/session.js";
 import { Slots } from "../../src/run/slots.js";
 import { Timeline } from "../../src/run/timeline.js";
-import { MOST_CANDIDATES } from "../../src/sampling/sampler.js";
 import { createTokenizer, type Tokenizer } from "../../src/text/tokenizer.js";
 import { TINY } from "../engine/engines.js";
 
@@ -115,28 +114,24 @@ export interface PartsOptions {
   readonly places?: number;
   readonly head?: HeadKind;
   readonly backend?: "cpu" | "reference";
+  /** the model moves to a plain CPU backend when a run fails */
+  readonly recovers?: boolean;
 }
 
 export async function withParts<T>(options: PartsOptions, use: (parts: Parts) => Promise<T>): Promise<T> {
-  const { runsAhead, maxRows = 16, contextLength = 256, stopIds, places = 16, head: headKind } = options;
+  const { runsAhead, maxRows = 16, contextLength = 256, stopIds, places = 16, head = "exact" } = options;
   const file = await readGguf(TINY);
   const { metadata } = repairMetadata(file.metadata);
   const config = readConfig(file, metadata);
+  const limits = { contextLength, maxSessions: places, maxRows, kv: "f32", head, i2sLayout: "auto" } as const;
+  const place = (backend: Backend) => placeModel(backend, { config, sources: weightSources(file, config), limits }, {});
+  const cpu = () => CpuBackend.create({ threads: 1, maxRows });
   const queue = new Queue();
-  const reference = options.backend === "reference";
-  const inner = reference ? new ReferenceBackend() : await CpuBackend.create({ threads: 1, maxRows });
+  const inner = options.backend === "reference" ? new ReferenceBackend() : await cpu();
   const backend = queued(inner, runsAhead, queue);
+  const recover = options.recovers ? async () => place(await cpu()) : undefined;
+  const scheduler = new Scheduler(await place(backend), maxRows, node.nextTurn, recover);
   try {
-    const weights = await loadWeights(weightSources(file, config), config, backend, {});
-    const { layers, kvHeads, headDim, ropeBase } = config;
-    const cache = backend.cache({ layers, slots: places, positions: contextLength, kvHeads, headDim, ropeBase });
-    const activations = createActivations(backend, config, maxRows, maxRows);
-    const head = await backend.head(weights.head, maxRows, MOST_CANDIDATES, headKind);
-    const scheduler = new Scheduler(
-      { backend, model: { config, weights, cache, head, activations } },
-      maxRows,
-      node.nextTurn,
-    );
     const tokenizer = createTokenizer(metadata);
     if (stopIds !== undefined) Object.assign(tokenizer, { stopIds: new Set(stopIds) });
     const { vocabularySize } = config;
@@ -151,5 +146,6 @@ export async function withParts<T>(options: PartsOptions, use: (parts: Parts) =>
     });
   } finally {
     await backend.close();
+    await scheduler.backend.close();
   }
 }

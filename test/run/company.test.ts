@@ -78,6 +78,22 @@ test("in company each gets the answer that it gets alone, scores included", asyn
   }
 });
 
+test("when the model moves to another backend all go on, and those that wait for a place too", async () => {
+  const alone = await withParts({ runsAhead: 1 }, (parts) => together(parts, MIX));
+  for (const failAt of [1, 2, 5, 11, 20]) {
+    await withParts({ runsAhead: 4, recovers: true, places: 5 }, async (parts) => {
+      parts.queue.failAt = failAt;
+      const score = parts.session().score(someIds(40));
+      const { answers } = await together(parts, MIX);
+      assert.deepEqual(answers, alone.answers, `run ${failAt}`);
+      assert.deepEqual(await score, await parts.session().score(someIds(40)));
+      assert.ok(parts.queue.runs >= failAt);
+      assert.equal(parts.queue.underWay, 0);
+      assert.equal(parts.scheduler.backend.runsAhead, 1);
+    });
+  }
+});
+
 test("those that can run ahead do so again once the other has ended", async () => {
   await withParts({ runsAhead: 4 }, async ({ session, queue }) => {
     const other = session().generate(promptOf(0), { ...HOT, seed: 1, maxTokens: 5, logprobs: 1 });
