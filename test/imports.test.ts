@@ -206,12 +206,17 @@ test("files beside the code are found by platform/package.ts, whose error says w
   assert.deepEqual(users, ["platform/package.ts"]);
 });
 
-test("kernels, plans and the device name no host: what they need of one is handed in", () => {
-  const wgslSide = SOURCES.filter((path) =>
-    /^backend\/gpu\/(kernels\/|device\/|record|thread\/(plan|plan-row|memory|runner)\.ts)/.test(path),
-  );
-  assert.ok(wgslSide.length > 20, `${wgslSide.length} files`);
-  const hosted = wgslSide.filter((path) => {
+/** What has to run in a browser as it does in Node.js, as far as it does so by now. */
+const EVERYWHERE = [
+  /^(run|sampling)\//,
+  /^backend\/(backend|batch|formulas|reference)\.ts$/,
+  /^backend\/gpu\/(kernels\/|device\/|record|thread\/(plan|plan-row|memory|runner)\.ts)/,
+];
+
+test("requests, sampling, the contract, kernels, plans and the device name no host: they are handed what they need", () => {
+  const everywhere = SOURCES.filter((path) => EVERYWHERE.some((pattern) => pattern.test(path)));
+  assert.ok(everywhere.length > 40, `${everywhere.length} files`);
+  const hosted = everywhere.filter((path) => {
     const platform = IMPORTS.some(({ from, to }) => from === path && partOf(to) === "platform");
     return platform || /"node:|\bBuffer\b|\bprocess\.|\bsetImmediate\b/.test(textOf(path));
   });
