@@ -83,28 +83,29 @@ describe("a weight that is not finite is refused, by every backend with the same
   after(() => rm(folder, { recursive: true }));
 
   const some = [REFERENCE, CPU_VARIANTS[2]];
-  const all = [...some, CPU_VARIANTS[0], CPU_VARIANTS[4], ...GPU_VARIANTS.slice(0, 1)];
   for (const type of TYPES) {
-    test(type, async () => {
-      const source = sources.get(type) as WeightSource;
-      const { bytes: size, float } = denseFormatOf(type);
-      const { at, exponent } = float;
-      const border = Math.floor(STAGING / size); // where pieces of the CPU backend meet
-      const places = [
-        { block: 0, word: exponent },
-        { block: 17, word: 0x8000 | exponent },
-        { block: border - 1, word: exponent | 1 },
-        { block: border, word: exponent, variants: all },
-        { block: source.byteLength / size - 1, word: 0xffff },
-      ];
-      for (const { block, word, variants = some } of places) {
-        const restore = await overwrite(source.path, block * size + at, word);
-        for (const variant of variants) {
-          assert.equal(await refusal(await variant.create(4), source), expected(type, block, word), variant.name);
+    for (const variant of [...some, CPU_VARIANTS[0], CPU_VARIANTS[4], ...GPU_VARIANTS.slice(0, 1)]) {
+      test(`${type}, ${variant.name}`, { skip: variant.skip }, async () => {
+        const source = sources.get(type) as WeightSource;
+        const { bytes: size, float } = denseFormatOf(type);
+        const { at, exponent } = float;
+        const border = Math.floor(STAGING / size); // where pieces of the CPU backend meet
+        const everywhere = [
+          { block: 0, word: exponent },
+          { block: 17, word: 0x8000 | exponent },
+          { block: border - 1, word: exponent | 1 },
+          { block: source.byteLength / size - 1, word: 0xffff },
+        ];
+        for (const { block, word } of [
+          { block: border, word: exponent },
+          ...(some.includes(variant) ? everywhere : []),
+        ]) {
+          const restore = await overwrite(source.path, block * size + at, word);
+          assert.equal(await refusal(await variant.create(4), source), expected(type, block, word));
+          await restore();
         }
-        await restore();
-      }
-    });
+      });
+    }
   }
 
   test("the sound files load", async () => {
