@@ -8,7 +8,7 @@
  * TQ2_0, with a Q6_K embedding that is the head too, for comparisons with engines made of it.
  */
 import { parseArgs } from "node:util";
-import { readGguf } from "../src/gguf/gguf.js";
+import { readGguf } from "../src/engine/input.js";
 import { writeGguf } from "../src/gguf/write.js";
 import { llama3Vocabulary } from "../test/vocabulary.js";
 import { metadataOf } from "./make-model/metadata.js";

@@ -108,3 +108,7 @@ function escaped(character: string): string {
   if (code > 0xffff) return `\\u{${hex}}`;
   return NAMED[character] ?? (code < 0x100 ? `\\x${hex.padStart(2, "0")}` : `\\u${hex.padStart(4, "0")}`);
 }
+
+/** "a/b.gguf" → "b.gguf", with the separators of any system. */
+export const lastName = (path: string): string =>
+  path.slice(Math.max(path.lastIndexOf("/"), path.lastIndexOf("\\")) + 1);

@@ -1,20 +1,21 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 /** The public API. Its types name nothing of Node.js or WebGPU; see test/package/installed.ts. */
-export type { OpTime, TernaryLayout } from "./backend/backend.js";
+export type { ByteSource, OpTime, TernaryLayout } from "./backend/backend.js";
 export type { TokenIds } from "./check.js";
 export { Engine, type TracedTensor, type TraceOptions } from "./engine/engine.js";
+export { type ModelBytes, type ModelInput, readGguf } from "./engine/input.js";
 export type { LoadReport, LoadStep, ProgressEvent } from "./engine/load-report.js";
+export { modelSummary, type OpenOptions, openHead } from "./engine/open.js";
 export type { BackendName, EngineOptions, Tuning } from "./engine/options.js";
 export type { SelfCheck, SelfCheckOptions } from "./engine/self-check.js";
 export { type ErrorCode, TernionError } from "./errors.js";
 export type { GgufArray, GgufFile, GgufHead, GgufTensor, GgufValue } from "./gguf/file.js";
-export { readGguf } from "./gguf/gguf.js";
 export { type DownloadOptions, download } from "./hub/pull.js";
 export type { ModelConfig } from "./model/config.js";
 export type { Repair } from "./model/family.js";
-export { type OpenHead, type OpenOptions, openHead } from "./model/open.js";
+export type { OpenHead } from "./model/open.js";
 export { repairMetadata } from "./model/repair.js";
-export { type ModelSummary, modelSummary } from "./model/summary.js";
+export type { ModelSummary } from "./model/summary.js";
 export type { Machine } from "./platform/machine.js";
 export { boxModel } from "./platform/package.js";
 export { collect, type Finish, type FinishReason, type GenerateOptions, type Piece } from "./run/generate.js";
@@ -54,5 +55,8 @@ declare global {
   }
   interface URL {
     href: string;
+  }
+  interface Blob {
+    readonly size: number;
   }
 }

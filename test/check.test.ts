@@ -51,8 +51,16 @@ const IDS = "expected an array, Int32Array or Uint32Array of token ids, got";
 const MISTAKES: readonly Mistake[] = [
   ["load null", () => load(null), "TypeError: options: expected an object, got null"],
   ["load []", () => load([]), "TypeError: options: expected an object, got an array"],
-  ["load 5", () => Engine.load(5 as Anything), "TypeError: model: expected a path or a URL, got number 5"],
-  ["load of null", () => Engine.load(null as Anything), "TypeError: model: expected a path or a URL, got null"],
+  [
+    "load 5",
+    () => Engine.load(5 as Anything),
+    "TypeError: model: expected a path, a URL, a Blob, bytes or a ByteSource, got number 5",
+  ],
+  [
+    "load of null",
+    () => Engine.load(null as Anything),
+    "TypeError: model: expected a path, a URL, a Blob, bytes or a ByteSource, got null",
+  ],
   ["load of nothing", () => Engine.load(""), 'RangeError: model: expected at least one character, got ""'],
   ["load signal", () => load({ signal: {} }), "TypeError: signal: expected an AbortSignal, got an object"],
   [
@@ -153,7 +161,7 @@ const MISTAKES: readonly Mistake[] = [
   ["repairs", () => repairMetadata(5 as Anything), /^TypeError: metadata: expected a Map .*, got number 5/],
   ["renderChat", () => render(undefined), "TypeError: options: expected an object, got undefined"],
   ["renderChat {}", () => render({}), "TypeError: template: expected a string, got undefined"],
-  ["readGguf", () => readGguf(5 as Anything), "TypeError: path: expected a string, got number 5"],
+  ["readGguf", () => readGguf(5 as Anything), /^TypeError: model: expected a path, .* or a ByteSource, got number 5/],
   ["summary", () => modelSummary(TINY, undefined as Anything), /^TypeError: config: expected .*, got undefined/],
   ["verify", () => verify(TINY, { tokens: 5 as Anything }), `TypeError: tokens: ${IDS} number 5`],
   [

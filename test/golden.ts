@@ -1,7 +1,7 @@
 /** The golden models of test/golden: tokens, every intermediate and the logits, from a float64 forward pass. */
 import { readFile } from "node:fs/promises";
 import type { WeightSource } from "../src/backend/backend.js";
-import { readGguf } from "../src/gguf/gguf.js";
+import { openGguf } from "../src/engine/input.js";
 import { type ModelConfig, readConfig } from "../src/model/config.js";
 import { weightSources } from "../src/model/weights.js";
 
@@ -30,7 +30,7 @@ export async function loadGolden(name: GoldenName): Promise<Golden> {
   const path = repositoryFile(`test/golden/${name}/model.gguf`);
   const index = JSON.parse(await readFile(repositoryFile(`test/golden/${name}/golden.json`), "utf8")) as Index;
   const bytes = await readFile(repositoryFile(`test/golden/${name}/golden.bin`));
-  const file = await readGguf(path);
+  const file = await openGguf(path);
   const config = readConfig(file);
   const byName = new Map(index.tensors.map((tensor) => [tensor.name, tensor]));
   return {

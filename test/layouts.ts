@@ -1,7 +1,7 @@
 /** Model files rewritten code by code: into the other I2_S layouts, or with codes of one's own. Written from docs/model.md. */
 import { readFile, writeFile } from "node:fs/promises";
 import type { TernaryLayout } from "../src/backend/backend.js";
-import { readGguf } from "../src/gguf/gguf.js";
+import { readGguf } from "../src/engine/input.js";
 
 /** Byte and bit shift of the code of (row, column). */
 function placeOf(layout: TernaryLayout, row: number, column: number, columns: number): [byte: number, shift: number] {

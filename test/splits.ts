@@ -1,7 +1,7 @@
 /** Split models as llama.cpp's gguf-split writes them: all keys in the first part, split.* alone in the others. */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { readGguf } from "../src/gguf/gguf.js";
+import { readGguf } from "../src/engine/input.js";
 import { type GgufContents, type GgufKeyValue, keyValues, writeGguf } from "../src/gguf/write.js";
 
 export const splitPartName = (name: string, number: number, count: number) =>

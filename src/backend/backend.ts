@@ -103,14 +103,31 @@ export type TypesByUse = Readonly<Record<WeightUse, readonly WeightType[]>>;
 export const TERNARY_LAYOUTS = ["block128", "block64", "rows4"] as const;
 export type TernaryLayout = (typeof TERNARY_LAYOUTS)[number];
 
-/** Where a weight's bytes lie in a file, as the file has them. */
+/**
+ * Bytes of a model, wherever they lie: a file, a Blob, memory, a server. They do not change, and may be read until the
+ * `load` that was given them has ended; where it fails, until the backend is closed.
+ */
+export interface ByteSource {
+  /** for messages: the path of a file, the address on a server */
+  readonly name: string;
+  readonly size: number;
+  /**
+   * Fills all of `into` with the bytes from `offset` on, and does not keep it; rejects where they end before that, or cannot
+   * be read. May be called again before it has ended.
+   */
+  read(offset: number, into: Uint8Array): Promise<void>;
+  /** by what another thread reads the same bytes itself: plain data for `openShared` of the platform; absent where none can */
+  readonly shared?: unknown;
+}
+
+/** Where a weight's bytes lie in a model, as the model has them. */
 export interface WeightSource {
   readonly name: string;
   readonly type: WeightType;
   readonly rows: number;
   readonly columns: number;
-  readonly path: string;
-  /** bytes from the start of the file */
+  readonly bytes: ByteSource;
+  /** from the start of `bytes` */
   readonly offset: number;
   readonly byteLength: number;
   /** of a type whose files differ in it; default "block128" */

@@ -60,7 +60,7 @@ function totals({ tensors }: GgufFile): TypeTotal[] {
 const weightsOf = (dims: readonly number[]) => dims.reduce((product, dim) => product * dim, 1);
 
 function asJson(file: GgufFile, repairs: readonly Repair[]) {
-  const { path, version, byteLength, alignment, dataOffset } = file;
+  const { name: path, version, byteLength, alignment, dataOffset } = file;
   return {
     path,
     version,
@@ -99,7 +99,7 @@ function asText(file: GgufFile, repairs: readonly Repair[]): string {
   });
   const types = totals(file).map(({ type, tensors: count, weights, bytes }) => [type, count, weights, bytes]);
   const sections = [
-    `${file.path}: GGUF version ${file.version}, ${file.byteLength} bytes, data from byte ${file.dataOffset} on`,
+    `${file.name}: GGUF version ${file.version}, ${file.byteLength} bytes, data from byte ${file.dataOffset} on`,
     section(
       "metadata",
       formatTable(

@@ -6,11 +6,10 @@ import * as check from "../check.js";
 import { isOutOfMemory, outOfMemory, TernionError } from "../errors.js";
 import type { GgufValue } from "../gguf/file.js";
 import { textOf } from "../gguf/metadata.js";
-import { download } from "../hub/pull.js";
 import type { ModelConfig } from "../model/config.js";
 import { forward } from "../model/forward.js";
 import { guessLayout, type LayoutGuess } from "../model/layout-evidence.js";
-import { type OpenModel, openModel } from "../model/open.js";
+import type { OpenModel } from "../model/open.js";
 import { withLayout } from "../model/weights.js";
 import { collectGarbage } from "../platform/garbage.js";
 import { node } from "../platform/node.js";
@@ -21,7 +20,9 @@ import { Session } from "../run/session.js";
 import { Slots } from "../run/slots.js";
 import { ChatTemplate } from "../text/chat.js";
 import { createTokenizer, type Tokenizer } from "../text/tokenizer.js";
+import type { ModelInput } from "./input.js";
 import { LoadClock, type LoadReport, type ProgressEvent } from "./load-report.js";
+import { type HeldModel, located, openModel } from "./open.js";
 import { ENGINE_CHECKS, type EngineOptions, type Limits, limitsOf, placesOf } from "./options.js";
 import { choicesOf, createBackend, mayGoOn, type PlainBackend, placeModel } from "./placing.js";
 import { SELF_CHECK_CHECKS, type SelfCheck, type SelfCheckOptions, selfCheck } from "./self-check.js";
@@ -51,34 +52,55 @@ export class Engine implements AsyncDisposable {
   readonly #scheduler: Scheduler;
   readonly #chatTemplate: ChatTemplate | undefined;
   readonly #slots: Slots;
+  readonly #mayMove: boolean;
   #closing: Promise<void> | undefined;
+  /** open as long as the model may move to another backend */
+  #source: HeldModel | undefined;
   /** of a backend that has ended */
   #lastDescription: string | undefined;
 
   /**
-   * Loads a model from a path, a file: URL, or an http(s) URL (downloaded once, then kept); without one, or with undefined,
-   * the model in the box, which is too small for real work.
+   * Loads a model from a path, a file: URL, an http(s) URL (downloaded once, then kept), or from bytes: a Blob, an array, any
+   * ByteSource. Without one, or with undefined, the model in the box, which is too small for real work.
    */
-  static async load(pathOrUrl: string | URL = boxModel(), given: EngineOptions = {}): Promise<Engine> {
+  static async load(model: string | URL | ModelInput = boxModel(), given: EngineOptions = {}): Promise<Engine> {
     try {
-      return await Engine.#load(pathOrUrl, check.options(given, ENGINE_CHECKS));
+      return await Engine.#load(model, check.options(given, ENGINE_CHECKS));
     } catch (error) {
       throw isOutOfMemory(error) ? outOfMemory(error) : error;
     }
   }
 
-  static async #load(pathOrUrl: string | URL, options: EngineOptions): Promise<Engine> {
-    const { signal, onProgress } = guarded(options);
+  static async #load(given: string | URL | ModelInput, options: EngineOptions): Promise<Engine> {
+    const guard = guarded(options);
+    const { signal, onProgress } = guard;
     signal.throwIfAborted();
-    const path = await download(pathOrUrl, {
+    const source = await located(given, {
       signal,
       onProgress: (loadedBytes, totalBytes) => onProgress({ phase: "download", loadedBytes, totalBytes }),
     });
     const clock = new LoadClock();
-    const model = await openModel(path, { strict: options.strict, signal });
+    const model = await openModel(source, { strict: options.strict, signal });
+    try {
+      const engine = await Engine.#loadOpen(model, options, { ...guard, clock });
+      // what may move to another backend is read again then
+      if (engine.#mayMove) engine.#source = model;
+      else await model.close();
+      return engine;
+    } catch (error) {
+      await model.close();
+      throw error;
+    }
+  }
+
+  static async #loadOpen(
+    model: OpenModel,
+    options: EngineOptions,
+    { clock, signal, onProgress }: Pick<Opening, "clock" | "signal" | "onProgress">,
+  ): Promise<Engine> {
     const limits = limitsOf(options, "cpu", model.config);
     clock.done("metadata", model.file.dataOffset);
-    const { layouts, certain } = layoutsToTry(limits, model);
+    const { layouts, certain } = await layoutsToTry(limits, model);
     clock.done("layout", 0);
 
     const found: string[] = [];
@@ -90,7 +112,7 @@ export class Engine implements AsyncDisposable {
       await engine.close();
       found.push(`${check.perplexity.toFixed(0)} as ${layout} (expected below ${check.limit.toFixed(0)})`);
     }
-    throw looksCorrupt(path, found);
+    throw looksCorrupt(model.file.name, found);
   }
 
   /** Loads the weights, which are in `layout`, into the first backend of those allowed that can take them. */
@@ -155,6 +177,7 @@ export class Engine implements AsyncDisposable {
         limits,
         maxWaiting: options.maxWaiting,
         loadReport,
+        mayMove,
       });
     } catch (error) {
       await backend.close();
@@ -169,6 +192,7 @@ export class Engine implements AsyncDisposable {
     limits: Limits;
     maxWaiting: number | undefined;
     loadReport: LoadReport;
+    mayMove: boolean;
   }) {
     const { scheduler, limits } = parts;
     this.config = scheduler.model.config;
@@ -176,6 +200,7 @@ export class Engine implements AsyncDisposable {
     this.contextLength = limits.contextLength;
     this.batchSize = limits.maxRows;
     this.loadReport = parts.loadReport;
+    this.#mayMove = parts.mayMove;
     this.#scheduler = scheduler;
     const template = textOf(parts.metadata, "tokenizer.chat_template");
     this.#chatTemplate = template === undefined ? undefined : new ChatTemplate(parts.tokenizer, template);
@@ -284,6 +309,7 @@ export class Engine implements AsyncDisposable {
     this.#chatTemplate?.close();
     this.#slots.close(closed());
     await this.#scheduler.close(closed());
+    await this.#source?.close();
     if (kind !== "gpu" && memoryBytes > COLLECTED_BYTES) await collectGarbage();
   }
   [Symbol.asyncDispose](): Promise<void> {
@@ -307,7 +333,10 @@ const COLLECTED_BYTES = 32 << 20;
 /** Positions that a text needs to tell sense from nonsense. */
 const FEWEST_CHECKED = 16;
 
-function layoutsToTry({ i2sLayout }: Pick<Limits, "i2sLayout">, { sources, metadata }: OpenModel): LayoutGuess {
+async function layoutsToTry(
+  { i2sLayout }: Pick<Limits, "i2sLayout">,
+  { sources, metadata }: OpenModel,
+): Promise<LayoutGuess> {
   return i2sLayout === "auto" ? guessLayout(sources, metadata) : { layouts: [i2sLayout], certain: true };
 }
 
@@ -318,10 +347,10 @@ function closing(engine: Engine) {
   };
 }
 
-function looksCorrupt(path: string, found: readonly string[]): TernionError {
+function looksCorrupt(name: string, found: readonly string[]): TernionError {
   return new TernionError(
     "MODEL_CODES",
-    `${path}: this file looks corrupt: plain English has a perplexity of ${found.join(", ")}. ` +
+    `${name}: this file looks corrupt: plain English has a perplexity of ${found.join(", ")}. ` +
       "Download it again, or name its layout with i2sLayout to load it all the same.",
   );
 }

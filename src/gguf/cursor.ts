@@ -25,13 +25,13 @@ export class Cursor {
   readonly fileLength: number;
   readonly #bytes: Buffer;
   readonly #view: DataView;
-  readonly #path: string;
+  readonly #name: string;
 
-  constructor(bytes: Uint8Array, fileLength: number, path: string) {
+  constructor(bytes: Uint8Array, fileLength: number, name: string) {
     this.#bytes = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     this.fileLength = fileLength;
-    this.#path = path;
+    this.#name = name;
   }
 
   /** Bytes of the file from here on. */
@@ -40,7 +40,7 @@ export class Cursor {
   }
 
   error(code: ErrorCode, message: string): TernionError {
-    return new TernionError(code, `${this.#path}: ${message}`);
+    return new TernionError(code, `${this.#name}: ${message}`);
   }
   fail(code: ErrorCode, message: string): never {
     throw this.error(code, message);

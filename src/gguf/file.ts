@@ -1,4 +1,5 @@
 /** What a GGUF file holds, as data. Nouns only: how they are read and written is in the files beside this one. */
+import type { ByteSource } from "../backend/backend.js";
 import type { GgmlType, GgufValueType, NumericArray } from "./types.js";
 
 /** 64-bit integers are numbers when they are safe integers, else bigints. */
@@ -19,14 +20,15 @@ export interface GgufTensor {
   /** bytes from the start of the file */
   readonly offset: number;
   readonly byteLength: number;
-  /** in a split model, the part that holds it */
-  readonly path?: string;
+  /** in a split model, the part that holds it: an index into `parts` of the file */
+  readonly part?: number;
 }
 
-/** A model split into parts is as one file: its path, alignment and dataOffset are those of the first part. */
+/** A model split into parts is as one file: its name, alignment and dataOffset are those of the first part. */
 export interface GgufFile {
-  readonly path: string;
-  /** paths of all parts in their order, where there are several */
+  /** of what was read: the path of a file */
+  readonly name: string;
+  /** names of all parts in their order, where there are several */
   readonly parts?: readonly string[];
   readonly version: number;
   readonly metadata: ReadonlyMap<string, GgufValue>;
@@ -43,4 +45,10 @@ export interface GgufFile {
 export interface GgufHead extends GgufFile {
   /** the stored type of each metadata value, which a JavaScript number no longer tells */
   readonly valueTypes: ReadonlyMap<string, GgufValueType>;
+}
+
+/** A model whose bytes can be read. */
+export interface OpenGguf extends GgufHead {
+  /** of each part; of one alone where there are none */
+  readonly bytes: readonly ByteSource[];
 }

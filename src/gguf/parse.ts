@@ -31,14 +31,14 @@ const MIN_KEY_VALUE_BYTES = 8 + 4 + 1;
 /** name length, number of dims, one dim, type, offset */
 const MIN_TENSOR_BYTES = 8 + 4 + 8 + 4 + 8;
 
-/** Parses a whole file in memory. `path` names it in errors. */
-export function parseGguf(bytes: Uint8Array, path = "(bytes)"): GgufHead {
-  return parseHead(bytes, bytes.byteLength, path);
+/** Parses a whole file in memory. `name` is for errors. */
+export function parseGguf(bytes: Uint8Array, name = "(bytes)"): GgufHead {
+  return parseHead(bytes, bytes.byteLength, name);
 }
 
 /** Parses from the first bytes of a file of `byteLength`; throws HeadTooShort when they are not enough. */
-export function parseHead(bytes: Uint8Array, byteLength: number, path: string): GgufHead {
-  const cursor = new Cursor(bytes, byteLength, path);
+export function parseHead(bytes: Uint8Array, byteLength: number, name: string): GgufHead {
+  const cursor = new Cursor(bytes, byteLength, name);
   const version = readVersion(cursor);
   const tensorCount = cursor.count("the tensor count", MIN_TENSOR_BYTES, MAX_ENTRIES);
   const keyCount = cursor.count("the key-value count", MIN_KEY_VALUE_BYTES, MAX_ENTRIES);
@@ -50,7 +50,7 @@ export function parseHead(bytes: Uint8Array, byteLength: number, path: string): 
   const dataOffset = Math.ceil(cursor.offset / alignment) * alignment;
   const tensors = placeTensors(cursor, table, dataOffset, alignment);
 
-  return { path, version, metadata, valueTypes, tensors, alignment, dataOffset, byteLength };
+  return { name, version, metadata, valueTypes, tensors, alignment, dataOffset, byteLength };
 }
 
 function readVersion(cursor: Cursor): number {

@@ -3,9 +3,8 @@
  * no keys but split.no (from 0), split.count and split.tensors.count. Joined here, they are as the one file that they
  * were; what is missing is named, and parts that do not belong together are refused.
  */
-import { basename } from "node:path";
 import { integerKind } from "../check.js";
-import { printable, quote, TernionError } from "../errors.js";
+import { lastName, printable, quote, TernionError } from "../errors.js";
 import type { GgufHead, GgufTensor } from "./file.js";
 
 export interface Split {
@@ -22,7 +21,7 @@ const TENSORS = integerKind(0, 2 ** 31 - 1);
 const PART = /-(\d{5})-of-(\d{5})(\.gguf)$/i;
 
 /** What the file says about itself, if it is one of several. */
-export function splitOf({ path, metadata }: Pick<GgufHead, "path" | "metadata">): Split | undefined {
+export function splitOf({ name, metadata }: Pick<GgufHead, "name" | "metadata">): Split | undefined {
   const count = metadata.get("split.count");
   if (count === undefined || count === 1) return undefined;
   const [no, tensors] = [metadata.get("split.no"), metadata.get("split.tensors.count")];
@@ -30,7 +29,7 @@ export function splitOf({ path, metadata }: Pick<GgufHead, "path" | "metadata">)
   if (sound) return { number: no + 1, count, tensors };
   const got = [no, count, tensors].map((value) => (typeof value === "object" ? "an array" : value)).join(", ");
   const want = "expected split.no from 0 to split.count - 1, and split.tensors.count";
-  throw new TernionError("GGUF_SPLIT", `${path}: ${want}, got ${printable(got)}; the file is damaged`);
+  throw new TernionError("GGUF_SPLIT", `${name}: ${want}, got ${printable(got)}; the file is damaged`);
 }
 
 const padded = (value: number) => String(value).padStart(5, "0");
@@ -54,37 +53,41 @@ export function partNames(name: string, { number, count }: Split): string[] {
   return Array.from({ length: count }, (_, i) => partName(name, i + 1) as string);
 }
 
-/** Joins all parts of the model that `given` is one of. `read` gives the head of one file. */
-export async function readParts(given: GgufHead, read: (path: string) => Promise<GgufHead>): Promise<GgufHead> {
-  const split = splitOf(given) as Split;
-  const paths = partNames(given.path, split);
-  const missing: string[] = [];
-  const parts: GgufHead[] = [];
-  for (const path of paths) {
-    try {
-      parts.push(path === given.path ? given : await read(path));
-    } catch (error) {
-      if (!(error instanceof TernionError && error.code === "GGUF_NOT_FOUND")) throw error;
-      missing.push(path);
-    }
-  }
-  if (missing.length > 0) throw missingParts(given.path, split, missing);
-  parts.forEach((part, i) => {
-    checkPart(part, { ...split, number: i + 1 }, given.path);
-  });
-  return join(parts, split);
-}
-
 const MOST_NAMED = 8;
 
-function missingParts(path: string, { count }: Split, missing: readonly string[]): TernionError {
-  const names = missing.slice(0, MOST_NAMED).map((part) => basename(part));
+/** The error for a model of which only `given` and some others are there. */
+export function missingParts(given: string, { count }: Split, missing: readonly string[]): TernionError {
+  const names = missing.slice(0, MOST_NAMED).map(lastName);
   const more = missing.length > names.length ? ` and ${missing.length - names.length} more` : "";
   return new TernionError(
     "GGUF_NOT_FOUND",
-    `${path}: expected all ${count} parts of the model in one folder, got no ${names.join(", ")}${more}. ` +
+    `${given}: expected all ${count} parts of the model in one folder, got no ${names.join(", ")}${more}. ` +
       "Put them beside it, or give the URL of one part: all are downloaded then.",
   );
+}
+
+/** Joins all parts of a model, in their order; `given` is the one by which the others were found. */
+export function joinParts(parts: readonly GgufHead[], given: GgufHead): GgufHead {
+  const split = splitOf(given) as Split;
+  parts.forEach((part, i) => {
+    checkPart(part, { ...split, number: i + 1 }, given.name);
+  });
+  const [first] = parts;
+  const tensors = joinTensors(parts);
+  if (tensors.size !== split.tensors) {
+    const message = `expected ${split.tensors} tensors in all parts, got ${tensors.size}; get all parts again, from one place`;
+    throw new TernionError("GGUF_SPLIT", `${first.name}: ${message}`);
+  }
+  const whole = <T>(entries: ReadonlyMap<string, T>) =>
+    new Map([...entries].filter(([key]) => !key.startsWith("split.")));
+  return {
+    ...first,
+    parts: parts.map(({ name }) => name),
+    metadata: whole(first.metadata),
+    valueTypes: whole(first.valueTypes),
+    tensors,
+    byteLength: parts.reduce((sum, { byteLength }) => sum + byteLength, 0),
+  };
 }
 
 function checkPart(part: GgufHead, expected: Split, given: string): void {
@@ -94,40 +97,26 @@ function checkPart(part: GgufHead, expected: Split, given: string): void {
   if (said(found) === said(expected)) return;
   throw new TernionError(
     "GGUF_SPLIT",
-    `${part.path}: expected ${said(expected)}, as ${basename(given)} says, got ${said(found)}; ` +
+    `${part.name}: expected ${said(expected)}, as ${lastName(given)} says, got ${said(found)}; ` +
       "get all parts again, from one place",
   );
 }
 
-function join(parts: readonly GgufHead[], { tensors: expected }: Split): GgufHead {
-  const [first] = parts;
+function joinTensors(parts: readonly GgufHead[]): Map<string, GgufTensor> {
   const tensors = new Map<string, GgufTensor>();
-  for (const { path, tensors: own } of parts) {
+  for (const [part, { name: file, tensors: own }] of parts.entries()) {
     for (const [name, tensor] of own) {
-      const twice = tensors.get(name);
-      if (twice !== undefined) throw inTwoParts(name, twice.path as string, path);
-      tensors.set(name, { ...tensor, path });
+      const twice = tensors.get(name)?.part;
+      if (twice !== undefined) throw inTwoParts(name, parts[twice].name, file);
+      tensors.set(name, { ...tensor, part });
     }
   }
-  if (tensors.size !== expected) {
-    const message = `expected ${expected} tensors in all parts, got ${tensors.size}; get all parts again, from one place`;
-    throw new TernionError("GGUF_SPLIT", `${first.path}: ${message}`);
-  }
-  const whole = <T>(entries: ReadonlyMap<string, T>) =>
-    new Map([...entries].filter(([key]) => !key.startsWith("split.")));
-  return {
-    ...first,
-    parts: parts.map(({ path }) => path),
-    metadata: whole(first.metadata),
-    valueTypes: whole(first.valueTypes),
-    tensors,
-    byteLength: parts.reduce((sum, { byteLength }) => sum + byteLength, 0),
-  };
+  return tensors;
 }
 
 function inTwoParts(name: string, first: string, second: string): TernionError {
   return new TernionError(
     "GGUF_DUPLICATE",
-    `${second}: the tensor ${quote(name)} is in ${basename(first)} too; get all parts again, from one place`,
+    `${second}: the tensor ${quote(name)} is in ${lastName(first)} too; get all parts again, from one place`,
   );
 }

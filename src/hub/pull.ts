@@ -9,9 +9,10 @@ import { fileURLToPath } from "node:url";
 import * as check from "../check.js";
 import { printable, TernionError } from "../errors.js";
 import type { GgufHead } from "../gguf/file.js";
-import { readGgufFile } from "../gguf/gguf.js";
+import { readHead } from "../gguf/read.js";
 import { partNames, splitOf } from "../gguf/split.js";
 import { cacheDirectory } from "../platform/cache.js";
+import { withFile } from "../platform/file-bytes.js";
 import { makeFolder } from "../platform/files.js";
 import { type Address, addressOf, cacheName, failure, partOf } from "./address.js";
 import { request } from "./http.js";
@@ -69,8 +70,8 @@ async function pull(given: Address, options: DownloadOptions): Promise<string> {
   const address = partOf(given, 1) ?? given;
   const first = await cached(address, options);
   const split = splitOf(first);
-  if (split === undefined) return first.path;
-  partNames(first.path, split); // or else says which name it should have
+  if (split === undefined) return first.name;
+  partNames(first.name, split); // or else says which name it should have
   const others = Array.from({ length: split.count - 1 }, (_, i) => partOf(address, i + 2) as Address);
   let loaded = first.byteLength;
   const total = await sizeOfAll(others, loaded, options);
@@ -78,7 +79,7 @@ async function pull(given: Address, options: DownloadOptions): Promise<string> {
     const onProgress = (bytes: number) => options.onProgress?.(loaded + bytes, total);
     loaded += (await cached(part, { ...options, onProgress })).byteLength;
   }
-  return first.path;
+  return first.name;
 }
 
 /** Bytes of all parts, those that are here included; 0 where the server does not tell. */
@@ -125,7 +126,7 @@ async function cached(address: Address, options: DownloadOptions): Promise<GgufH
         const whole = await found(path, signal); // another process was faster
         if (whole !== undefined) return whole;
         await transfer(address, path, { onProgress, signal, idleTimeout, retries, held });
-        return readGgufFile(path, { signal });
+        return headOf(path, signal);
       });
     return await fetchOnce().catch((error) => (error instanceof LockLost ? fetchOnce() : Promise.reject(error)));
   } catch (error) {
@@ -136,10 +137,12 @@ async function cached(address: Address, options: DownloadOptions): Promise<GgufH
   }
 }
 
+const headOf = (path: string, signal: AbortSignal | undefined) => withFile(path, (file) => readHead(file, { signal }));
+
 /** The head of a file of the cache; undefined where there is none, or one that was damaged since it came. */
 async function found(path: string, signal: AbortSignal | undefined): Promise<GgufHead | undefined> {
   try {
-    return await readGgufFile(path, { signal });
+    return await headOf(path, signal);
   } catch (error) {
     if (error instanceof TernionError && error.code !== "GGUF_READ") return undefined;
     throw error;

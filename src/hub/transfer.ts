@@ -9,7 +9,8 @@ import { open, readFile, rename, rm, stat, statfs, writeFile } from "node:fs/pro
 import { dirname } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { printable, type TernionError } from "../errors.js";
-import { checkBeginning, readGgufFile } from "../gguf/gguf.js";
+import { checkBeginning, readHead } from "../gguf/read.js";
+import { withFile } from "../platform/file-bytes.js";
 import { writeFully } from "../platform/files.js";
 import { type Address, failure } from "./address.js";
 import { type Headers, Interrupted, type Reply, request } from "./http.js";
@@ -254,7 +255,7 @@ async function checkContent(address: Address, part: string, { total, sha256, has
     throw failure(address, problem, "The bytes were changed on their way, and are deleted. Try again");
   }
   try {
-    await readGgufFile(part);
+    await withFile(part, readHead);
   } catch (error) {
     const { code } = error as TernionError;
     const cut = code === "GGUF_TRUNCATED" || code === "GGUF_COUNT";

@@ -2,10 +2,11 @@
  * In which order a file has its ternary codes, and whether it was trained at all: evidence from a few of its bytes, before
  * it is loaded. What this leaves open is decided by the loss of a text that any trained model finds plain (self-check.ts).
  */
+
 import { TERNARY_LAYOUTS, type TernaryLayout, type WeightSource } from "../backend/backend.js";
 import { rowBytes } from "../formats/format.js";
 import { countsByColumn, LAYOUT_ROWS } from "../formats/i2_s.js";
-import { OpenFiles, readFully } from "../formats/read.js";
+import { readBytes } from "../formats/read.js";
 import { denseFormatOf, formatOf, hasLayouts } from "../formats/table.js";
 import { type Metadata, stringsOf } from "../gguf/metadata.js";
 
@@ -30,28 +31,23 @@ export interface LayoutGuess {
  * in its column of ffn_down. In the right layout the two agree by rank; in a wrong one the columns are mixed up.
  * Random weights show no such thing, and are taken to be in the standard layout.
  */
-export function guessLayout(sources: readonly WeightSource[], metadata: Metadata): LayoutGuess {
+export async function guessLayout(sources: readonly WeightSource[], metadata: Metadata): Promise<LayoutGuess> {
   if (!sources.some(hasLayouts)) return { layouts: TERNARY_LAYOUTS.slice(0, 1), certain: true };
-  const files = new OpenFiles();
-  try {
-    const possible = TERNARY_LAYOUTS.filter((layout) => layout !== "rows4" || sources.every(hasWholeGroups));
-    const evidence = gainEvidence(files, sources, possible);
-    const layouts = [...possible].sort((a, b) => evidence[possible.indexOf(b)] - evidence[possible.indexOf(a)]);
-    const [best, second] = [...evidence].sort((a, b) => b - a);
-    const evident = best > EVIDENT && best > 2 * second;
-    if (evident) return { layouts, certain: layouts[0] === "block128" };
-    return isTrained(files, sources[0], metadata)
-      ? { layouts: possible, certain: false }
-      : { layouts: ["block128"], certain: true };
-  } finally {
-    files.close();
-  }
+  const possible = TERNARY_LAYOUTS.filter((layout) => layout !== "rows4" || sources.every(hasWholeGroups));
+  const evidence = await gainEvidence(sources, possible);
+  const layouts = [...possible].sort((a, b) => evidence[possible.indexOf(b)] - evidence[possible.indexOf(a)]);
+  const [best, second] = [...evidence].sort((a, b) => b - a);
+  const evident = best > EVIDENT && best > 2 * second;
+  if (evident) return { layouts, certain: layouts[0] === "block128" };
+  return (await isTrained(sources[0], metadata))
+    ? { layouts: possible, certain: false }
+    : { layouts: ["block128"], certain: true };
 }
 
 const hasWholeGroups = (source: WeightSource) => !hasLayouts(source) || source.rows % LAYOUT_ROWS === 0;
 
 /** For each layout, how far the rank correlation of gains and columns is from 0, in standard deviations. */
-function gainEvidence(files: OpenFiles, sources: readonly WeightSource[], layouts: readonly TernaryLayout[]): number[] {
+async function gainEvidence(sources: readonly WeightSource[], layouts: readonly TernaryLayout[]): Promise<number[]> {
   const gains = sources.filter(({ name }) => name.endsWith(".ffn_sub_norm.weight"));
   const downs = sources.filter(({ name }) => name.endsWith(".ffn_down.weight"));
   const blocks = Math.min(BLOCKS, gains.length);
@@ -60,8 +56,8 @@ function gainEvidence(files: OpenFiles, sources: readonly WeightSource[], layout
     const block = Math.floor((i * gains.length) / blocks);
     const { type, rows, columns } = downs[block];
     const count = Math.min(ROWS, rows - (rows % LAYOUT_ROWS));
-    const codes = read(files, downs[block], 0, count * rowBytes(formatOf(type), columns));
-    const gain = ranks(magnitudes(read(files, gains[block], 0, 4 * columns)));
+    const codes = await readBytes(downs[block], 0, count * rowBytes(formatOf(type), columns));
+    const gain = ranks(magnitudes(await readBytes(gains[block], 0, 4 * columns)));
     layouts.forEach((layout, j) => {
       sums[j] += correlation(ranks(countsByColumn(codes, layout, columns)), gain) * Math.sqrt(columns - 1);
     });
@@ -99,15 +95,15 @@ function correlation(a: Float64Array, b: Float64Array): number {
  * Training brings a word and the same word behind a space together in the embedding; random rows are as near to each
  * other as chance has it. The embedding holds no codes: damaged ones leave this as it is.
  */
-function isTrained(files: OpenFiles, table: WeightSource, metadata: Metadata): boolean {
+async function isTrained(table: WeightSource, metadata: Metadata): Promise<boolean> {
   const { type, rows, columns } = table;
   const format = denseFormatOf(type);
   const inRow = rowBytes(format, columns);
-  const row = (id: number) => format.decode(read(files, table, id * inRow, inRow), columns);
+  const row = async (id: number) => format.decode(await readBytes(table, id * inRow, inRow), columns);
   const pairs = wordPairs(stringsOf(metadata, "tokenizer.ggml.tokens") ?? []).filter(
     (pair) => Math.max(...pair) < rows,
   );
-  const cosines = pairs.map(([a, b]) => cosine(row(a), row(b)));
+  const cosines = await Promise.all(pairs.map(async ([a, b]) => cosine(await row(a), await row(b))));
   const mean = cosines.reduce((sum, x) => sum + x, 0) / Math.max(1, cosines.length);
   // the cosine of random rows has deviation 1 / sqrt(columns)
   return mean * Math.sqrt(cosines.length * columns) > EVIDENT;
@@ -134,11 +130,4 @@ function cosine(a: Float32Array, b: Float32Array): number {
     bb += b[i] ** 2;
   }
   return ab === 0 ? 0 : ab / Math.sqrt(aa * bb);
-}
-
-/** `length` bytes of a weight. */
-function read(files: OpenFiles, { name, path, offset }: WeightSource, position: number, length: number): Uint8Array {
-  const bytes = new Uint8Array(length);
-  readFully(files.get(path), bytes, offset + position, name);
-  return bytes;
 }

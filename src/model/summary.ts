@@ -1,7 +1,6 @@
 /** What a model file comes to: its size, its weights, and what of it a token needs. */
-import { basename } from "node:path";
-import * as check from "../check.js";
-import { readGguf } from "../gguf/gguf.js";
+import { lastName } from "../errors.js";
+import type { GgufFile } from "../gguf/file.js";
 import type { ModelConfig } from "./config.js";
 
 export interface ModelSummary {
@@ -15,10 +14,7 @@ export interface ModelSummary {
   readonly headBytes: number;
 }
 
-/** Reads the head of the file at `path`. */
-export async function modelSummary(path: string, config: Pick<ModelConfig, "arch">): Promise<ModelSummary> {
-  const { arch } = check.object("the config of an engine")("config", config) as typeof config;
-  const { tensors } = await readGguf(path);
+export function summaryOf({ name, tensors }: GgufFile, { arch }: Pick<ModelConfig, "arch">): ModelSummary {
   const weightsByType = new Map<string, number>();
   let [bytes, weights] = [0, 0];
   for (const { type, dims, byteLength } of tensors.values()) {
@@ -32,5 +28,5 @@ export async function modelSummary(path: string, config: Pick<ModelConfig, "arch
   const headBytes = tensors.get(tied ? "token_embd.weight" : "output.weight")?.byteLength ?? 0;
   const unread = tied ? 0 : (tensors.get("token_embd.weight")?.byteLength ?? 0);
   const bytesPerToken = bytes - unread;
-  return { filename: basename(path), type: `${arch} ${mainType}`, bytes, weights, bytesPerToken, headBytes };
+  return { filename: lastName(name), type: `${arch} ${mainType}`, bytes, weights, bytesPerToken, headBytes };
 }

@@ -5,7 +5,7 @@
 import type { Backend, LoadOptions, TernaryLayout, Weight, WeightSource } from "../backend/backend.js";
 import { TernionError } from "../errors.js";
 import { formatOf, hasLayouts, KNOWN_TYPES } from "../formats/table.js";
-import type { GgufFile } from "../gguf/file.js";
+import type { OpenGguf } from "../gguf/file.js";
 import type { ModelConfig } from "./config.js";
 import { familyOf } from "./families/families.js";
 import type { Family, LayerWeights, Shape } from "./family.js";
@@ -21,6 +21,8 @@ export interface ModelWeights {
 const layerOf = (config: ModelConfig) => (familyOf(config.arch) as Family).layer(config);
 
 const inLayer = (layer: number, name: string) => `blk.${layer}.${name}.weight`;
+
+type Tensors = Pick<OpenGguf, "tensors" | "bytes">;
 
 /** What a model file must hold, and may, in the order in which it is loaded. */
 function expectedTensors(config: ModelConfig): Map<string, Shape> {
@@ -42,7 +44,7 @@ function expectedTensors(config: ModelConfig): Map<string, Shape> {
 const OPTIONAL = "output.weight";
 
 /** Checks every tensor that the model needs, and lists where its bytes are. */
-export function weightSources(file: GgufFile, config: ModelConfig): WeightSource[] {
+export function weightSources(file: Tensors, config: ModelConfig): WeightSource[] {
   const expected = [...expectedTensors(config)].filter(([name]) => name !== OPTIONAL || file.tensors.has(name));
   return expected.map(([name, tensor]) => check(file, name, tensor));
 }
@@ -93,7 +95,7 @@ function checkTaken(
   }
 }
 
-function check(file: GgufFile, name: string, { use, rows, columns }: Shape): WeightSource {
+function check(file: Tensors, name: string, { use, rows, columns }: Shape): WeightSource {
   const types = KNOWN_TYPES[use];
   // GGUF writes dims innermost first, and a norm with one dim
   const dims = rows === 1 ? [columns] : [columns, rows];
@@ -111,6 +113,6 @@ function check(file: GgufFile, name: string, { use, rows, columns }: Shape): Wei
     const rule = `${type} rows must be a multiple of ${whole} weights, got ${columns}.`;
     throw new TernionError("MODEL_TENSOR", `${want}: ${rule}`);
   }
-  const { offset, byteLength } = tensor;
-  return { name, type, rows, columns, path: tensor.path ?? file.path, offset, byteLength };
+  const { offset, byteLength, part = 0 } = tensor;
+  return { name, type, rows, columns, bytes: file.bytes[part], offset, byteLength };
 }

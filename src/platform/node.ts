@@ -1,6 +1,5 @@
 /** Node.js, Bun and Deno as a platform. */
 import type { Platform } from "./platform.js";
+import { nextTurn } from "./turn.js";
 
-export const node: Platform = {
-  nextTurn: () => new Promise((resolve) => setImmediate(resolve)),
-};
+export const node: Platform = { nextTurn };

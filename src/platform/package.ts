@@ -3,8 +3,10 @@
  * found by the place of this file, dist/src/platform/package.js; code that a bundler has moved elsewhere is refused with what to do.
  */
 import { existsSync, readFileSync } from "node:fs";
+import { readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { TernionError } from "../errors.js";
+import { systemReason } from "./files.js";
 
 const OWN_PLACE = "/dist/src/platform/package.js";
 /** in a bundle of webpack, which leaves this file's old place in import.meta.url */
@@ -22,6 +24,18 @@ export function packageFile(path: string): URL {
       "If a bundler joined ternion with other code, mark ternion as external there and install it beside the bundle " +
       "(docs/bundlers.md); if not, install ternion again.",
   );
+}
+
+/** The bytes of a file of the package. */
+export async function packageBytes(path: string): Promise<Uint8Array<ArrayBuffer>> {
+  const file = packageFile(path);
+  try {
+    return await readFile(file);
+  } catch (cause) {
+    const message = `The package ternion: its file ${path} cannot be read: ${systemReason(cause)}. `;
+    const advice = "Allow more open files (ulimit -n) if that is the reason; if not, install ternion again.";
+    throw new TernionError("PACKAGE_MISSING", message + advice, { cause });
+  }
 }
 
 /** The path of the model in the box: 10.8 M parameters, MIT licence, see models/README.md. Throws PACKAGE_MISSING. */

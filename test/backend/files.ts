@@ -3,7 +3,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { WeightSource } from "../../src/backend/backend.js";
-import { readGguf } from "../../src/gguf/gguf.js";
+import { openGguf } from "../../src/engine/input.js";
 import type { GgmlType } from "../../src/gguf/types.js";
 import { writeGguf } from "../../src/gguf/write.js";
 
@@ -154,10 +154,10 @@ export async function withFile<T>(
       return { name, type, dims: rows === 1 ? [columns] : [columns, rows], data: () => [bytes] };
     });
     await writeGguf(path, { metadata: [], tensors });
-    const file = await readGguf(path);
+    await using file = await openGguf(path);
     const sources = matrices.map(({ name, type, rows, columns }) => {
       const { offset, byteLength } = file.tensors.get(name) ?? { offset: 0, byteLength: 0 };
-      return { name, type, rows, columns, path, offset, byteLength };
+      return { name, type, rows, columns, bytes: file.bytes[0], offset, byteLength };
     });
     return await use(sources);
   } finally {

@@ -14,6 +14,7 @@ import { piecesOf, STAGING } from "../../src/backend/cpu/pieces.js";
 import { firstNonFinite } from "../../src/formats/finite.js";
 import { rowBytes } from "../../src/formats/format.js";
 import { denseFormatOf } from "../../src/formats/table.js";
+import { type FileBytes, openFile } from "../../src/platform/file-bytes.js";
 import { type DenseType, denseMatrix } from "../backend/files.js";
 import { CPU_VARIANTS, GPU_VARIANTS, REFERENCE } from "../backends.js";
 
@@ -69,6 +70,7 @@ const rowsOf = (type: DenseType) => Math.ceil((2.1 * STAGING) / rowBytes(denseFo
 describe("a weight that is not finite is refused, by every backend with the same words", () => {
   let folder = "";
   const sources = new Map<DenseType, WeightSource>();
+  const files: FileBytes[] = [];
   before(async () => {
     folder = await mkdtemp(join(tmpdir(), "ternion-"));
     for (const type of TYPES) {
@@ -77,10 +79,23 @@ describe("a weight that is not finite is refused, by every backend with the same
       const { bytes } = denseMatrix({ name: type, rows, columns: COLUMNS }, type);
       await writeFile(path, bytes);
       const byteLength = bytes.length;
-      sources.set(type, { name: `${type}.weight`, type, rows, columns: COLUMNS, path, offset: 0, byteLength });
+      const file = await openFile(path);
+      files.push(file);
+      sources.set(type, {
+        name: `${type}.weight`,
+        type,
+        rows,
+        columns: COLUMNS,
+        bytes: file,
+        offset: 0,
+        byteLength,
+      });
     }
   });
-  after(() => rm(folder, { recursive: true }));
+  after(async () => {
+    await Promise.all(files.map((file) => file.close()));
+    await rm(folder, { recursive: true });
+  });
 
   const some = [REFERENCE, CPU_VARIANTS[2]];
   for (const type of TYPES) {
@@ -100,7 +115,7 @@ describe("a weight that is not finite is refused, by every backend with the same
           { block: border, word: exponent },
           ...(some.includes(variant) ? everywhere : []),
         ]) {
-          const restore = await overwrite(source.path, block * size + at, word);
+          const restore = await overwrite(source.bytes.name, block * size + at, word);
           assert.equal(await refusal(await variant.create(4), source), expected(type, block, word));
           await restore();
         }

@@ -6,8 +6,8 @@ import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
 import { gguf as parseOther } from "@huggingface/gguf";
+import { readGguf } from "../../src/engine/input.js";
 import type { GgufValue } from "../../src/gguf/file.js";
-import { readGguf } from "../../src/gguf/gguf.js";
 import { writeGguf } from "../../src/gguf/write.js";
 import { everything } from "./everything.js";
 

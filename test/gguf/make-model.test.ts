@@ -9,8 +9,8 @@ import { fileURLToPath } from "node:url";
 import { metadataOf } from "../../bench/make-model/metadata.js";
 import { HEADS, SHAPES, type Shape, tensorsOf } from "../../bench/make-model/shapes.js";
 import { toHalf } from "../../bench/make-model/weights.js";
+import { readGguf } from "../../src/engine/input.js";
 import type { GgufArray, GgufFile } from "../../src/gguf/file.js";
-import { readGguf } from "../../src/gguf/gguf.js";
 import { planGguf } from "../../src/gguf/write.js";
 import { llama3Vocabulary } from "../vocabulary.js";
 
@@ -87,14 +87,14 @@ describe("a small model", () => {
 
   it("gives the same bytes for the same seed, others for another", async () => {
     const [one, same, other] = await Promise.all([make("1"), make("1b", "--seed", "1"), make("2", "--seed", "2")]);
-    const [a, b, c] = await Promise.all([one, same, other].map(({ path }) => readFile(path)));
+    const [a, b, c] = await Promise.all([one, same, other].map(({ name }) => readFile(name)));
     assert.ok(a?.equals(b as Buffer));
     assert.ok(!a?.equals(c as Buffer));
   });
 
   it("has ternary codes in even shares, and a scale that keeps the variance", async () => {
     const file = await make("codes.gguf");
-    const bytes = await readFile(file.path);
+    const bytes = await readFile(file.name);
     for (const { name, type, offset, byteLength, dims } of file.tensors.values()) {
       if (type !== "I2_S") continue;
       const codes = [0, 0, 0, 0];
@@ -122,7 +122,7 @@ describe("a small model", () => {
       assert.equal(file.tensors.get("output.weight")?.type, HEADS[head as keyof typeof HEADS]);
     }
     const file = await readGguf(join(folder, "f16.gguf"));
-    const bytes = await readFile(file.path);
+    const bytes = await readFile(file.name);
     for (const name of ["token_embd.weight", "output.weight"]) {
       const tensor = file.tensors.get(name);
       assert.ok(tensor);

@@ -4,8 +4,8 @@ import { mkdtemp, readFile, rename, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, beforeEach, describe, it } from "node:test";
+import { readGguf } from "../../src/engine/input.js";
 import type { ErrorCode } from "../../src/errors.js";
-import { readGguf } from "../../src/gguf/gguf.js";
 import type { GgufContents, GgufKeyValue } from "../../src/gguf/write.js";
 import { Engine, type EngineOptions, repairFile, TernionError } from "../../src/index.js";
 import { repositoryFile } from "../golden.js";
@@ -64,11 +64,11 @@ describe("split models", () => {
   it("are as one file: metadata without split keys, every tensor with its part, sizes summed", async () => {
     const paths = await split();
     const [whole, joined] = [await readGguf(TINY), await readGguf(paths[2])];
-    assert.equal(joined.path, paths[0]);
+    assert.equal(joined.name, paths[0]);
     assert.deepEqual(joined.parts, paths);
     assert.deepEqual(new Map(joined.metadata), new Map(whole.metadata));
     assert.deepEqual([...joined.tensors.keys()], [...whole.tensors.keys()]);
-    assert.deepEqual(new Set(Array.from(joined.tensors.values(), ({ path }) => path)), new Set(paths));
+    assert.deepEqual(new Set(Array.from(joined.tensors.values(), ({ part }) => part)), new Set(paths.keys()));
     const sizes = await Promise.all(paths.map(async (path) => (await readFile(path)).byteLength));
     assert.equal(
       joined.byteLength,

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
-import { readGguf } from "../../src/gguf/gguf.js";
+import { readGguf } from "../../src/engine/input.js";
 import { type GgufKeyValue, type GgufTensorSource, keyValues, planGguf, writeGguf } from "../../src/gguf/write.js";
 import { llama3Vocabulary } from "../vocabulary.js";
 import { counting, everything } from "./everything.js";
@@ -49,7 +49,7 @@ describe("writing", () => {
   ] as const) {
     it(`writes ${name} again byte for byte`, async () => {
       const file = await readGguf(await origin());
-      const bytes = await readFile(file.path);
+      const bytes = await readFile(file.name);
       const tensors = [...file.tensors.values()].map(
         (tensor): GgufTensorSource => ({
           ...tensor,

@@ -5,7 +5,7 @@ import { existsSync } from "node:fs";
 import { readFile, rm, symlink, writeFile } from "node:fs/promises";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { after, before, beforeEach, describe, it } from "node:test";
-import { readGguf } from "../../src/gguf/gguf.js";
+import { readGguf } from "../../src/engine/input.js";
 import { download } from "../../src/hub/pull.js";
 import { repositoryFile } from "../golden.js";
 import { namesIn, rejectsWith, type Site, Sites } from "./server.js";

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { readdir, readFile, rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { after, before, beforeEach, describe, it } from "node:test";
-import { readGguf } from "../../src/gguf/gguf.js";
+import { readGguf } from "../../src/engine/input.js";
 import { download } from "../../src/hub/pull.js";
 import { Engine } from "../../src/index.js";
 import { repositoryFile } from "../golden.js";

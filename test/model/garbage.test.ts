@@ -11,10 +11,11 @@ import type { Backend, Quantized, Weight, WeightSource } from "../../src/backend
 import { CpuBackend } from "../../src/backend/cpu/cpu.js";
 import { roundHalfEven } from "../../src/backend/formulas.js";
 import { ReferenceBackend } from "../../src/backend/reference.js";
-import { readGguf } from "../../src/gguf/gguf.js";
+import { openGguf } from "../../src/engine/input.js";
 import { type ModelConfig, readConfig } from "../../src/model/config.js";
 import { createActivations, forward } from "../../src/model/forward.js";
 import { loadWeights, weightSources } from "../../src/model/weights.js";
+import { openFile } from "../../src/platform/file-bytes.js";
 import { createTokenizer } from "../../src/text/tokenizer.js";
 import { repositoryFile } from "../golden.js";
 
@@ -91,7 +92,7 @@ describe("perplexity catches what printed garbage", () => {
 
 async function perplexity(breakage: Breakage, directory: string, broken = true): Promise<number> {
   const path = repositoryFile("models/ternion-tiny.gguf");
-  const file = await readGguf(path);
+  const file = await openGguf(path);
   const config = readConfig(file);
   const sources = await damaged(weightSources(file, config), config, breakage, directory);
   const tokenizer = createTokenizer(file.metadata);
@@ -180,12 +181,13 @@ async function damaged(
   directory: string,
 ): Promise<WeightSource[]> {
   if (damage === undefined) return sources;
-  const bytes = await readFile(sources[0].path);
+  const bytes = await readFile(sources[0].bytes.name);
   for (const source of sources)
     damage(bytes.subarray(source.offset, source.offset + source.byteLength), source, config);
   const path = join(directory, "damaged.gguf");
   await writeFile(path, bytes);
-  return sources.map((source) => ({ ...source, path }));
+  const changed = await openFile(path);
+  return sources.map((source) => ({ ...source, bytes: changed }));
 }
 
 /** Norm weights of 1e6: with eps 1e12 they take a norm away. */
@@ -199,7 +201,7 @@ async function identityNorms(widths: readonly number[], directory: string): Prom
         type: "F32",
         rows: 1,
         columns: width,
-        path,
+        bytes: await openFile(path),
         offset: 0,
         byteLength: 4 * width,
       };

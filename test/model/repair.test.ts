@@ -1,7 +1,7 @@
 /** The defects of the official file are mended and told, once; a sound file is left alone. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { readGguf } from "../../src/gguf/gguf.js";
+import { readGguf } from "../../src/engine/input.js";
 import { repairMetadata } from "../../src/model/repair.js";
 import { BITNET_CHAT_TEMPLATE } from "../../src/text/chat.js";
 import { smallMetadata, strings } from "../text/fixtures.js";

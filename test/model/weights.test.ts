@@ -1,20 +1,20 @@
 /** Every defect of a model's tensors and metadata that is found at load, with the words in which it is told. */
 import assert from "node:assert/strict";
 import { before, describe, test } from "node:test";
-import type { GgufFile, GgufTensor, GgufValue } from "../../src/gguf/file.js";
-import { readGguf } from "../../src/gguf/gguf.js";
+import { type HeldGguf, openGguf } from "../../src/engine/input.js";
+import type { GgufTensor, GgufValue } from "../../src/gguf/file.js";
 import type { GgmlType } from "../../src/gguf/types.js";
 import { readConfig } from "../../src/model/config.js";
 import { weightSources } from "../../src/model/weights.js";
 import { repositoryFile } from "../golden.js";
 
-let tiny: GgufFile;
+let tiny: HeldGguf;
 before(async () => {
-  tiny = await readGguf(repositoryFile("test/golden/tiny/model.gguf"));
+  tiny = await openGguf(repositoryFile("test/golden/tiny/model.gguf"));
 });
 
 /** The file with some tensors changed or left out. */
-function withTensors(changes: Readonly<Record<string, Partial<GgufTensor> | undefined>>): GgufFile {
+function withTensors(changes: Readonly<Record<string, Partial<GgufTensor> | undefined>>): HeldGguf {
   const tensors = new Map(tiny.tensors);
   for (const [name, change] of Object.entries(changes)) {
     const found = tensors.get(name) ?? { name, type: "F32", dims: [1], offset: 0, byteLength: 4 };
@@ -24,7 +24,7 @@ function withTensors(changes: Readonly<Record<string, Partial<GgufTensor> | unde
   return { ...tiny, tensors };
 }
 
-const sourcesOf = (file: GgufFile) => weightSources(file, readConfig(file));
+const sourcesOf = (file: HeldGguf) => weightSources(file, readConfig(file));
 
 describe("tensors of tiny: width 256, ffn 768, 320 tokens, 4 heads of 64, 2 of them kv", () => {
   const MATRIX = "I2_S or TQ2_0";
@@ -51,7 +51,7 @@ describe("tensors of tiny: width 256, ffn 768, 320 tokens, 4 heads of 64, 2 of t
     }
   }
 
-  function refuses(file: GgufFile, message: string): void {
+  function refuses(file: HeldGguf, message: string): void {
     assert.throws(() => sourcesOf(file), { name: "TernionError", code: "MODEL_TENSOR", message });
   }
 
@@ -59,9 +59,12 @@ describe("tensors of tiny: width 256, ffn 768, 320 tokens, 4 heads of 64, 2 of t
     const sources = sourcesOf(tiny);
     assert.deepEqual(new Set(sources.map(({ name }) => name)), new Set(expected.keys()));
     assert.equal(sources.length, expected.size);
-    for (const { name, type, rows, columns, offset, byteLength, path } of sources) {
+    for (const { name, type, rows, columns, offset, byteLength, bytes } of sources) {
       const tensor = tiny.tensors.get(name);
-      assert.deepEqual([type, offset, byteLength, path], [tensor?.type, tensor?.offset, tensor?.byteLength, tiny.path]);
+      assert.deepEqual(
+        [type, offset, byteLength, bytes],
+        [tensor?.type, tensor?.offset, tensor?.byteLength, tiny.bytes[0]],
+      );
       assert.deepEqual(rows === 1 ? [columns] : [columns, rows], tensor?.dims);
     }
   });

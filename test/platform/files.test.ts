@@ -6,9 +6,8 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
-import type { WeightSource } from "../../src/backend/backend.js";
-import { openFile, readScale, readWeight } from "../../src/formats/read.js";
 import { Engine, readGguf, repairFile, TernionError, verify } from "../../src/index.js";
+import { openFile } from "../../src/platform/file-bytes.js";
 import { ternion } from "../cli/program.js";
 import { repositoryFile } from "../golden.js";
 
@@ -36,23 +35,12 @@ describe("what is no regular file", { skip }, () => {
     await rm(folder, { recursive: true });
   });
 
-  const source = (path: string): WeightSource => ({
-    name: "w",
-    type: "I2_S",
-    rows: 1,
-    columns: 128,
-    path,
-    offset: 0,
-    byteLength: 64,
-  });
   const opens: Readonly<Record<string, (path: string) => Promise<unknown>>> = {
     readGguf,
     "Engine.load": (path) => Engine.load(path),
     repairFile: (path) => repairFile(path, join(folder, "out.gguf")),
     verify: (path) => verify(path),
-    "openFile of the worker threads": async (path) => openFile(path),
-    readScale: async (path) => readScale(source(path)),
-    readWeight: (path) => readWeight(source(path)),
+    openFile,
   };
   for (const [name, opening] of Object.entries(opens)) {
     it(`is refused by ${name}`, async () => {

@@ -3,9 +3,9 @@ import assert from "node:assert/strict";
 import type { Backend, Batch, HeadKind, Tracer } from "../../src/backend/backend.js";
 import { CpuBackend } from "../../src/backend/cpu/cpu.js";
 import { ReferenceBackend } from "../../src/backend/reference.js";
+import { openGguf } from "../../src/engine/input.js";
 import { placeModel } from "../../src/engine/placing.js";
 import { TernionError } from "../../src/errors.js";
-import { readGguf } from "../../src/gguf/gguf.js";
 import { readConfig } from "../../src/model/config.js";
 import { repairMetadata } from "../../src/model/repair.js";
 import { weightSources } from "../../src/model/weights.js";
@@ -120,7 +120,7 @@ export interface PartsOptions {
 
 export async function withParts<T>(options: PartsOptions, use: (parts: Parts) => Promise<T>): Promise<T> {
   const { runsAhead, maxRows = 16, contextLength = 256, stopIds, places = 16, head = "exact" } = options;
-  const file = await readGguf(TINY);
+  const file = await openGguf(TINY);
   const { metadata } = repairMetadata(file.metadata);
   const config = readConfig(file, metadata);
   const limits = { contextLength, maxSessions: places, maxRows, kv: "f32", head, i2sLayout: "auto" } as const;

@@ -2,8 +2,9 @@
  * Vocabularies for the tests of this folder: the real one of Llama 3, mended as the engine does it, and a small one that
  * is made here, of the 256 bytes, a few merges and the token types that occur in GGUF files.
  */
+
+import { readGguf } from "../../src/engine/input.js";
 import type { GgufArray, GgufValue } from "../../src/gguf/file.js";
-import { readGguf } from "../../src/gguf/gguf.js";
 import { repairMetadata } from "../../src/model/repair.js";
 import { BYTE_CHARACTERS } from "../../src/text/byte-alphabet.js";
 import { llama3Vocabulary } from "../vocabulary.js";

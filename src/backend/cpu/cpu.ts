@@ -36,8 +36,9 @@ import type { DotForm } from "./choice/forms.js";
 import { type Arguments, OPS, type OpName, RECORD_WORDS, TAKES } from "./commands.js";
 import { CONTROL, CONTROL_BYTES, THREAD_BYTES } from "./control.js";
 import { addressOf, type CpuHead, type CpuQuantized, type CpuTensor, type CpuWeight, denseOf } from "./handles.js";
+import { loadPieces } from "./load.js";
 import { maskBytes, writeMasks } from "./masks.js";
-import { packedBytes, piecesOf, STAGING } from "./pieces.js";
+import { packedBytes } from "./pieces.js";
 import { Recorder } from "./recorder.js";
 import { joinResults, resultBytes } from "./results.js";
 import {
@@ -139,8 +140,10 @@ export class CpuBackend implements Backend {
   async load(sources: readonly WeightSource[], { onProgress, signal }: LoadOptions = {}): Promise<Weight[]> {
     signal?.throwIfAborted();
     const { threads } = this.#pool;
-    const staging = this.#arena.allocate(threads * STAGING, "staging areas");
-    const weights = sources.map((source) => this.#place(source));
+    const scales = await Promise.all(
+      sources.map((source) => (formatOf(source.type).kind === "ternary" ? readScale(source) : 0)),
+    );
+    const weights = sources.map((source, i) => this.#place(source, scales[i]));
     const matrices = sources.filter(({ type }) => formatOf(type).kind === "ternary");
     const bytes = Math.max(
       0,
@@ -148,32 +151,10 @@ export class CpuBackend implements Backend {
       ...matrices.map(({ rows, columns }) => ternaryScratchBytes(rows, columns)),
     );
     this.#scratch = { address: this.#arena.allocate(threads * bytes, "scratch rows"), bytes };
-    const pieces = sources.flatMap((source, i) => piecesOf(source, i, weights[i].address));
+    const loading = { arena: this.#arena, pool: this.#pool, module: this.kernels.module, control: this.#control };
+    const addresses = weights.map(({ address }) => address);
+    await loadPieces(loading, sources, addresses, { signal, ...(onProgress && { onProgress }) });
     const total = sources.reduce((sum, { byteLength }) => sum + byteLength, 0);
-
-    const words = this.#arena.i32;
-    const stop = () => Atomics.store(words, (this.#control + CONTROL.failed) / 4, 1);
-    signal?.addEventListener("abort", stop, { once: true });
-    const report = () => {
-      const loaded = 1024 * Atomics.load(words, (this.#control + CONTROL.loaded) / 4);
-      onProgress?.(Math.min(loaded, total), total);
-    };
-    const timer = setInterval(report, 50);
-    try {
-      const { memory } = this.#arena;
-      const job = {
-        kind: "load",
-        memory,
-        module: this.kernels.module,
-        control: this.#control,
-        sources,
-        pieces,
-      } as const;
-      await this.#pool.load(job, staging, STAGING);
-    } finally {
-      clearInterval(timer);
-      signal?.removeEventListener("abort", stop);
-    }
     signal?.throwIfAborted();
     onProgress?.(total, total);
     return weights;
@@ -427,12 +408,11 @@ export class CpuBackend implements Backend {
     return this.#arena.f32.slice(address / 4 + first * width, address / 4 + (first + count) * width);
   }
 
-  #place(source: WeightSource): CpuWeight {
+  #place(source: WeightSource, scale: number): CpuWeight {
     const { name, type, rows, columns, byteLength } = source;
     const address = this.#arena.allocate(packedBytes(source), name);
-    const weight = { name, rows, columns, type, address };
-    if (formatOf(type).kind === "ternary") return { ...weight, rowBytes: 0, scale: readScale(source) };
-    return { ...weight, rowBytes: byteLength / rows, scale: 0 };
+    const inRow = formatOf(type).kind === "ternary" ? 0 : byteLength / rows;
+    return { name, rows, columns, type, address, rowBytes: inRow, scale };
   }
 
   /** Scratch of attention, made once: all layers have one shape. */

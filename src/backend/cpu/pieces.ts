@@ -9,12 +9,14 @@ export const STAGING = 1 << 20;
 
 export interface Piece {
   readonly source: number;
-  /** first byte in the file */
+  /** first byte in the source's bytes */
   readonly offset: number;
   readonly byteLength: number;
   readonly address: number;
   /** ternary: rows in this piece; dense: 0 */
   readonly rows: number;
+  /** where its bytes are in shared memory, if the main thread has read them; `address` for dense ones */
+  readonly staged?: number;
 }
 
 /** Bytes that a weight takes in the arena. */

@@ -2,7 +2,15 @@
 import { Worker } from "node:worker_threads";
 import { type ErrorCode, TernionError } from "../../errors.js";
 import { packageFile } from "../../platform/package.js";
-import { ABORT, type Message, type Request, type RequestName, type Requests } from "./protocol.js";
+import {
+  ABORT,
+  type Aside,
+  type Message,
+  type ReadRequest,
+  type Request,
+  type RequestName,
+  type Requests,
+} from "./protocol.js";
 
 interface Waiting {
   resolve(answer: unknown): void;
@@ -22,6 +30,8 @@ export class Channel {
   /** bytes that the device's thread has allocated, as of the last answer */
   memoryBytes = 0;
   onProgress: ((loaded: number) => void) | undefined;
+  /** gives bytes that the thread cannot read itself; undefined where they cannot be read here either */
+  onRead: ((request: ReadRequest) => Promise<Uint8Array | undefined>) | undefined;
 
   constructor() {
     this.#worker = startThread();
@@ -53,7 +63,7 @@ export class Channel {
   }
 
   abort(): void {
-    this.#worker.postMessage(ABORT);
+    this.#aside(ABORT);
   }
 
   close(): Promise<void> {
@@ -74,7 +84,21 @@ export class Channel {
     await this.#worker.terminate();
   }
 
+  #aside(message: Aside, moved: readonly ArrayBuffer[] = []): void {
+    this.#worker.postMessage(message, moved);
+  }
+
+  async #read(request: ReadRequest): Promise<void> {
+    const bytes = await this.onRead?.(request);
+    const moved = bytes === undefined ? [] : [bytes.buffer as ArrayBuffer];
+    this.#aside({ kind: "bytes", reply: { id: request.id, bytes } }, moved);
+  }
+
   #receive(message: Message): void {
+    if (message.kind === "read") {
+      this.#read(message.read);
+      return;
+    }
     if (message.kind === "progress") {
       this.onProgress?.(message.loaded);
       return;

@@ -30,6 +30,7 @@ import { copyBatch, markedRows, wholeOf } from "../batch.js";
 import { Channel } from "./channel.js";
 import { addTimes } from "./device/timestamps.js";
 import { TAKES } from "./formats.js";
+import { loadWeights } from "./load.js";
 import type { DeviceOptions, Opened } from "./protocol.js";
 import { NONE, Recorder, Records } from "./record.js";
 
@@ -98,16 +99,8 @@ export class GpuBackend implements Backend {
 
   async load(sources: readonly WeightSource[], { onProgress, signal }: LoadOptions = {}): Promise<Weight[]> {
     signal?.throwIfAborted();
+    await loadWeights(this.#channel, sources, { signal, ...(onProgress && { onProgress }) });
     const total = sources.reduce((sum, { byteLength }) => sum + byteLength, 0);
-    const abort = () => this.#channel.abort();
-    signal?.addEventListener("abort", abort, { once: true });
-    this.#channel.onProgress = (loaded) => onProgress?.(Math.min(loaded, total), total);
-    try {
-      await this.#channel.ask("load", sources);
-    } finally {
-      this.#channel.onProgress = undefined;
-      signal?.removeEventListener("abort", abort);
-    }
     signal?.throwIfAborted();
     onProgress?.(total, total);
     return sources.map(({ name, rows, columns }, id): GpuWeight => ({ id, name, rows, columns }));

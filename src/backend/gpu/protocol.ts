@@ -2,7 +2,7 @@
  * What the main thread and the device's thread say to each other. Handles are numbers that the main thread gives out;
  * requests are carried out in the order in which they are posted.
  */
-import type { CacheShape, Draw, OpTime, WeightSource } from "../backend.js";
+import type { ByteSource, CacheShape, Draw, OpTime, WeightSource } from "../backend.js";
 import type { Feature } from "./device/features.js";
 
 export interface DeviceOptions {
@@ -28,6 +28,26 @@ export interface Opened {
   readonly description: string;
   /** bytes read and written a second, measured where time by kernel is */
   readonly copyRate: number | undefined;
+}
+
+/** Weights, with a number in `parts` in place of their bytes. */
+export interface LoadRequest {
+  readonly parts: readonly Pick<ByteSource, "name" | "size" | "shared">[];
+  readonly sources: readonly (Omit<WeightSource, "bytes"> & { readonly part: number })[];
+}
+
+/** What the thread asks the main thread for while it loads: bytes that it cannot read itself. */
+export interface ReadRequest {
+  readonly id: number;
+  readonly part: number;
+  readonly offset: number;
+  readonly length: number;
+}
+
+export interface BytesReply {
+  readonly id: number;
+  /** absent where they could not be read */
+  readonly bytes: Uint8Array | undefined;
 }
 
 /** One forward pass. */
@@ -57,7 +77,7 @@ export interface RunResult {
 /** Requests by name: their argument, and their answer. */
 export interface Requests {
   open: { ask: DeviceOptions; answer: Opened };
-  load: { ask: readonly WeightSource[]; answer: undefined };
+  load: { ask: LoadRequest; answer: undefined };
   tensor: { ask: { id: number; maxRows: number; width: number }; answer: undefined };
   quantized: { ask: { id: number; normed: number; maxRows: number; width: number }; answer: undefined };
   cache: { ask: { id: number; shape: CacheShape }; answer: undefined };
@@ -91,8 +111,12 @@ export interface Fault {
 export type Message =
   | { readonly kind: "answer"; readonly id: number; readonly answer: unknown; readonly bytes: number }
   | { readonly kind: "fault"; readonly id: number; readonly fault: Fault }
+  | { readonly kind: "read"; readonly read: ReadRequest }
   /** bytes of the weights that were read so far */
   | { readonly kind: "progress"; readonly loaded: number };
 
-/** Stops a load; it is no request, since it overtakes. */
+/** Stops a load. */
 export const ABORT = "abort";
+
+/** What comes to the thread beside requests, and overtakes them. */
+export type Aside = typeof ABORT | { readonly kind: "bytes"; readonly reply: BytesReply };

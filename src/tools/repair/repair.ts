@@ -3,20 +3,20 @@
  * layout (formats/i2_s.ts), every other byte of a tensor as it was. The original is only read.
  */
 import { lstat, stat } from "node:fs/promises";
-import type { TernaryLayout, WeightSource } from "../../backend/backend.js";
+import type { ByteSource, TernaryLayout, WeightSource } from "../../backend/backend.js";
 import * as check from "../../check.js";
 import { Engine } from "../../engine/engine.js";
+import { openModel } from "../../engine/open.js";
 import { checkLayout } from "../../engine/options.js";
 import { TernionError } from "../../errors.js";
 import { rowBytes } from "../../formats/format.js";
 import { LAYOUT_ROWS, toStandardLayout } from "../../formats/i2_s.js";
-import { OpenFiles, readFully } from "../../formats/read.js";
 import { formatOf, hasLayouts } from "../../formats/table.js";
 import type { GgufTensor, GgufValue } from "../../gguf/file.js";
 import { type GgufKeyValue, type GgufTensorSource, keyValues, writeGguf } from "../../gguf/write.js";
 import type { Repair } from "../../model/family.js";
 import { guessLayout } from "../../model/layout-evidence.js";
-import { type OpenModel, openModel } from "../../model/open.js";
+import type { OpenModel } from "../../model/open.js";
 
 export interface RepairOptions {
   /** order of the ternary codes in the file; default "auto": found out as it is while loading */
@@ -57,25 +57,21 @@ export async function repairFile(from: string, to: string, options: RepairOption
   check.filled("from", from);
   check.filled("to", to);
   signal?.throwIfAborted();
-  const model = await openModel(from, { signal });
+  await using model = await openModel(from, { signal });
   const { file: original, metadata, repairs, sources } = model;
   await checkTarget(original.parts ?? [from], to, force);
-  const i2sLayout = asked === "auto" ? await findLayout(from, model, signal) : asked;
+  const i2sLayout = asked === "auto" ? await findLayout(model, signal) : asked;
 
   const ternary = new Map(sources.filter(hasLayouts).map((source) => [source.name, source]));
-  const files = new OpenFiles();
-  try {
-    const tensors = Array.from(original.tensors.values(), (tensor): GgufTensorSource => {
-      const codes = ternary.get(tensor.name);
-      const data = () => chunksOf(files.get(tensor.path ?? from), tensor, { codes, layout: i2sLayout, signal });
-      return { name: tensor.name, type: tensor.type, dims: tensor.dims, data };
-    });
-    const mended = withRepairs(keyValues(original), repairs, metadata);
-    const byteLength = await writeGguf(to, { metadata: mended, tensors }, onProgress && { onProgress });
-    return { repairs, i2sLayout, byteLength };
-  } finally {
-    files.close();
-  }
+  const tensors = Array.from(original.tensors.values(), (tensor): GgufTensorSource => {
+    const codes = ternary.get(tensor.name);
+    const bytes = original.bytes[tensor.part ?? 0];
+    const data = () => chunksOf(bytes, tensor, { codes, layout: i2sLayout, signal });
+    return { name: tensor.name, type: tensor.type, dims: tensor.dims, data };
+  });
+  const mended = withRepairs(keyValues(original), repairs, metadata);
+  const byteLength = await writeGguf(to, { metadata: mended, tensors }, onProgress && { onProgress });
+  return { repairs, i2sLayout, byteLength };
 }
 
 async function checkTarget(from: readonly string[], to: string, force: boolean): Promise<void> {
@@ -99,13 +95,12 @@ function found<T>(stats: Promise<T>): Promise<T | undefined> {
 
 /** Where the evidence leaves it open, the loss of plain English decides, as while loading. */
 async function findLayout(
-  path: string,
-  { sources, metadata }: OpenModel,
+  { sources, metadata, file }: OpenModel,
   signal: AbortSignal | undefined,
 ): Promise<TernaryLayout> {
-  const { layouts, certain } = guessLayout(sources, metadata);
+  const { layouts, certain } = await guessLayout(sources, metadata);
   if (certain) return layouts[0];
-  await using engine = await Engine.load(path, { backend: "cpu", maxSessions: 1, signal });
+  await using engine = await Engine.load(file.bytes, { backend: "cpu", maxSessions: 1, signal });
   return engine.loadReport.i2sLayout;
 }
 
@@ -124,11 +119,11 @@ function withRepairs(
 }
 
 /** The bytes of a tensor in order; those of `codes` out of `layout` into the standard one. */
-function* chunksOf(
-  file: number,
-  { name, offset, byteLength }: GgufTensor,
+async function* chunksOf(
+  bytes: ByteSource,
+  { offset, byteLength }: GgufTensor,
   { codes, layout, signal }: TensorChange,
-): Generator<Uint8Array> {
+): AsyncGenerator<Uint8Array> {
   const inRow = codes === undefined ? 0 : rowBytes(formatOf(codes.type), codes.columns);
   const codeBytes = inRow * (codes?.rows ?? 0);
   const groupBytes = codes === undefined ? 1 : LAYOUT_ROWS * inRow;
@@ -137,7 +132,7 @@ function* chunksOf(
     signal?.throwIfAborted();
     end = Math.min(at + most, at < codeBytes ? codeBytes : byteLength);
     const chunk = new Uint8Array(end - at);
-    readFully(file, chunk, offset + at, name);
+    await bytes.read(offset + at, chunk);
     if (codes !== undefined && at < codeBytes) toStandardLayout(layout, chunk, codes.columns);
     yield chunk;
   }

@@ -7,7 +7,7 @@
 import { integerKind } from "../../check.js";
 import { printable, quote, TernionError } from "../../errors.js";
 import { denseFormatOf } from "../../formats/table.js";
-import { openRegular, systemReason } from "../../platform/files.js";
+import { openFile } from "../../platform/file-bytes.js";
 import type { Rows } from "./evaluate.js";
 import { LAYER_OPS } from "./formulas.js";
 
@@ -96,21 +96,21 @@ export async function readDump(path: string): Promise<Dump> {
   };
 }
 
-async function readContainer(path: string): Promise<{ header: object; data: Buffer }> {
+async function readContainer(path: string): Promise<{ header: object; data: Uint8Array }> {
+  const file = await openFile(path, "VERIFY_DUMP");
   try {
-    const file = await openRegular(path, "VERIFY_DUMP");
-    try {
-      const length = Number((await file.read(Buffer.alloc(8), 0, 8, 0)).buffer.readBigUInt64LE());
-      const { size } = await file.stat();
-      if (length > Math.min(MAX_HEADER, size - 8)) throw damaged(path, `a header of ${length} bytes in ${size}`);
-      const { buffer } = await file.read(Buffer.alloc(size - 8), 0, size - 8, 8);
-      return { header: JSON.parse(buffer.toString("utf8", 0, length)), data: buffer.subarray(length) };
-    } finally {
-      await file.close();
-    }
+    const bytes = new Uint8Array(file.size);
+    await file.read(0, bytes);
+    const length = bytes.length < 8 ? Number.NaN : Number(new DataView(bytes.buffer).getBigUint64(0, true));
+    const most = Math.min(MAX_HEADER, bytes.length - 8);
+    if (!(length <= most)) throw damaged(path, `a header of ${length} bytes in ${bytes.length}`);
+    const header = JSON.parse(new TextDecoder().decode(bytes.subarray(8, 8 + length)));
+    return { header, data: bytes.subarray(8 + length) };
   } catch (error) {
     if (error instanceof TernionError) throw error;
-    throw damaged(path, printable(systemReason(error), 200), error);
+    throw damaged(path, printable((error as Error).message, 200), error);
+  } finally {
+    await file.close();
   }
 }
 
@@ -127,7 +127,13 @@ function checkEntry(path: string, name: string, entry: Entry, bytes: number): vo
   );
 }
 
-function rowsOf(path: string, name: string, { dtype, data_offsets, shape }: Entry, data: Buffer, rows: number): Rows {
+function rowsOf(
+  path: string,
+  name: string,
+  { dtype, data_offsets, shape }: Entry,
+  data: Uint8Array,
+  rows: number,
+): Rows {
   const bytes = data.subarray(...data_offsets);
   const format = denseFormatOf(dtype);
   const values = format.decode(bytes, bytes.byteLength / format.bytes);

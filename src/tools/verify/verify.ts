@@ -4,10 +4,11 @@
  */
 import * as check from "../../check.js";
 import { Engine, type TracedTensor } from "../../engine/engine.js";
+import { openModel } from "../../engine/open.js";
 import { ENGINE_CHECKS, type EngineOptions, type Tuning } from "../../engine/options.js";
 import { TernionError } from "../../errors.js";
 import { download } from "../../hub/pull.js";
-import { openModel } from "../../model/open.js";
+import type { OpenModel } from "../../model/open.js";
 import { withLayout } from "../../model/weights.js";
 import { type Agreement, agreementOf, type Fingerprint, fingerprintOf } from "./agreement.js";
 import { type Dump, readDump } from "./dump.js";
@@ -75,15 +76,16 @@ export async function verify(pathOrUrl: string | URL, given: VerifyOptions = {})
   const tuning = { ...options.tuning, kv: options.tuning?.kv ?? "f32" } as const;
   const dump = against === undefined ? undefined : await readDump(against);
   const path = await download(pathOrUrl, { signal });
-  const model = await readModel(path, options);
+  await using opened = await openModel(path, { signal });
+  const model = modelOf(opened, options);
   const tokens = chooseTokens(asked && Array.from(asked), dump, against);
   const limits = { contextLength: Math.max(DEFAULT_TOKENS, tokens?.length ?? 0), maxSessions: 1 };
-  await using engine = await Engine.load(path, { ...engineOptions, signal, tuning, ...limits });
+  await using engine = await Engine.load(opened.file.bytes, { ...engineOptions, signal, tuning, ...limits });
   const ids = tokens ?? engine.tokenizer.encode(TEXT).slice(0, DEFAULT_TOKENS);
   // half as a prompt, half one by one: a backend may have other kernels for either
   const traced = await engine.trace(ids, { promptLength: Math.ceil(ids.length / 2) });
 
-  const whole = wanted ?? model.byteLength < END_TO_END_BYTES;
+  const whole = wanted ?? opened.file.byteLength < END_TO_END_BYTES;
   const subjects: Subject[] = [traceSubject(traced, tuning.kv)];
   if (whole) subjects.push({ known: new Map(), tolerance: () => TOLERANCE });
   if (dump !== undefined) subjects.push({ known: dump.rows(ids.length), tolerance: () => DUMP_TOLERANCE[dump.type] });
@@ -123,13 +125,8 @@ function rowsOf({ rows, width, data }: TracedTensor): Rows {
 
 const faultOf = ({ firstFault }: Walked) => firstFault && { firstFault };
 
-async function readModel(
-  path: string,
-  { i2sLayout = "auto", signal }: VerifyOptions,
-): Promise<ModelFile & { byteLength: number }> {
-  const { config, sources, file } = await openModel(path, { signal });
-  const layout = i2sLayout === "auto" ? "block128" : i2sLayout;
-  return { config, sources: withLayout(sources, layout), byteLength: file.byteLength };
+function modelOf({ config, sources }: OpenModel, { i2sLayout = "auto" }: VerifyOptions): ModelFile {
+  return { config, sources: withLayout(sources, i2sLayout === "auto" ? "block128" : i2sLayout) };
 }
 
 function chooseTokens(given: readonly number[] | undefined, dump: Dump | undefined, file: string | undefined) {

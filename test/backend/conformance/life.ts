@@ -318,7 +318,7 @@ export function loading(variant: Variant): void {
 
   test("a file that became shorter is an error", async () => {
     for (const order of [matrices, [...matrices].reverse()]) {
-      const error = await failure(order, (sources) => truncate(sources[0].path, sources[3].offset + 100));
+      const error = await failure(order, (sources) => truncate(sources[0].bytes.name, sources[3].offset + 100));
       assert.equal(error.code, "GGUF_TRUNCATED", error.message);
     }
   });

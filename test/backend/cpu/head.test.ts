@@ -3,11 +3,9 @@
  * ties and near-ties included, for every head type and number of threads.
  */
 import assert from "node:assert/strict";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { after, before, describe, test } from "node:test";
+import { describe, test } from "node:test";
 import type { Backend, Head, Tensor, Weight, WeightSource } from "../../../src/backend/backend.js";
+import { memoryBytes } from "../../../src/platform/bytes.js";
 import { CPU_VARIANTS } from "../../backends.js";
 import { Random } from "../../random.js";
 
@@ -46,24 +44,16 @@ function hiddenStates(random: Random, batch: number, table: Uint16Array): Float3
 }
 
 describe("the best of the exact head are those of the full head", () => {
-  let folder = "";
-  let source: WeightSource;
   const table = hardTable(new Random(11));
-  before(async () => {
-    folder = await mkdtemp(join(tmpdir(), "ternion-"));
-    const path = join(folder, "table");
-    await writeFile(path, new Uint8Array(table.buffer));
-    source = {
-      name: "table",
-      type: "F16",
-      rows: VOCABULARY,
-      columns: WIDTH,
-      path,
-      offset: 0,
-      byteLength: table.byteLength,
-    };
-  });
-  after(() => rm(folder, { recursive: true }));
+  const source: WeightSource = {
+    name: "table",
+    type: "F16",
+    rows: VOCABULARY,
+    columns: WIDTH,
+    bytes: memoryBytes(new Uint8Array(table.buffer)),
+    offset: 0,
+    byteLength: table.byteLength,
+  };
 
   for (const variant of CPU_VARIANTS) {
     test(variant.name, { skip: variant.skip }, async () => {

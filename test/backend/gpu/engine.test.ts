@@ -4,9 +4,9 @@ import { describe, test } from "node:test";
 import { CpuBackend } from "../../../src/backend/cpu/cpu.js";
 import { GpuBackend } from "../../../src/backend/gpu/gpu.js";
 import { Engine } from "../../../src/engine/engine.js";
+import { openGguf } from "../../../src/engine/input.js";
 import { placeModel } from "../../../src/engine/placing.js";
 import type { TernionError } from "../../../src/errors.js";
-import { readGguf } from "../../../src/gguf/gguf.js";
 import { readConfig } from "../../../src/model/config.js";
 import { weightSources } from "../../../src/model/weights.js";
 import { node } from "../../../src/platform/node.js";
@@ -42,7 +42,7 @@ async function gapOfBestTwo(session: Session, ids: readonly number[]): Promise<n
 
 /** A session on a GPU backend of its own, put together as the engine does. */
 async function gpuSession(recover?: (parts: Parameters<typeof placeModel>[1]) => Recover) {
-  const file = await readGguf(BOX);
+  const file = await openGguf(BOX);
   const config = readConfig(file);
   const sources = weightSources(file, config);
   const limits = {

@@ -2,13 +2,14 @@
  * Backends with one wrong op each. A sabotage uses nothing but ops of the contract and damaged weights, so that it works
  * on every backend: a norm with eps 1e12 and weights 1e6 gives its input back, and `gate` with a constant multiplies.
  */
-import { mkdtemp, open, readFile, rm } from "node:fs/promises";
+import { mkdtemp, open, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Backend, Batch, Tensor, Weight, WeightSource } from "../../../src/backend/backend.js";
 import type { TracedTensor } from "../../../src/engine/engine.js";
 import { createActivations, forward } from "../../../src/model/forward.js";
 import { loadWeights } from "../../../src/model/weights.js";
+import { openFile } from "../../../src/platform/file-bytes.js";
 import type { Variant } from "../../backends.js";
 import type { Golden } from "../../golden.js";
 
@@ -134,24 +135,26 @@ function batchOf(tokens: readonly number[], first: number, count: number): Batch
 async function writeWeights({ config, sources }: Golden, { damage, replace }: Sabotage, path: string) {
   const file = await open(path, "w");
   try {
+    const bytes = await openFile(path);
     const extra: WeightSource[] = [];
     let offset = 0;
-    const add = async (source: Omit<WeightSource, "path" | "offset" | "byteLength">, bytes: Buffer) => {
-      await file.write(bytes, 0, bytes.byteLength, offset);
-      extra.push({ ...source, path, offset, byteLength: bytes.byteLength });
-      offset += bytes.byteLength;
+    const add = async (source: Omit<WeightSource, "bytes" | "offset" | "byteLength">, data: Buffer) => {
+      await file.write(data, 0, data.byteLength, offset);
+      extra.push({ ...source, bytes, offset, byteLength: data.byteLength });
+      offset += data.byteLength;
     };
     for (const width of new Set([config.width, config.ffnWidth])) {
       for (const value of [1, 1e6]) {
-        const bytes = Buffer.from(new Float32Array(width).fill(value).buffer);
-        await add({ name: `${value} ${width}`, type: "F32", rows: 1, columns: width }, bytes);
+        const values = Buffer.from(new Float32Array(width).fill(value).buffer);
+        await add({ name: `${value} ${width}`, type: "F32", rows: 1, columns: width }, values);
       }
     }
     const sound = sources.find(({ name }) => name === damage?.tensor);
     if (damage === undefined || sound === undefined) return { sources, extra };
-    const bytes = Buffer.from((await readFile(sound.path)).subarray(sound.offset, sound.offset + sound.byteLength));
-    damage.apply(bytes, sound);
-    await add({ ...sound, name: replace ? sound.name : "damaged" }, bytes);
+    const tensor = Buffer.alloc(sound.byteLength);
+    await sound.bytes.read(sound.offset, tensor);
+    damage.apply(tensor, sound);
+    await add({ ...sound, name: replace ? sound.name : "damaged" }, tensor);
     const damaged = extra[extra.length - 1];
     if (!replace) return { sources, extra };
     return { sources: sources.map((source) => (source === sound ? damaged : source)), extra: extra.slice(0, -1) };

@@ -2,10 +2,9 @@
  * Which kernels this machine and this Node.js run: relaxed SIMD where it is right, else baseline SIMD, and of the forms of
  * the ternary dot the fastest. Nothing here can end the process: V8 flags are used only where proof.ts has shown that they hold.
  */
-import { readFile } from "node:fs/promises";
 import { relaxedSimd, simd, threads } from "wasm-feature-detect";
 import { TernionError } from "../../../errors.js";
-import { packageFile } from "../../../platform/package.js";
+import { packageBytes, packageFile } from "../../../platform/package.js";
 import { type Binary, compileUnder, usefulFlags } from "./flags.js";
 import type { DotForm, Trial } from "./forms.js";
 import { prove } from "./proof.js";
@@ -100,8 +99,8 @@ async function compile(
   binary: Binary,
   { revectorize = false, flags: asked, signal }: KernelOptions,
 ): Promise<Compiled> {
-  const path = packageFile(`dist/asm/kernels.${binary}.wasm`);
-  const bytes = await readFile(path);
+  const file = `dist/asm/kernels.${binary}.wasm`;
+  const [path, bytes] = [packageFile(file), await packageBytes(file)];
   const useful = asked ?? usefulFlags(binary, revectorize);
   const proof = await prove(path, useful, FORMS[binary], { signal });
   const flags = proof.holds ? useful : [];

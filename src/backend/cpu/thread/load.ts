@@ -1,13 +1,12 @@
 /**
- * How weights get from the file into the arena: the work is cut into pieces (pieces.ts), threads take them
- * by a shared counter, read them with positioned reads, and repack ternary rows on the way. The file's bytes
- * exist once: in the arena, in the kernels' layout.
+ * How weights get into the arena: the work is cut into pieces (pieces.ts), threads take them by a shared counter, read them
+ * where they can, and repack ternary rows on the way. The model's bytes exist once: in the arena, in the kernels' layout.
  */
 
 import { notFinite } from "../../../formats/finite.js";
 import { invalidCode, toStandardLayout } from "../../../formats/i2_s.js";
-import { OpenFiles, readFully } from "../../../formats/read.js";
 import { denseFormatOf } from "../../../formats/table.js";
+import { openShared, type ThreadBytes } from "../../../platform/file-bytes.js";
 import type { WeightSource } from "../../backend.js";
 import { CONTROL } from "../control.js";
 import type { Kernels } from "../kernels.js";
@@ -19,9 +18,12 @@ export interface LoadJob {
   readonly module: WebAssembly.Module;
   readonly control: number;
   readonly staging: number;
-  readonly sources: readonly WeightSource[];
+  readonly sources: readonly LoadSource[];
   readonly pieces: readonly Piece[];
 }
+
+/** A weight as the threads are told of it: what their side of the platform opens stands for its bytes. */
+export type LoadSource = Omit<WeightSource, "bytes"> & { readonly shared: unknown };
 
 /** Loads pieces until none is left or another thread failed. Runs in a worker thread. */
 export function loadPieces(job: LoadJob, kernels: Kernels): void {
@@ -29,15 +31,18 @@ export function loadPieces(job: LoadJob, kernels: Kernels): void {
   const words = new Int32Array(memory.buffer);
   const bytes = new Uint8Array(memory.buffer);
   const word = (address: number) => (control + address) / 4;
-  const files = new OpenFiles();
+  const opened = new Map<unknown, ThreadBytes>();
   try {
     while (Atomics.load(words, word(CONTROL.failed)) === 0) {
       const piece = pieces[Atomics.add(words, word(CONTROL.piece), 1)];
       if (piece === undefined) return;
       const source = sources[piece.source];
-      const file = files.get(source.path);
-      const to = piece.rows === 0 ? piece.address : job.staging;
-      readFully(file, bytes.subarray(to, to + piece.byteLength), piece.offset, source.name);
+      const to = piece.staged ?? (piece.rows === 0 ? piece.address : job.staging);
+      if (piece.staged === undefined) {
+        const from = opened.get(source.shared) ?? openShared(source.shared);
+        opened.set(source.shared, from);
+        from.read(piece.offset, bytes.subarray(to, to + piece.byteLength));
+      }
       if (piece.rows > 0) {
         toStandardLayout(source.layout ?? "block128", bytes.subarray(to, to + piece.byteLength), source.columns);
       }
@@ -51,12 +56,12 @@ export function loadPieces(job: LoadJob, kernels: Kernels): void {
     Atomics.store(words, word(CONTROL.failed), 1);
     throw error;
   } finally {
-    files.close();
+    for (const each of opened.values()) each.close();
   }
 }
 
 /** Refuses a piece of a dense weight with a float that is not finite, while the piece is in the cache. */
-function checkPiece(kernels: Kernels, source: WeightSource, piece: Piece, arena: Uint8Array): void {
+function checkPiece(kernels: Kernels, source: LoadSource, piece: Piece, arena: Uint8Array): void {
   const format = denseFormatOf(source.type);
   const { bytes, float } = format;
   const { address, byteLength, offset } = piece;

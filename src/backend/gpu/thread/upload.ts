@@ -1,12 +1,13 @@
 /**
- * Weights from the file to the device, a chunk at a time, so that the host never holds more than a chunk. Ternary codes lie
+ * Weights from their bytes to the device, a chunk at a time, so that the host never holds more than a chunk. Ternary codes lie
  * on the device as in the file, tables as formats.ts says.
  */
 
 import { type DenseFormat, rowBytes, type TernaryFormat } from "../../../formats/format.js";
 import { LAYOUT_ROWS, toStandardLayout } from "../../../formats/i2_s.js";
-import { OpenFiles, readFully, readScale } from "../../../formats/read.js";
+import { readBytes, readScale } from "../../../formats/read.js";
 import { formatOf } from "../../../formats/table.js";
+import type { NextTurn } from "../../../platform/platform.js";
 import type { WeightSource } from "../../backend.js";
 import type { Window } from "../device/kernel.js";
 import { deviceType } from "../formats.js";
@@ -21,6 +22,7 @@ const IN_FLIGHT = 256 << 20;
 export interface UploadOptions {
   onProgress(loaded: number): void;
   aborted(): boolean;
+  readonly nextTurn: NextTurn;
 }
 
 export async function uploadWeights(
@@ -30,22 +32,17 @@ export async function uploadWeights(
 ): Promise<void> {
   const upload = new Upload(memory, sources, options);
   const weights: GpuWeight[] = [];
-  try {
-    for (const source of sources) {
-      if (options.aborted()) break; // the main thread knows the reason
-      const format = formatOf(source.type);
-      const dense = format.kind === "dense";
-      weights.push(dense ? await upload.table(source, format) : await upload.ternary(source, format));
-    }
-    await memory.device.done();
-  } finally {
-    upload.close();
+  for (const source of sources) {
+    if (options.aborted()) break; // the main thread knows the reason
+    const format = formatOf(source.type);
+    const dense = format.kind === "dense";
+    weights.push(dense ? await upload.table(source, format) : await upload.ternary(source, format));
   }
+  await memory.device.done();
   memory.weights = weights;
 }
 
 class Upload {
-  readonly #files = new OpenFiles();
   #loaded = 0;
   #inFlight = 0;
   /** what is free in the newest buffer of ternary weights, and bytes of those that have no place yet */
@@ -62,7 +59,7 @@ class Upload {
 
   async ternary(source: WeightSource, format: TernaryFormat): Promise<GpuWeight> {
     const { name, rows, columns } = source;
-    const scale = readScale(source);
+    const scale = await readScale(source);
     const bytes = codeBytes(source);
     const codes = await this.#place(bytes, name);
     const step = LAYOUT_ROWS * rowBytes(format, columns);
@@ -115,21 +112,15 @@ class Upload {
     return { buffer, offset, size: bytes };
   }
 
-  close(): void {
-    this.#files.close();
-  }
-
   /** Reads `length` bytes from `from` of the tensor on, and hands them on in chunks of whole steps. */
   async #copy(
-    { name, path, offset }: WeightSource,
+    source: WeightSource,
     { from, length, step }: { from: number; length: number; step: number },
     use: (chunk: Uint8Array, at: number) => void,
   ): Promise<void> {
     const most = Math.max(1, Math.floor(CHUNK / step)) * step;
-    const file = this.#files.get(path);
     for (let at = 0; at < length; at += most) {
-      const chunk = new Uint8Array(Math.min(most, length - at));
-      readFully(file, chunk, offset + from + at, name);
+      const chunk = await readBytes(source, from + at, Math.min(most, length - at));
       use(chunk, at);
       this.#loaded += chunk.length;
       this.#inFlight += chunk.length;
@@ -138,7 +129,7 @@ class Upload {
         await this.memory.device.done();
         this.#inFlight = 0;
       } else {
-        await new Promise((resolve) => setImmediate(resolve)); // an abort may come in
+        await this.options.nextTurn(); // an abort may come in
       }
       if (this.options.aborted()) return;
     }

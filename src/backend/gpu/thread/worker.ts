@@ -4,11 +4,21 @@
  */
 import { parentPort } from "node:worker_threads";
 import { TernionError } from "../../../errors.js";
+import { nextTurn } from "../../../platform/turn.js";
 import { webgpu } from "../../../platform/webgpu.js";
 import { measureCopyRate } from "../device/copy-rate.js";
 import { Device } from "../device/device.js";
-import { ABORT, type Fault, type Message, type Request, type RequestName, type Requests } from "../protocol.js";
+import {
+  ABORT,
+  type Aside,
+  type Fault,
+  type Message,
+  type Request,
+  type RequestName,
+  type Requests,
+} from "../protocol.js";
 import { Memory } from "./memory.js";
+import { Parts } from "./parts.js";
 import { addHead } from "./plan.js";
 import { Runner } from "./runner.js";
 import { uploadWeights } from "./upload.js";
@@ -20,6 +30,7 @@ class DeviceThread {
   #memory: Memory | undefined;
   #runner: Runner | undefined;
   aborted = false;
+  readonly parts = new Parts((read) => post({ kind: "read", read }));
 
   /** What the answer takes after the next request may begin. */
   readonly handlers: {
@@ -33,16 +44,19 @@ class DeviceThread {
       const copyRate = profile ? await measureCopyRate(device) : undefined;
       return now({ description: device.description, copyRate });
     },
-    load: async (sources) => {
-      let told = performance.now();
-      await uploadWeights(this.memory, sources, {
-        aborted: () => this.aborted,
-        onProgress: (loaded) => {
-          if (performance.now() - told < 50) return;
-          told = performance.now();
-          post({ kind: "progress", loaded });
-        },
-      });
+    load: async (request) => {
+      let last = performance.now();
+      const onProgress = (loaded: number) => {
+        if (performance.now() - last < 50) return;
+        last = performance.now();
+        post({ kind: "progress", loaded });
+      };
+      try {
+        const sources = this.parts.sourcesOf(request);
+        await uploadWeights(this.memory, sources, { nextTurn, aborted: () => this.aborted, onProgress });
+      } finally {
+        this.parts.close();
+      }
       return now(undefined);
     },
     tensor: async ({ id, maxRows, width }) => {
@@ -135,10 +149,8 @@ async function carryOut<N extends RequestName>({ id, name, ask }: Request<N>): P
   }
 }
 
-port.on("message", (message: Request | typeof ABORT) => {
-  if (message === ABORT) {
-    thread.aborted = true;
-    return;
-  }
-  turn = turn.then(() => carryOut(message));
+port.on("message", (message: Request | Aside) => {
+  if (message === ABORT) thread.aborted = true;
+  else if ("kind" in message) thread.parts.receive(message.reply);
+  else turn = turn.then(() => carryOut(message));
 });
