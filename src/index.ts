@@ -11,6 +11,7 @@ export type { SelfCheck, SelfCheckOptions } from "./engine/self-check.js";
 export { type ErrorCode, TernionError } from "./errors.js";
 export type { GgufArray, GgufFile, GgufHead, GgufTensor, GgufValue } from "./gguf/file.js";
 export { type DownloadOptions, download } from "./hub/pull.js";
+export { httpBytes, type RangeOptions } from "./hub/range.js";
 export type { ModelConfig } from "./model/config.js";
 export type { Repair } from "./model/family.js";
 export type { OpenHead } from "./model/open.js";

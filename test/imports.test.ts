@@ -78,7 +78,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "errors",
   ],
   run: ["model", "text", "sampling", "backend", "host", "check", "errors"],
-  hub: ["gguf", "platform", "check", "errors"],
+  hub: ["gguf", "backend", "platform", "check", "errors"],
   model: ["gguf", "formats", "text", "backend", "check", "errors"],
   text: ["gguf", "platform", "check", "errors"],
   gguf: ["backend", "platform", "check", "errors"],

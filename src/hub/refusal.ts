@@ -15,10 +15,14 @@ export function retryAfter(header: string | undefined): number | undefined {
 }
 
 /** The error of a reply that another try does not change, or not within `wait` milliseconds. */
-export function refusal(address: Address, reply: Reply, wait?: number): TernionError {
+export function refusal(
+  address: Address,
+  reply: Reply,
+  { expected, wait }: { readonly expected: number; readonly wait?: number },
+): TernionError {
   const status = `${reply.status} ${printable(reply.statusText)}`.trimEnd();
   const later = wait === undefined ? undefined : `The server wants to be asked again in ${Math.ceil(wait / 1000)} s`;
-  return failure(address, `expected status 200, got ${status}`, later ?? adviceFor(address, reply));
+  return failure(address, `expected status ${expected}, got ${status}`, later ?? adviceFor(address, reply));
 }
 
 function adviceFor({ source }: Address, { status, authorized }: Reply): string {

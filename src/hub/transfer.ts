@@ -209,18 +209,19 @@ function continues({ status, headers }: Reply, part: Part, version: string | und
 }
 
 /** What If-Range may carry: a weak entity tag does not promise the same bytes. */
-function versionOf(headers: Headers): string | undefined {
+export function versionOf(headers: Headers): string | undefined {
   const { etag } = headers;
   return etag?.startsWith('"') ? etag : headers["last-modified"];
 }
 
-function refused(address: Address, reply: Reply): Error {
+export function refused(address: Address, reply: Reply, expected = 200): Error {
   const { status, statusText, headers } = reply;
   const busy = status === 408 || status === 429 || status >= 500;
   const wait = retryAfter(headers["retry-after"]);
-  if (busy && wait !== undefined && wait > LONGEST_WAIT_ASKED) return refusal(address, reply, wait);
-  if (busy) return new Interrupted(`expected status 200, got ${status} ${printable(statusText)}`.trimEnd(), { wait });
-  return refusal(address, reply);
+  if (busy && wait !== undefined && wait > LONGEST_WAIT_ASKED) return refusal(address, reply, { expected, wait });
+  if (busy)
+    return new Interrupted(`expected status ${expected}, got ${status} ${printable(statusText)}`.trimEnd(), { wait });
+  return refusal(address, reply, { expected });
 }
 
 /** The hash of the first `length` bytes of the part, to go on with; undefined where there is nothing to compare with. */
@@ -314,11 +315,11 @@ function gaveUp(address: Address, error: Interrupted, failures: number): Ternion
 }
 
 /** With chance, so that those whom one failure stopped do not all come back at once. */
-function backoff(failures: number): number {
+export function backoff(failures: number): number {
   return Math.min(LONGEST_WAIT, FIRST_WAIT * 2 ** (failures - 1)) * (0.5 + Math.random() / 2);
 }
 
-async function pause(milliseconds: number, signal: AbortSignal | undefined): Promise<void> {
+export async function pause(milliseconds: number, signal: AbortSignal | undefined): Promise<void> {
   await sleep(milliseconds, undefined, { signal }).catch(() => signal?.throwIfAborted());
 }
 
