@@ -1,4 +1,4 @@
-/** A norm and the ternary matrices behind it for a single row, in one dispatch. */
+/** A norm and the ternary matrices that read it for a single row, in one dispatch. */
 import type { Activation } from "../../backend.js";
 import type { Binding, Call, Window } from "../device/kernel.js";
 import { CHUNK } from "./attend.js";

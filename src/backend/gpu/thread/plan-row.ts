@@ -1,5 +1,5 @@
 /**
- * Ops of a single row (decode) that one dispatch computes together: a norm, the matrices behind it, and what follows those.
+ * Ops of a single row (decode) that one dispatch computes together: a norm, the matrices that read it, and what follows those.
  * Everything that the ops would write is written all the same.
  */
 import type { Call, Window } from "../device/kernel.js";
@@ -8,7 +8,7 @@ import { type Finish, type Partials, rowMemory, ternaryRow } from "../kernels/te
 import { type Gate, NONE, type NormQuantize, type Op, type RopeStore, type Ternary } from "../record.js";
 import type { Memory } from "./memory.js";
 
-/** Where the batch's slots and positions lie: in one buffer, the positions behind. */
+/** Where the batch's slots and positions lie: in one buffer, the positions after the slots. */
 export interface Places {
   readonly slots: Window;
   readonly positions: Window;
@@ -20,7 +20,7 @@ export interface JoinedRow {
   readonly count: number;
 }
 
-/** A norm and the matrices behind it. */
+/** A norm and the matrices that read it. */
 interface Start {
   readonly memory: Memory;
   readonly norm: NormQuantize;
