@@ -46,7 +46,7 @@ export function attend(a: Attention): Call[] {
 /** Chunks of rows that see up to position `longest`. */
 export const chunksOf = (longest: number) => Math.floor(longest / CHUNK) + 1;
 
-/** Whether `attend` leaves chunks of a row to be merged. */
+/** Whether `attend` leaves chunks of a row to be folded. */
 export const isChunked = (rows: number, longest: number) => longest >= CHUNK && rows <= MOST_CHUNKED_ROWS;
 
 /** The first half of `attend` where it is chunked: leaves `partials` (rows, heads, chunks, headDim + 4). */

@@ -1,7 +1,7 @@
 /** The gate of the feed-forward block, alone or as the input of a norm. */
 import type { Activation } from "../../backend.js";
 import type { Binding, Call, Window } from "../device/kernel.js";
-import { read, u32, written } from "./operands.js";
+import { type Fragment, read, u32, written } from "./operands.js";
 
 /** The windows of a gate; `gated` receives the product and may be `gate`. */
 export interface GateWindows {
@@ -11,8 +11,8 @@ export interface GateWindows {
   readonly activation: Activation;
 }
 
-/** The part of a kernel that takes the product: what it is called, its file, constants and last bindings. */
-export function gateInput({ gate, up, gated, activation }: GateWindows) {
+/** The part of a kernel that takes the product; its bindings are the kernel's last. */
+export function gateInput({ gate, up, gated, activation }: GateWindows): Fragment & { readonly form: string } {
   const constants = { SILU: activation === "silu" ? 1 : 0 };
   const inputs = (form: string, binding: (name: string) => Binding, more: Readonly<Record<string, Window>> = {}) => ({
     form: `${activation}, ${form}`,

@@ -1,21 +1,26 @@
 /** RMSNorm with int8 quantisation of the rows, of a tensor or of the gate's product. */
 import type { Activation } from "../../backend.js";
-import type { Binding, Call, Window } from "../device/kernel.js";
+import type { Call, Window } from "../device/kernel.js";
 import { gateInput } from "./gate.js";
-import { DENSE_TYPES, NORM_FILES, NORM_PARAMS, type Norm, type QuantizedWindows, read, written } from "./operands.js";
+import {
+  DENSE_TYPES,
+  type Fragment,
+  NORM_FILES,
+  NORM_PARAMS,
+  type Norm,
+  type QuantizedWindows,
+  read,
+  written,
+} from "./operands.js";
 
 interface Quantisation extends Norm {
   readonly rows: number;
   readonly out: QuantizedWindows;
 }
 
-/** What is normalised: the files that define `taken`, and their bindings. */
-interface Input {
+/** What is normalised: the files define `taken`. */
+interface Input extends Fragment {
   readonly name: string;
-  readonly files: readonly string[];
-  readonly constants: Readonly<Record<string, number>>;
-  readonly bindings: readonly Binding[];
-  readonly windows: Readonly<Record<string, Window>>;
 }
 
 /** out = the rows of x, normalised and rounded to int8. */

@@ -6,6 +6,14 @@ export const written = (name: string): Binding => ({ name, access: "read_write" 
 export const u32 = (name: string): Kernel["params"][number] => ({ name, type: "u32" });
 export const f32 = (name: string): Kernel["params"][number] => ({ name, type: "f32" });
 
+/** A part of a kernel that has forms: its files, and what these are given. */
+export interface Fragment {
+  readonly files: readonly string[];
+  readonly constants: Readonly<Record<string, number>>;
+  readonly bindings: readonly Binding[];
+  readonly windows: Readonly<Record<string, Window>>;
+}
+
 /** A weight as the file has it: rows of an even number of values, two to a u32 where they have 16 bits. */
 export interface Dense {
   readonly window: Window;

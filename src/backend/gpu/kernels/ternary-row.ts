@@ -1,8 +1,18 @@
 /** A norm and the ternary matrices that read it for a single row, in one dispatch. */
 import type { Activation } from "../../backend.js";
-import type { Binding, Call, Window } from "../device/kernel.js";
+import type { Call, Window } from "../device/kernel.js";
 import { CHUNK } from "./attend.js";
-import { DENSE_TYPES, type Dense, f32, NORM_FILES, type QuantizedWindows, read, u32, written } from "./operands.js";
+import {
+  DENSE_TYPES,
+  type Dense,
+  type Fragment,
+  f32,
+  NORM_FILES,
+  type QuantizedWindows,
+  read,
+  u32,
+  written,
+} from "./operands.js";
 import {
   bytesOf,
   MATRICES,
@@ -147,24 +157,16 @@ function inputOf(x: RowOperands["x"]): InputParts {
   };
 }
 
-interface InputParts {
+interface InputParts extends Fragment {
   readonly name: readonly string[];
-  readonly files: readonly string[];
-  readonly constants: Readonly<Record<string, number>>;
   /** name of the binding before those of the quantised row */
   readonly first: string;
-  readonly bindings: readonly Binding[];
-  readonly windows: Readonly<Record<string, Window>>;
   readonly chunks: number;
 }
 
-interface FinishParts {
+interface FinishParts extends Fragment {
   readonly name: readonly string[];
-  readonly files: readonly string[];
-  readonly constants: Readonly<Record<string, number>>;
   readonly params: Readonly<Record<"half" | "capacity" | "positionAt", number>>;
-  readonly bindings: readonly Binding[];
-  readonly windows: Readonly<Record<string, Window>>;
 }
 
 function finishOf(finish: Finish): FinishParts {
