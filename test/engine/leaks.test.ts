@@ -1,4 +1,4 @@
-/** 200 times load, generate, abort, close in one process: threads, handles and memory stay as they are. */
+/** 100 times load, generate, abort, close in one process: threads, handles and memory stay as they are. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setFlagsFromString } from "node:v8";
@@ -6,11 +6,11 @@ import { runInNewContext } from "node:vm";
 import { Engine } from "../../src/index.js";
 import { PROMPT, TINY, threadCount, VARIED } from "./engines.js";
 
-const RUNS = 200;
+const RUNS = 100;
 /** code is compiled, pools of the runtime are filled */
-const WARM_UP = 40;
+const WARM_UP = 30;
 /**
- * An engine that was kept would hold 2.5 MiB of touched arena beside its tokenizer, 400 MiB for all runs; what the
+ * An engine that was kept would hold 2.5 MiB of touched arena beside its tokenizer, 175 MiB for all runs; what the
  * allocator and the collector keep for later differs by up to 30 MiB from one measurement to the next.
  */
 const MEMORY_BOUND = 64 * 2 ** 20;

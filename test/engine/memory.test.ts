@@ -4,7 +4,7 @@ import { execFile } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { test } from "node:test";
+import { after, before, test } from "node:test";
 import { promisify } from "node:util";
 import { repositoryFile } from "../golden.js";
 
@@ -25,26 +25,28 @@ const PROGRAM = `
     console.log(open, mib());
   }`;
 
+let folder = "";
+let model = "";
+before(async () => {
+  folder = mkdtempSync(join(tmpdir(), "ternion-memory-"));
+  model = join(folder, "model.gguf");
+  await run(process.execPath, [repositoryFile("dist/bench/make-model.js"), "--shape", "0.1B", model]);
+});
+after(() => rmSync(folder, { recursive: true }));
+
 for (const backend of ["cpu", "reference"]) {
   test(`${backend}: six engines of a model of 45 MB in a row`, async () => {
-    const folder = mkdtempSync(join(tmpdir(), "ternion-memory-"));
-    try {
-      const model = join(folder, "model.gguf");
-      await run(process.execPath, [repositoryFile("dist/bench/make-model.js"), "--shape", "0.1B", model]);
-      const index = repositoryFile("dist/src/index.js");
-      const { stdout } = await run(process.execPath, ["--input-type=module", "-e", PROGRAM, index, model, backend]);
-      const rounds = stdout
-        .trim()
-        .split("\n")
-        .map((line) => line.split(" ").map(Number));
-      assert.equal(rounds.length, 6);
-      const [[open, closed]] = rounds;
-      assert.ok(open - closed > 40, `the first close gave back ${open - closed} MiB of a model of 45 MB`);
-      const last = rounds[5][1];
-      // an engine that the host holds keeps its tokenizer, 4 MiB; the allocator keeps up to 50 MiB for later now and then
-      assert.ok(last - closed < 100, `after the first close ${closed} MiB, after the last one ${last} MiB`);
-    } finally {
-      rmSync(folder, { recursive: true });
-    }
+    const index = repositoryFile("dist/src/index.js");
+    const { stdout } = await run(process.execPath, ["--input-type=module", "-e", PROGRAM, index, model, backend]);
+    const rounds = stdout
+      .trim()
+      .split("\n")
+      .map((line) => line.split(" ").map(Number));
+    assert.equal(rounds.length, 6);
+    const [[open, closed]] = rounds;
+    assert.ok(open - closed > 40, `the first close gave back ${open - closed} MiB of a model of 45 MB`);
+    const last = rounds[5][1];
+    // an engine that the host holds keeps its tokenizer, 4 MiB; the allocator keeps up to 50 MiB for later now and then
+    assert.ok(last - closed < 100, `after the first close ${closed} MiB, after the last one ${last} MiB`);
   });
 }

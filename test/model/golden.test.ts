@@ -160,7 +160,8 @@ async function checkOps(b: Backend, { config, weights, cache, activations: a }: 
     await record(() => b.ternary([{ weight: layer.attnOutput, out: a.delta }], a.h));
     await check(at("attn_out"), a.delta, same);
 
-    x = x.map((value, j) => value + g(at("attn_out"))[j]);
+    const attended = g(at("attn_out"));
+    x = x.map((value, j) => value + attended[j]);
     same = await normed(at("ffn_norm"), a.h, { tensor: a.x, data: x }, layer.ffnNorm);
     await record(() => {
       b.ternary(
