@@ -99,10 +99,10 @@ type BackendKind = Exclude<BackendName, "auto">;
 const DEFAULT_CONTEXT = 2048;
 const DEFAULT_BATCH: Record<BackendKind, number> = { cpu: 64, reference: 64, gpu: 512 };
 const DEFAULT_SESSIONS = 4;
-/** On a GPU for float32 values; elsewhere half of that for 16-bit values, and 4 % for their scales. */
+/** On a GPU for float32 values; elsewhere half of that for 16-bit values, and 2 % for their scales. */
 const DEFAULT_CACHE_BYTES: Record<BackendKind, number> = {
-  cpu: 1.04 * 2 ** 30,
-  reference: 1.04 * 2 ** 30,
+  cpu: 1.02 * 2 ** 30,
+  reference: 1.02 * 2 ** 30,
   gpu: 2 ** 31,
 };
 

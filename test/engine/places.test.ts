@@ -1,0 +1,35 @@
+/** How many places the cache gets by default: what a position costs comes from the backend. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { positionBytes } from "../../src/backend/cpu/cache.js";
+import { GpuBackend } from "../../src/backend/gpu/gpu.js";
+import { placesOf } from "../../src/engine/options.js";
+
+/** [layers, key-value heads, elements of a head] of BitNet 2B4T, Falcon3 1B to 10B and Llama 3 8B, in 1.58 bits. */
+const SHAPES = [
+  [30, 5, 128],
+  [18, 4, 256],
+  [22, 4, 256],
+  [28, 4, 256],
+  [40, 4, 256],
+  [32, 8, 128],
+];
+
+test("four, fewer where 16-bit values take more than 1 GiB, on a GPU float32 values more than 2 GiB", () => {
+  for (const [layers, kvHeads, headDim] of SHAPES) {
+    const shape = { layers, kvHeads, headDim, type: "i16" } as const;
+    const costs = {
+      cpu: positionBytes(shape),
+      gpu: GpuBackend.prototype.positionBytes(shape),
+    };
+    assert.ok(costs.gpu > 1.9 * costs.cpu && costs.gpu < 2 * costs.cpu, "the CPU's values have scales");
+    for (const contextLength of [64, 2048, 4096, 8192, 32_768]) {
+      const values = 2 * layers * kvHeads * headDim * contextLength;
+      const want = Math.min(4, Math.max(1, Math.floor(2 ** 30 / (2 * values))));
+      for (const kind of ["cpu", "gpu"] as const) {
+        assert.equal(placesOf({}, { kind, positionBytes: costs[kind] }, { contextLength }), want, `${kind} ${shape}`);
+        assert.equal(placesOf({ maxSessions: 7 }, { kind, positionBytes: costs[kind] }, { contextLength }), 7);
+      }
+    }
+  }
+});
