@@ -18,7 +18,7 @@ export const TAKES: TypesByUse = { norm: ["F32"], table: DENSE_TYPES, matrix: ["
 
 export const ACTIVATIONS = ["relu2", "silu"] as const satisfies readonly Activation[];
 
-const DENSE = { address: "pointer", type: DENSE_TYPES, rowBytes: "count" } as const;
+const DENSE = { address: "pointer", type: DENSE_TYPES, rowBytes: "count", rows: "count", columns: "count" } as const;
 
 /** `bytes` for each thread */
 const SCRATCH = { address: "pointer", bytes: "count" } as const;
@@ -44,15 +44,12 @@ const ATTENTION = {
   q: "pointer",
   out: "pointer",
   heads: "count",
-  /** each thread's partial results for whole units, for split ones; bytes of those of one unit; scores */
-  tile: "pointer",
-  split: "pointer",
-  unitBytes: "count",
-  scores: "pointer",
+  /** each thread's scores; its partial results for whole units, for split ones; bytes of those of one unit */
+  scratch: { scores: "pointer", tile: "pointer", split: "pointer", unitBytes: "count" },
 } as const;
 
 const STRUCTS = {
-  embed: { out: "pointer", table: DENSE, width: "count" },
+  embed: { out: "pointer", table: DENSE },
   normQuantize: {
     x: "pointer",
     weight: "pointer",
@@ -81,15 +78,11 @@ const STRUCTS = {
     x: "pointer",
     rows: "count",
     table: DENSE,
-    width: "count",
-    vocabulary: "count",
     out: "pointer",
     scratch: SCRATCH,
   },
   headPack: {
     table: DENSE,
-    width: "count",
-    vocabulary: "count",
     codes: "pointer",
     numbers: "pointer",
     scratch: SCRATCH,
@@ -101,8 +94,6 @@ const STRUCTS = {
     /** see masks.ts; 0 where no row has one */
     masks: "pointer",
     table: DENSE,
-    width: "count",
-    vocabulary: "count",
     codes: "pointer",
     numbers: "pointer",
     scratch: SCRATCH,

@@ -1,7 +1,7 @@
 /** What the opaque handles of the contract are on the CPU: byte addresses in the arena, and the layouts behind them. */
 import type { Head, Quantized, Tensor, Weight, WeightType } from "../backend.js";
 import type { Values } from "../record.js";
-import { DENSE_TYPES, type Dense } from "./commands.js";
+import { DENSE_TYPES, type Dense, type DenseType } from "./commands.js";
 
 export interface CpuTensor extends Tensor {
   readonly address: number; // (maxRows, width) float32
@@ -35,8 +35,8 @@ export interface CpuHead extends Head {
 export const addressOf = (tensor: Tensor) => (tensor as CpuTensor).address;
 
 export function denseOf(weight: Weight): Values<Dense> {
-  const { name, address, type: given, rowBytes } = weight as CpuWeight;
-  const type = DENSE_TYPES.find((known) => known === given);
-  if (type === undefined) throw new TypeError(`${name}: expected a dense weight, got a ternary one`);
-  return { address, type, rowBytes };
+  const { name, type } = weight as CpuWeight;
+  const dense: readonly WeightType[] = DENSE_TYPES;
+  if (!dense.includes(type)) throw new TypeError(`${name}: expected a dense weight, got a ternary one`);
+  return weight as CpuWeight & { type: DenseType };
 }

@@ -47,9 +47,10 @@ export class Recorder {
 
   /** Of many rows a share takes long enough as it is, and some of the work is done once for each share. */
   #sharesOf(work: Work): number {
-    const most = this.#rows >= TILED_ROWS ? this.#present : mostShares(this.#present);
-    const shares = sharesOf({ most, ...work }, this.#present);
-    if (shares > 1) this.#sharedNs += work.ns;
+    const usual = this.#rows >= TILED_ROWS ? this.#present : mostShares(this.#present);
+    const { ns, units, most = usual, exactly } = work;
+    const shares = sharesOf({ ns, units, most, exactly }, this.#present);
+    if (shares > 1) this.#sharedNs += ns;
     return shares;
   }
 

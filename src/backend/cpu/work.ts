@@ -11,7 +11,7 @@ export interface Work {
   /** most shares, where each one repeats some work */
   readonly most?: number;
   /** so many, where memory was laid out for them */
-  readonly exactly?: number;
+  readonly exactly?: number | undefined;
 }
 
 /** Nanoseconds of what an op does again and again. */

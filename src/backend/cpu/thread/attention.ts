@@ -130,11 +130,11 @@ function attentionAt(t: OpContext, at: number) {
     out: w[at + ATTEND.out],
     /** query heads that share one key-value head */
     group,
-    tile: w[at + ATTEND.tile],
-    split: w[at + ATTEND.split],
+    tile: w[at + ATTEND.scratch.tile],
+    split: w[at + ATTEND.scratch.split],
     /** bytes of all partial results of one unit */
-    unitBytes: w[at + ATTEND.unitBytes],
-    scores: w[at + ATTEND.scores] + t.job.thread * scoreBytes(group, cache.headDim),
+    unitBytes: w[at + ATTEND.scratch.unitBytes],
+    scores: w[at + ATTEND.scratch.scores] + t.job.thread * scoreBytes(group, cache.headDim),
     /** bytes of the partial result of one unit for one chunk */
     chunkBytes: group * partialFloats(cache.headDim) * 4,
   };

@@ -21,7 +21,7 @@ export const EXECUTE: Readonly<Record<OpName, Op>> = {
   embed(t, at) {
     const w = t.words;
     const [table, rowBytes] = [w[at + EMBED.table.address], w[at + EMBED.table.rowBytes]];
-    const [out, width] = [w[at + EMBED.out], w[at + EMBED.width]];
+    const [out, width] = [w[at + EMBED.out], w[at + EMBED.table.columns]];
     const decode = t.kernels[`decode${DENSE_TYPES[w[at + EMBED.table.type]]}`];
     const [begin, end] = t.share(t.rows);
     for (let row = begin; row < end; row++) decode(table + t.token(row) * rowBytes, out + 4 * row * width, width);
@@ -70,7 +70,7 @@ export const EXECUTE: Readonly<Record<OpName, Op>> = {
     const w = t.words;
     const [table, rowBytes] = [w[at + LOGITS.table.address], w[at + LOGITS.table.rowBytes]];
     const [x, rows, out] = [w[at + LOGITS.x], w[at + LOGITS.rows], w[at + LOGITS.out]];
-    const [width, vocabulary] = [w[at + LOGITS.width], w[at + LOGITS.vocabulary]];
+    const [width, vocabulary] = [w[at + LOGITS.table.columns], w[at + LOGITS.table.rows]];
     const row = t.scratch(at, LOGITS.scratch);
     const type = DENSE_TYPES[w[at + LOGITS.table.type]];
     const [begin, end] = t.share(vocabulary);

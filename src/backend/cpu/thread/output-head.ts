@@ -18,7 +18,7 @@ const BEST = COMMANDS.best.at;
 export const headPack: Op = (t, at) => {
   const w = t.words;
   const [table, rowBytes] = [w[at + PACK.table.address], w[at + PACK.table.rowBytes]];
-  const [columns, vocabulary] = [w[at + PACK.width], w[at + PACK.vocabulary]];
+  const [columns, vocabulary] = [w[at + PACK.table.columns], w[at + PACK.table.rows]];
   const [codes, numbers] = [w[at + PACK.codes], w[at + PACK.numbers]];
   const decode = t.kernels[`decode${DENSE_TYPES[w[at + PACK.table.type]]}`];
   const row = t.scratch(at, PACK.scratch);
@@ -35,7 +35,7 @@ export const headPack: Op = (t, at) => {
 export const best: Op = (t, at) => {
   const w = t.words;
   const [table, rowBytes] = [w[at + BEST.table.address], w[at + BEST.table.rowBytes]];
-  const [x, columns, vocabulary] = [w[at + BEST.x], w[at + BEST.width], w[at + BEST.vocabulary]];
+  const [x, columns, vocabulary] = [w[at + BEST.x], w[at + BEST.table.columns], w[at + BEST.table.rows]];
   const ranked = w[at + BEST.ranked];
   const [codes, numbers] = [w[at + BEST.codes], w[at + BEST.numbers]];
   const [results, count] = [w[at + BEST.results], w[at + BEST.count]];
