@@ -63,17 +63,29 @@ export interface Best {
   readonly logits: Float32Array;
 }
 
-/** Keys and values of all layers and slots. */
+/**
+ * Keys and values. They lie in blocks of positions; a block holds them for all layers. Which blocks are a slot's is up to
+ * `place`.
+ */
 export interface Cache {
   readonly shape: CacheShape;
+  /** positions of one block */
+  readonly blockPositions: number;
+  /** blocks in all; as many as slots where the backend keeps each slot in one piece */
+  readonly blocks: number;
 }
 
 export interface CacheShape {
   readonly layers: number;
   /** timelines held at the same time */
   readonly slots: number;
-  /** positions of one slot */
+  /** most positions of one slot */
   readonly positions: number;
+  /**
+   * blocks that the slots get by `place`, and none has any before; default: each slot has its own for all positions.
+   * RangeError where the backend keeps each slot in one piece.
+   */
+  readonly blocks?: number;
   readonly kvHeads: number;
   /** elements of one head, a multiple of 8 */
   readonly headDim: number;
@@ -212,6 +224,13 @@ export interface Backend {
   cache(shape: CacheShape): Cache;
   /** Bytes that one position of one slot takes in a cache of that shape. */
   positionBytes(shape: PositionShape): number;
+  /**
+   * Lays a slot out: its position p is in block `blocks[floor(p / blockPositions)]`, and those beyond the last block have
+   * no place. What blocks hold stays. Slots may share blocks, such as those of a common beginning, that no batch stores to.
+   * Called while no run is under way, before `begin`. RangeError where the backend keeps each slot in one piece, but for
+   * the block of the slot's own number.
+   */
+  place(cache: Cache, slot: number, blocks: Int32Array): void;
   /**
    * Makes a loaded weight the head of `best`, for at most `maxRows` ranked rows and `maxBest` ids a row. Unless the head
    * is "int8", `best` finds what `logits` would give, with the same bits.

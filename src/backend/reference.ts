@@ -28,6 +28,7 @@ import type {
   WeightSource,
 } from "./backend.js";
 import { copyBatch, isAllowed, markedRows, masksOf, rankedOf, wholeOf } from "./batch.js";
+import { BlockTable } from "./blocks.js";
 import { ACTIVATIONS, attendHead, dot, rmsNorm, rotateHeads, roundHalfEven, scaledDot } from "./formulas.js";
 
 class ReferenceTensor implements Tensor {
@@ -57,15 +58,26 @@ class ReferenceQuantized implements Quantized {
   }
 }
 
+/** Positions of one block of the cache. */
+const BLOCK_POSITIONS = 32;
+
 class ReferenceCache implements Cache {
+  readonly blockPositions = BLOCK_POSITIONS;
+  readonly placed: BlockTable;
   readonly #keys = new Map<number, Float64Array>();
   readonly #values = new Map<number, Float64Array>();
-  constructor(readonly shape: CacheShape) {}
+  constructor(readonly shape: CacheShape) {
+    this.placed = new BlockTable(shape, BLOCK_POSITIONS);
+  }
+  get blocks(): number {
+    return this.placed.blocks;
+  }
   /** (headDim) the key, or the value, of one head at one position; allocated when first touched */
   head(part: "key" | "value", at: { layer: number; slot: number; position: number; head: number }): Float64Array {
-    const { slots, positions, kvHeads, headDim } = this.shape;
+    const { kvHeads, headDim } = this.shape;
     const map = part === "key" ? this.#keys : this.#values;
-    const index = ((at.layer * slots + at.slot) * positions + at.position) * kvHeads + at.head;
+    const block = at.layer * this.blocks + this.placed.blockOf(at.slot, at.position);
+    const index = (block * BLOCK_POSITIONS + (at.position % BLOCK_POSITIONS)) * kvHeads + at.head;
     const found = map.get(index) ?? new Float64Array(headDim);
     map.set(index, found);
     return found;
@@ -116,6 +128,9 @@ export class ReferenceBackend implements Backend {
   positionBytes({ layers, kvHeads, headDim }: PositionShape): number {
     return 2 * layers * kvHeads * headDim * Float64Array.BYTES_PER_ELEMENT;
   }
+  place(cache: Cache, slot: number, blocks: Int32Array): void {
+    cacheOf(cache).placed.place(slot, blocks);
+  }
 
   begin(batch: Batch): void {
     this.#batch = copyBatch(batch);
@@ -156,6 +171,7 @@ export class ReferenceBackend implements Backend {
   }
 
   ropeStore(cache: Cache, layer: number, qkv: { q: Tensor; k: Tensor; v: Tensor }): void {
+    cacheOf(cache).placed.check(this.#batch);
     const { slots, positions } = this.#batch;
     const { kvHeads, headDim, ropeBase: base } = cache.shape;
     this.#op(() => {
@@ -178,6 +194,7 @@ export class ReferenceBackend implements Backend {
   }
 
   attend(out: Tensor, q: Tensor, cache: Cache, layer: number): void {
+    cacheOf(cache).placed.check(this.#batch);
     const { slots, positions } = this.#batch;
     const { kvHeads, headDim } = cache.shape;
     const heads = q.width / headDim;

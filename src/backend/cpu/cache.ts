@@ -1,31 +1,46 @@
-/** Keys and values of all layers and slots in the arena. */
+/**
+ * Keys and values in the arena, in blocks of CHUNK positions. A block's keys, or values, of one layer are one piece of
+ * memory; threads find it by one look into the table for each chunk of a row.
+ */
 import type { Cache, CacheShape, PositionShape } from "../backend.js";
+import { BlockTable } from "../blocks.js";
 import type { Values } from "../record.js";
 import type { Arena } from "./arena.js";
 import type { CacheLayer } from "./commands.js";
 import { CHUNK, elementBytes } from "./sizes.js";
 
 export interface CpuCache extends Cache {
-  // f32: (layers, slots, kvHeads, positions / 8, headDim, 8); i16: (.., positions / 8, headDim / 2, 8, 2)
-  readonly keys: number;
-  readonly values: number; // (layers, slots, kvHeads, positions / CHUNK, headDim / 8, CHUNK, 8)
-  readonly keyScales: number; // i16: (layers, slots, kvHeads, positions) float32; f32: 0
-  readonly valueScales: number;
-  /** positions rounded up to whole chunks */
-  readonly positions: number;
+  // of each layer
+  // keys: f32 (blocks, kvHeads, CHUNK / 8, headDim, 8), i16 (.., CHUNK / 8, headDim / 2, 8, 2)
+  // values: (blocks, kvHeads, headDim / 8, CHUNK, 8)
+  // scales: i16 (blocks, kvHeads, CHUNK) float32, f32 none
+  readonly layers: readonly Values<CacheLayer>[];
+  readonly table: number; // the words of `placed`
+  readonly placed: BlockTable;
   readonly angles: number; // (positions, headDim): headDim / 2 cosines, as many sines
 }
 
 export function makeCache(arena: Arena, shape: CacheShape): CpuCache {
-  const { layers, slots, kvHeads, headDim } = shape;
-  const positions = Math.ceil(shape.positions / CHUNK) * CHUNK;
-  const heads = layers * slots * kvHeads;
-  const what = `key-value cache of ${slots} x ${shape.positions} positions`;
-  const elements = () => arena.allocate(heads * positions * headDim * elementBytes(shape), what);
-  const scales = () => (shape.type === "i16" ? arena.allocate(4 * heads * positions, what) : 0);
+  const { slots, positions, kvHeads, headDim } = shape;
+  const placed = new BlockTable(shape, CHUNK);
+  const { blocks, slotBlocks, words } = placed;
+  const what = `key-value cache of ${slots} x ${positions} positions`;
+  const part = (elements: number) => ({ address: arena.allocate(shape.layers * elements, what), bytes: elements });
+  const cached = blocks * kvHeads * CHUNK; // of one layer
+  const elements = () => part(cached * headDim * elementBytes(shape));
+  const scales = () => (shape.type === "i16" ? part(4 * cached) : { address: 0, bytes: 0 });
   const angles = arena.allocate(4 * positions * headDim, "rotary angles");
   fillAngles(arena.f32.subarray(angles / 4), shape, positions);
-  return { shape, keys: elements(), values: elements(), keyScales: scales(), valueScales: scales(), positions, angles };
+  const parts = { keys: elements(), values: elements(), keyScales: scales(), valueScales: scales() };
+  const table = arena.allocate(words.byteLength, what);
+  arena.i32.set(words, table / 4);
+  const layers = Array.from({ length: shape.layers }, (_, layer) => {
+    const at = ({ address, bytes }: { address: number; bytes: number }) => address + layer * bytes;
+    const { keys, values, keyScales, valueScales } = parts;
+    const memory = { keys: at(keys), values: at(values), keyScales: at(keyScales), valueScales: at(valueScales) };
+    return { kvHeads, headDim, ...memory, table, slotBlocks };
+  });
+  return { shape, blockPositions: CHUNK, blocks, layers, table, placed, angles };
 }
 
 /** Of a slot: keys and values, and the scales of 16-bit ones. */
@@ -34,22 +49,9 @@ export function positionBytes(shape: PositionShape): number {
   return 2 * shape.layers * shape.kvHeads * (shape.headDim * elementBytes(shape) + scaleBytes);
 }
 
-/** What the ops of attention need of one layer of a cache. */
-export function layerOf(cache: Cache, layer: number): Values<CacheLayer> {
-  const { keys, values, keyScales, valueScales, positions, shape } = cache as CpuCache;
-  const { slots, kvHeads, headDim } = shape;
-  const heads = layer * slots * kvHeads;
-  const elements = heads * positions * headDim * elementBytes(shape);
-  const scales = keyScales === 0 ? 0 : 4 * heads * positions;
-  return {
-    kvHeads,
-    headDim,
-    keys: keys + elements,
-    values: values + elements,
-    keyScales: keyScales + scales,
-    valueScales: valueScales + scales,
-    positions,
-  };
+export function placeSlot(arena: Arena, { placed, table }: CpuCache, slot: number, blocks: Int32Array): void {
+  placed.place(slot, blocks);
+  arena.i32.set(placed.words, table / 4);
 }
 
 /** cos and sin of position * base^(-2i / headDim), taken in float64. */

@@ -32,8 +32,9 @@ const CACHE_LAYER = {
   /** 0 for f32 */
   keyScales: "pointer",
   valueScales: "pointer",
-  /** of one slot */
-  positions: "count",
+  /** (slots, slotBlocks) the block of each CHUNK positions of a slot */
+  table: "pointer",
+  slotBlocks: "count",
 } as const;
 
 /** One matrix of `ternary`. */

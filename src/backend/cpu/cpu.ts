@@ -30,7 +30,7 @@ import type {
 } from "../backend.js";
 import { copyBatch, markedRows, masksOf, rankedOf, wholeOf } from "../batch.js";
 import { Arena } from "./arena.js";
-import { type CpuCache, layerOf, makeCache, positionBytes } from "./cache.js";
+import { type CpuCache, makeCache, placeSlot, positionBytes } from "./cache.js";
 import { chooseKernels, type KernelChoice } from "./choice/choose.js";
 import type { DotForm } from "./choice/forms.js";
 import { type Arguments, OPS, type OpName, RECORD_WORDS, TAKES } from "./commands.js";
@@ -179,6 +179,10 @@ export class CpuBackend implements Backend {
   positionBytes(shape: PositionShape): number {
     return positionBytes(shape);
   }
+  place(cache: Cache, slot: number, blocks: Int32Array): void {
+    this.#pool.throwIfEnded();
+    placeSlot(this.#arena, cache as CpuCache, slot, blocks);
+  }
 
   begin(batch: Batch): void {
     this.#pool.throwIfEnded();
@@ -242,7 +246,7 @@ export class CpuBackend implements Backend {
     const { kvHeads, headDim } = cache.shape;
     const work = { ns: NS.rope * this.#rows * (heads + 2 * kvHeads) * headDim, units: this.#rows * kvHeads };
     this.#emit("ropeStore", work, {
-      cache: layerOf(cache, layer),
+      cache: this.#layerOf(cache, layer),
       q: addressOf(q),
       k: addressOf(k),
       v: addressOf(v),
@@ -255,7 +259,7 @@ export class CpuBackend implements Backend {
     const { kvHeads, headDim } = cache.shape;
     const heads = q.width / headDim;
     const scratch = this.#attentionScratch(heads / kvHeads, cache as CpuCache);
-    const all = { cache: layerOf(cache, layer), q: addressOf(q), out: addressOf(out), heads, scratch };
+    const all = { cache: this.#layerOf(cache, layer), q: addressOf(q), out: addressOf(out), heads, scratch };
     const units = this.#rows * kvHeads;
     const manyUnits = units >= SPLIT_UNITS * this.#pool.threads;
     const ns = NS.attend * this.#positions * q.width + NS.attendHead * this.#rows * heads;
@@ -435,6 +439,12 @@ export class CpuBackend implements Backend {
     this.#recorder.write(op, work, args);
   }
 
+  #layerOf(cache: Cache, layer: number) {
+    const { placed, layers } = cache as CpuCache;
+    placed.check(this.#current);
+    return layers[layer];
+  }
+
   #bestOf(head: Head, row: number): Best {
     this.#pool.throwIfEnded();
     const { shares, results } = head as CpuHead;
@@ -455,11 +465,11 @@ export class CpuBackend implements Backend {
   }
 
   /** Scratch of attention, made once: all layers have one shape. */
-  #attentionScratch(group: number, { positions, shape: { headDim } }: CpuCache) {
+  #attentionScratch(group: number, { placed, shape: { headDim } }: CpuCache) {
     if (this.#attention.unitBytes === 0) {
       const { threads } = this.#pool;
       const chunkBytes = 4 * group * partialFloats(headDim);
-      const unitBytes = (positions / CHUNK) * chunkBytes;
+      const unitBytes = placed.slotBlocks * chunkBytes;
       const scores = this.#arena.allocate(threads * scoreBytes(group, headDim), "attention scores");
       const tile = this.#arena.allocate(threads * TILE_PARTIALS * chunkBytes, "attention partials");
       const split = this.#arena.allocate(threads * SPLIT_UNITS * unitBytes, "attention partials");

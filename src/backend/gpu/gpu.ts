@@ -120,10 +120,17 @@ export class GpuBackend implements Backend {
     return { id, width, normed } as GpuQuantized;
   }
 
+  /** A slot is one block, and stays where it is. */
   cache(shape: CacheShape): Cache {
+    const { positions, slots, blocks = slots } = shape;
+    if (blocks !== slots) throw new RangeError(`cache: expected one block for each of ${slots} slots, got ${blocks}`);
     const id = this.#handles++;
     this.#channel.post("cache", { id, shape });
-    return { id, shape } as GpuCache;
+    return { id, shape, blockPositions: positions, blocks } as GpuCache;
+  }
+  place(_cache: Cache, slot: number, blocks: Int32Array): void {
+    if (blocks.length === 1 && blocks[0] === slot) return;
+    throw new RangeError(`place: expected block ${slot}, since the GPU keeps a slot in one piece, got ${blocks}`);
   }
   /** Of float32, whatever type was asked for. */
   positionBytes({ layers, kvHeads, headDim }: PositionShape): number {

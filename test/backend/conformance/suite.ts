@@ -5,6 +5,7 @@
 import { describe } from "node:test";
 import type { Variant } from "../../backends.js";
 import { attention } from "./attention.js";
+import { blocks } from "./blocks.js";
 import { data, ending, independence, loading, marks, order } from "./life.js";
 import { masks } from "./masks.js";
 import { gates, norms, projections, tables } from "./ops.js";
@@ -20,6 +21,7 @@ export function conformance(variant: Variant): void {
     norms(variant);
     projections(variant);
     attention(variant);
+    blocks(variant);
     gates(variant);
     samples(variant);
     ranked(variant);

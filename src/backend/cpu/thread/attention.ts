@@ -16,8 +16,7 @@ const ATTEND = COMMANDS.attend.at; // and of attendSplit and combine
 
 /** Where one layer of the cache lies, read word by word: a literal with a spread takes longer than a small op. */
 function cacheAt({ words: w }: OpContext, at: number, offsets: Offsets<CacheLayer>) {
-  const [headDim, positions] = [w[at + offsets.headDim], w[at + offsets.positions]];
-  const keyScales = w[at + offsets.keyScales];
+  const [headDim, keyScales] = [w[at + offsets.headDim], w[at + offsets.keyScales]];
   return {
     kvHeads: w[at + offsets.kvHeads],
     headDim,
@@ -26,9 +25,24 @@ function cacheAt({ words: w }: OpContext, at: number, offsets: Offsets<CacheLaye
     /** 0 for f32 */
     keyScales,
     valueScales: w[at + offsets.valueScales],
-    positions,
-    headBytes: positions * headDim * (keyScales === 0 ? 4 : 2),
+    /** word where the table of blocks begins, and how many a slot has */
+    table: w[at + offsets.table] >>> 2,
+    slotBlocks: w[at + offsets.slotBlocks],
+    /** bytes of one head of a block */
+    headBytes: CHUNK * headDim * (keyScales === 0 ? 4 : 2),
   };
+}
+type CacheAt = ReturnType<typeof cacheAt>;
+
+/** Which head of all blocks holds chunk `chunk` of a row's key-value head: one look into the table. */
+function headOf(
+  t: OpContext,
+  { kvHeads, table, slotBlocks }: CacheAt,
+  row: number,
+  head: number,
+  chunk: number,
+): number {
+  return t.words[table + t.slot(row) * slotBlocks + chunk] * kvHeads + head;
 }
 
 /** Shared out by key-value head, as attention is. */
@@ -37,7 +51,7 @@ export const ropeStore: Op = (t, at) => {
   const w = t.words;
   const [q, k, v] = [w[at + STORE.q], w[at + STORE.k], w[at + STORE.v]];
   const [heads, table] = [w[at + STORE.heads], w[at + STORE.angles]];
-  const { kvHeads, headDim, positions } = c;
+  const { kvHeads, headDim } = c;
   const group = heads / kvHeads;
   const [begin, end] = t.share(t.rows * kvHeads);
   for (let unit = begin; unit < end; unit++) {
@@ -47,15 +61,15 @@ export const ropeStore: Op = (t, at) => {
     const from = unit * 4 * headDim;
     t.kernels.rope(q + group * from, angles, group, headDim);
     t.kernels.rope(k + from, angles, 1, headDim);
-    const slot = t.slot(row) * kvHeads + (unit % kvHeads);
-    const [keys, values] = [c.keys + slot * c.headBytes, c.values + slot * c.headBytes];
+    const head = headOf(t, c, row, unit % kvHeads, Math.floor(position / CHUNK));
+    const [keys, values, p] = [c.keys + head * c.headBytes, c.values + head * c.headBytes, position % CHUNK];
     if (c.keyScales === 0) {
-      t.kernels.storeKey(k + from, keys, position, headDim);
-      t.kernels.storeValue(v + from, values, position, headDim);
+      t.kernels.storeKey(k + from, keys, p, headDim);
+      t.kernels.storeValue(v + from, values, p, headDim);
     } else {
-      const scales = slot * 4 * positions;
-      t.kernels.storeKey16(k + from, keys, c.keyScales + scales, position, headDim, keyLimit(headDim));
-      t.kernels.storeValue16(v + from, values, c.valueScales + scales, position, headDim);
+      const scales = head * 4 * CHUNK;
+      t.kernels.storeKey16(k + from, keys, c.keyScales + scales, p, headDim, keyLimit(headDim));
+      t.kernels.storeValue16(v + from, values, c.valueScales + scales, p, headDim);
     }
   }
 };
@@ -153,27 +167,24 @@ function attendChunk(
 ): void {
   const { row, head, chunk, partial } = at;
   const { group, scores } = a;
-  const { headDim, positions } = a.cache;
-  const first = chunk * CHUNK;
-  const count = Math.min(CHUNK, t.position(row) + 1 - first);
-  const slot = t.slot(row) * a.cache.kvHeads + head;
-  const [keys, values] = [a.cache.keys + slot * a.cache.headBytes, a.cache.values + slot * a.cache.headBytes];
+  const { headDim, headBytes } = a.cache;
+  const count = Math.min(CHUNK, t.position(row) + 1 - chunk * CHUNK);
+  const cached = headOf(t, a.cache, row, head, chunk);
+  const [keys, values] = [a.cache.keys + cached * headBytes, a.cache.values + cached * headBytes];
   const q = a.q + (row * a.cache.kvHeads + head) * group * 4 * headDim;
   if (a.cache.keyScales === 0) {
-    t.kernels.attendChunk(q, keys, values, first, count, group, headDim, scores, partial);
+    t.kernels.attendChunk(q, keys, values, 0, count, group, headDim, scores, partial);
     return;
   }
-  const [keyScales, valueScales] = [
-    a.cache.keyScales + slot * 4 * positions,
-    a.cache.valueScales + slot * 4 * positions,
-  ];
+  const scales = cached * 4 * CHUNK;
+  const [keyScales, valueScales] = [a.cache.keyScales + scales, a.cache.valueScales + scales];
   t.kernels.attendChunk16(
     q,
     keys,
     values,
     keyScales,
     valueScales,
-    first,
+    0,
     count,
     group,
     headDim,

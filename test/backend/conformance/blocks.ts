@@ -1,0 +1,161 @@
+/** `place`: wherever the blocks of a slot lie, and whoever shares them, attention gives the same bits. */
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import type { Backend, Cache, Tensor } from "../../../src/backend/backend.js";
+import type { Variant } from "../../backends.js";
+import { batchOf, MAX_ROWS, runOps, uniform, withBackend } from "./common.js";
+
+const SHAPE = { layers: 2, slots: 2, positions: 320, kvHeads: 2, headDim: 16, ropeBase: 10_000 };
+const HEADS = 4;
+const LENGTH = 300;
+const CONTEXTS = [1, 31, 32, 33, 127, 128, 129, 200, 257, LENGTH];
+
+interface Parts {
+  readonly b: Backend;
+  readonly qkv: { q: Tensor; k: Tensor; v: Tensor };
+  readonly out: Tensor;
+}
+
+async function withParts(variant: Variant, use: (parts: Parts) => Promise<void>): Promise<void> {
+  await withBackend(variant, [], async (b) => {
+    const tensor = (heads: number) => b.tensor(MAX_ROWS, heads * SHAPE.headDim);
+    const qkv = { q: tensor(HEADS), k: tensor(SHAPE.kvHeads), v: tensor(SHAPE.kvHeads) };
+    await use({ b, qkv, out: tensor(HEADS) });
+  });
+}
+
+/** Stores positions first .. end - 1 of a slot in both layers: of one `seed` the same for each slot. */
+async function store({ b, qkv }: Parts, cache: Cache, slot: number, seed: number, first: number, end: number) {
+  for (let at = first; at < end; at += MAX_ROWS) {
+    const rows = Math.min(MAX_ROWS, end - at);
+    const positions = Int32Array.from({ length: rows }, (_, i) => at + i);
+    const batch = batchOf(rows, { positions, slots: new Int32Array(rows).fill(slot) });
+    for (const layer of [0, 1]) {
+      const values = (part: number) =>
+        uniform(LENGTH * qkv.k.width, 10 * seed + 2 * layer + part).subarray(
+          at * qkv.k.width,
+          (at + rows) * qkv.k.width,
+        );
+      b.write(qkv.k, values(0));
+      b.write(qkv.v, values(1));
+      await runOps(b, batch, () => b.ropeStore(cache, layer, qkv));
+    }
+  }
+}
+
+/** Attention of a slot's contexts in both layers: row by row, then all rows in one batch. */
+async function attended({ b, qkv, out }: Parts, cache: Cache, slot: number): Promise<Float32Array[]> {
+  const found: Float32Array[] = [];
+  b.write(qkv.q, uniform(MAX_ROWS * qkv.q.width, 5, 2));
+  for (const layer of [0, 1]) {
+    for (const contexts of [...CONTEXTS.map((context) => [context]), CONTEXTS]) {
+      const positions = Int32Array.from(contexts, (context) => context - 1);
+      const batch = batchOf(contexts.length, { positions, slots: new Int32Array(contexts.length).fill(slot) });
+      await runOps(b, batch, () => b.attend(out, qkv.q, cache, layer));
+      found.push(await b.read(out, 0, contexts.length));
+    }
+  }
+  return found;
+}
+
+const range = (first: number, end: number) => Int32Array.from({ length: end - first }, (_, i) => first + i);
+
+/** Blocks of one slot. */
+const slotBlocksOf = ({ blockPositions }: Cache) => Math.ceil(SHAPE.positions / blockPositions);
+const inOnePiece = (cache: Cache) => cache.blocks === SHAPE.slots;
+
+export function blocks(variant: Variant): void {
+  describe("blocks of the cache", () => {
+    test("anywhere: the same bits", async () => {
+      await withParts(variant, async (parts) => {
+        const { b } = parts;
+        const [plain, placed] = [b.cache(SHAPE), b.cache(SHAPE)];
+        if (!inOnePiece(placed)) {
+          // the slots take turns, from the end
+          const all = range(0, placed.blocks).reverse();
+          for (const slot of [0, 1])
+            b.place(
+              placed,
+              slot,
+              all.filter((_, i) => i % 2 === slot),
+            );
+        }
+        for (const cache of [plain, placed]) {
+          for (const slot of [0, 1]) await store(parts, cache, slot, slot, 0, LENGTH);
+        }
+        for (const slot of [0, 1]) {
+          assert.deepEqual(await attended(parts, placed, slot), await attended(parts, plain, slot), `slot ${slot}`);
+        }
+      });
+    });
+
+    test("shared by two slots, as far as their beginning is the same: the same bits as storing it twice", async (t) => {
+      await withParts(variant, async (parts) => {
+        const { b } = parts;
+        const [twice, shared] = [b.cache(SHAPE), b.cache(SHAPE)];
+        if (inOnePiece(shared)) return t.skip("each slot lies in one piece");
+        const common = 2 * shared.blockPositions;
+        const count = slotBlocksOf(shared);
+        for (const cache of [twice, shared]) {
+          await store(parts, cache, 0, 1, 0, common);
+          await store(parts, cache, 0, 2, common, LENGTH);
+        }
+        b.place(shared, 1, Int32Array.of(0, 1, ...range(count + 2, 2 * count)));
+        await store(parts, twice, 1, 1, 0, common);
+        for (const cache of [twice, shared]) await store(parts, cache, 1, 3, common, LENGTH);
+        for (const slot of [0, 1]) {
+          assert.deepEqual(await attended(parts, shared, slot), await attended(parts, twice, slot), `slot ${slot}`);
+        }
+      });
+    });
+
+    test("moved from one slot to another, with what they hold", async (t) => {
+      await withParts(variant, async (parts) => {
+        const { b } = parts;
+        const cache = b.cache(SHAPE);
+        if (inOnePiece(cache)) return t.skip("each slot lies in one piece");
+        await store(parts, cache, 0, 1, 0, LENGTH);
+        const before = await attended(parts, cache, 0);
+        const count = slotBlocksOf(cache);
+        b.place(cache, 1, range(0, count));
+        b.place(cache, 0, range(count, 2 * count));
+        await store(parts, cache, 0, 2, 0, LENGTH);
+        assert.deepEqual(await attended(parts, cache, 1), before);
+      });
+    });
+
+    test("fewer than the slots' positions: a position without a block is refused before anything is stored", async (t) => {
+      await withParts(variant, async (parts) => {
+        const { b, qkv } = parts;
+        const whole = b.cache(SHAPE);
+        if (inOnePiece(whole)) {
+          assert.throws(() => b.cache({ ...SHAPE, blocks: 3 }), RangeError);
+          return t.skip("each slot lies in one piece");
+        }
+        const cache = b.cache({ ...SHAPE, blocks: 3 });
+        assert.equal(cache.blocks, 3);
+        const { blockPositions } = cache;
+        b.begin(batchOf(1));
+        assert.throws(() => b.ropeStore(cache, 0, qkv), /position 0 of slot 0, got none/);
+        b.place(cache, 1, Int32Array.of(2, 0));
+        await store(parts, cache, 1, 1, 0, 2 * blockPositions);
+        b.begin(batchOf(1, { positions: Int32Array.of(2 * blockPositions), slots: Int32Array.of(1) }));
+        assert.throws(() => b.ropeStore(cache, 0, qkv), RangeError);
+        assert.throws(() => b.attend(parts.out, qkv.q, cache, 0), RangeError);
+        await b.run();
+      });
+    });
+
+    test("that do not exist, or are too many, are refused", async () => {
+      await withParts(variant, async ({ b }) => {
+        const cache = b.cache(SHAPE);
+        for (const wrong of [Int32Array.of(cache.blocks), Int32Array.of(-1), range(0, slotBlocksOf(cache) + 1)]) {
+          assert.throws(() => b.place(cache, 0, wrong), RangeError);
+        }
+        assert.throws(() => b.place(cache, SHAPE.slots, Int32Array.of(0)), RangeError);
+        assert.throws(() => b.place(cache, -1, Int32Array.of(0)), RangeError);
+        b.place(cache, 0, range(0, slotBlocksOf(cache))); // its own, which every backend takes
+      });
+    });
+  });
+}
