@@ -9,7 +9,7 @@
 // 3. The keys, which all five passes read, lie in workgroup memory where they fit.
 // 4. A row is cut into segments of a workgroup each; a second dispatch ranks what they left (entries.wgsl).
 //
-// Where fewer than k entries are there, the rest is NONE. Constants: HELD, the keys that workgroup memory holds: all of the
+// Where fewer than k entries are there, or allowed, NONE takes their places, not always the last ones. Constants: HELD, the keys that workgroup memory holds: all of the
 // segment, or 1.
 // Preconditions: entries with lower indices have lower ids.
 
@@ -40,7 +40,7 @@ fn keyAt(row: u32, i: u32, start: u32) -> u32 {
   if HELD > 1u {
     return held[i - start];
   }
-  return keyOf(logitAt(row, i));
+  return entryKey(row, i);
 }
 
 @compute @workgroup_size(THREADS)
@@ -58,7 +58,7 @@ fn best(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     found = vec2(0u, count);
   }
   if HELD > 1u {
-    for (var i = start + thread; i < end; i += THREADS) { held[i - start] = keyOf(logitAt(row, i)); }
+    for (var i = start + thread; i < end; i += THREADS) { held[i - start] = entryKey(row, i); }
   }
   for (var shift = 24i; shift >= 0i; shift -= 8i) {
     atomicStore(&counts[thread], 0u);
@@ -100,8 +100,8 @@ fn best(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     let key = keyAt(row, i, start);
     if key > least || (key == least && same < ties) {
       let at = to + more + min(same, ties);
-      out[at] = idAt(row, i);
-      out[at + params.k] = logitAt(row, i);
+      out[at] = select(idAt(row, i), NONE, key == 0u);
+      out[at + params.k] = select(logitAt(row, i), NO_LOGIT, key == 0u);
     }
     more += u32(key > least);
     same += u32(key == least);

@@ -41,6 +41,14 @@ fn keyOf(bits: u32) -> u32 {
   return select(bits | 0x80000000u, ~bits, bits >= 0x80000000u);
 }
 
+/** The key of entry i; 0, below that of any logit, where its id is not allowed (masked.wgsl). */
+fn entryKey(row: u32, i: u32) -> u32 {
+  if !isAllowed(row, i) {
+    return 0u;
+  }
+  return keyOf(logitAt(row, i));
+}
+
 fn idAt(row: u32, i: u32) -> u32 {
   if CANDIDATES == 1u {
     return source[place(row, i)];

@@ -22,16 +22,16 @@ fn bestOne(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gro
   var key = 0u;
   var entry = min(start + thread, end - 1u);
   for (var i = start + thread; i < end; i += THREADS) {
-    let next = keyOf(logitAt(row, i));
+    let next = entryKey(row, i);
     if next > key {
       key = next;
       entry = i;
     }
   }
-  let best = joinedOfAll(at, Part(key, entry)).y;
+  let best = joinedOfAll(at, Part(key, entry));
   if thread == 0u {
     let to = (row * groups.x + group.x) * 2u;
-    out[to] = idAt(row, best);
-    out[to + 1u] = logitAt(row, best);
+    out[to] = select(idAt(row, best.y), NONE, best.x == 0u);
+    out[to + 1u] = select(logitAt(row, best.y), NO_LOGIT, best.x == 0u);
   }
 }

@@ -21,11 +21,12 @@ struct Params {
   first: u32, // row of the whole table that the part begins with
   vocabulary: u32, // rows of the whole table
   rows: u32, // of x
+  before: u32, // rows of x that come first
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> table: array<vec2<u32>>; // (count, columns)
-@group(0) @binding(2) var<storage, read> x: array<vec4<f32>>; // (rows, quads)
+@group(0) @binding(2) var<storage, read> x: array<vec4<f32>>; // (before + rows, quads)
 @group(0) @binding(3) var<storage, read_write> out: array<f32>; // (rows, vocabulary)
 
 var<workgroup> sums: array<f32, LANES * GROUPS * ROWS * TILE>; // (GROUPS * ROWS, TILE, LANES)
@@ -52,7 +53,7 @@ fn logits(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_ind
       w[r] = quad(min(ownRow + r, params.count - 1u) * params.quads + q);
     }
     for (var j = 0u; j < TILE; j++) {
-      let a = x[min(firstX + j, params.rows - 1u) * params.quads + q];
+      let a = x[(params.before + min(firstX + j, params.rows - 1u)) * params.quads + q];
       for (var r = 0u; r < ROWS; r++) {
         acc[r][j] = fma(w[r].w, a.w, fma(w[r].z, a.z, fma(w[r].y, a.y, fma(w[r].x, a.x, acc[r][j]))));
       }

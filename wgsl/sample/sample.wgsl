@@ -6,11 +6,14 @@
 //
 // What the fast form adds: a thread an id finds its rank and its exponentials; one thread walks the k that are left. The id
 // stays on the device too, where the next run's `embed` finds it.
-// Preconditions: k at most 256; `best` holds ids in ascending order.
+// Preconditions: k at most 256; `best` holds ids in ascending order, and NONE with NO_LOGIT where a mask left fewer than k,
+// but at least one id (best/entries.wgsl).
 
 const LEAST = -3.4e38;
 const MOST = 3.4028234e38; // beyond what is sound: in the place of NaN, which `best` ranks first
+const NO_LOGIT = 0x7f800001u;
 const NO_ID = -2;
+const NOT_DRAWN = -1;
 
 struct Params {
   k: u32, // at most 256
@@ -22,18 +25,18 @@ struct Draw {
   topP: f32,
   minP: f32,
   random: f32,
-  pad0: u32,
-  pad1: u32,
-  pad2: u32,
+  mask: u32, // see best/masked.wgsl
+  absent: u32, // 1: the host chooses
+  pad: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> best: array<u32>; // (outputs, k ids and k logits)
-@group(0) @binding(2) var<storage, read> draws: array<Draw>; // (outputs)
+@group(0) @binding(1) var<storage, read> best: array<u32>; // (ranked rows, k ids and k logits)
+@group(0) @binding(2) var<storage, read> draws: array<Draw>; // (ranked rows)
 @group(0) @binding(3) var<storage, read> slots: array<i32>; // (rows)
-@group(0) @binding(4) var<storage, read> outputs: array<i32>; // (outputs)
+@group(0) @binding(4) var<storage, read> outputs: array<i32>; // (outputs) the ranked rows first
 @group(0) @binding(5) var<storage, read_write> sampled: array<i32>; // (slots)
-@group(0) @binding(6) var<storage, read_write> ids: array<i32>; // (outputs)
+@group(0) @binding(6) var<storage, read_write> ids: array<i32>; // (ranked rows)
 
 var<workgroup> logits: array<f32, 256>;
 var<workgroup> ranked: array<f32, 256>;
@@ -48,7 +51,8 @@ fn sample(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_ind
   let draw = draws[j];
   if thread < k {
     let bits = best[j * 2u * k + k + thread];
-    logits[thread] = select(bitcast<f32>(bits), MOST, (bits & 0x7fffffffu) > 0x7f800000u);
+    let sound = select(bitcast<f32>(bits), MOST, (bits & 0x7fffffffu) > 0x7f800000u);
+    logits[thread] = select(sound, -MOST, bits == NO_LOGIT); // weighs nothing
   }
   workgroupBarrier();
   if thread < k {
@@ -68,6 +72,10 @@ fn sample(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_ind
   }
   workgroupBarrier();
   if thread != 0u {
+    return;
+  }
+  if draw.absent == 1u {
+    ids[j] = NOT_DRAWN;
     return;
   }
   var count = select(min(draw.topK, k), k, draw.topK == 0u);

@@ -11,7 +11,6 @@ import {
   type Best,
   type Cache,
   type CacheShape,
-  type Draw,
   type Head,
   type HeadKind,
   type LoadOptions,
@@ -26,7 +25,7 @@ import {
   type Weight,
   type WeightSource,
 } from "../backend.js";
-import { copyBatch, markedRows, wholeOf } from "../batch.js";
+import { copyBatch, markedRows, masksOf, rankedOf } from "../batch.js";
 import { Channel } from "./channel.js";
 import { addTimes } from "./device/timestamps.js";
 import { TAKES } from "./formats.js";
@@ -34,6 +33,8 @@ import { loadWeights } from "./load.js";
 import type { DeviceOptions, Opened } from "./protocol.js";
 import { NONE, Recorder, Records } from "./record.js";
 
+/** In the place of an id: the row's logits are no distribution (wgsl/sample). */
+const NO_DISTRIBUTION = -2;
 /** Runs under way before the host waits for the first. */
 const RUNS_AHEAD = 4;
 
@@ -67,7 +68,7 @@ export class GpuBackend implements Backend {
   /** slots that an id was sampled for */
   readonly #sampledSlots = new Set<number>();
   /** what `best` found in the last run that was called */
-  #best: Promise<ArrayBuffer | undefined> = Promise.resolve(undefined);
+  #best: Promise<{ bytes: ArrayBuffer; count: number } | undefined> = Promise.resolve(undefined);
   readonly #times = new Map<string, OpTime>();
 
   /** Opens the device; rejects with BACKEND_UNAVAILABLE where there is none. */
@@ -153,10 +154,6 @@ export class GpuBackend implements Backend {
       throw new RangeError(`batch: expected a sampled id in slot ${slots[row]}, got none so far`);
     });
     this.#batch = copyBatch(batch);
-    const mixed = wholeOf(batch).first > 0 && wholeOf(batch).count > 0;
-    if (mixed || batch.draws?.some((draw) => draw === undefined || draw.mask !== undefined)) {
-      throw new TypeError("batch: the GPU backend knows no masks and no mixed batches yet");
-    }
   }
 
   embed(out: Tensor, table: Weight): void {
@@ -190,23 +187,26 @@ export class GpuBackend implements Backend {
   }
   best(head: Head, x: Tensor, count: number): void {
     const { maxRows, maxBest } = head;
-    const outputs = this.#batch.outputs.length;
-    if (count < 1 || count > maxBest || outputs > maxRows) {
-      throw new RangeError(`best: expected 1 to ${maxBest} ids of at most ${maxRows} rows, got ${count} of ${outputs}`);
+    const ranked = rankedOf(this.#batch);
+    if (count < 1 || count > maxBest || ranked > maxRows) {
+      throw new RangeError(`best: expected 1 to ${maxBest} ids of at most ${maxRows} rows, got ${count} of ${ranked}`);
     }
+    const masked = masksOf(this.#batch, head.weight.rows) !== undefined;
     this.#bestCount = Math.min(count, head.weight.rows);
-    this.#recorder.add({ op: "best", head: idOf(head), x: idOf(x), count });
+    this.#recorder.add({ op: "best", head: idOf(head), x: idOf(x), count, masked });
   }
   sample(head: Head): void {
-    drawsOf(this.#batch, head.maxBest);
-    for (const row of this.#batch.outputs) this.#sampledSlots.add(this.#batch.slots[row]);
+    const { slots, outputs } = this.#batch;
+    for (const [j, draw] of drawsOf(this.#batch, head.maxBest).entries()) {
+      if (draw !== undefined) this.#sampledSlots.add(slots[outputs[j]]);
+    }
     this.#recorder.add({ op: "sample", head: idOf(head) });
   }
 
   mark(name: string, tensor: Tensor, rows: MarkRows = "all"): void {
     if (this.#tracer === undefined) return;
     this.#marks.push({ name, rows: markedRows(this.#batch, rows), width: tensor.width });
-    this.#recorder.add({ op: "mark", tensor: idOf(tensor), outputs: rows !== "all" });
+    this.#recorder.add({ op: "mark", tensor: idOf(tensor), rows });
   }
   setTracer(tracer: Tracer | undefined): void {
     this.#tracer = tracer;
@@ -216,19 +216,16 @@ export class GpuBackend implements Backend {
     const { number: record, fresh: words } = this.#records.numberOf(this.#recorder.take());
     const [marks, tracer] = [this.#marks, this.#tracer];
     this.#marks = [];
-    const { tokens, slots, positions, outputs, draws } = this.#batch;
-    const batch = { tokens, slots, positions, outputs, ...(draws !== undefined && { draws: draws as Draw[] }) };
-    const running = this.#channel.ask("run", { record, ...(words !== undefined && { words }), ...batch });
+    const running = this.#channel.ask("run", { record, ...(words !== undefined && { words }), batch: this.#batch });
+    const count = this.#bestCount;
     this.#best = running.then(
-      ({ best }) => best,
+      ({ best }) => best && { bytes: best, count },
       () => undefined,
     );
     const { ids, traces, times, host } = await running;
     const own: OpTime = { op: "host", place: "host", calls: host.dispatches, ms: host.ms };
     for (const time of [...times, own]) this.#times.set(time.op, addTimes(this.#times.get(time.op), time));
-    if (ids.some((id) => id < 0)) {
-      throw badLogits("NaN or Infinity");
-    }
+    if (ids.includes(NO_DISTRIBUTION)) throw badLogits("NaN or Infinity");
     for (const [i, { name, rows, width }] of marks.entries()) tracer?.(name, traces[i], rows, width);
     return ids;
   }
@@ -245,13 +242,13 @@ export class GpuBackend implements Backend {
     return this.#channel.ask("read", { tensor: idOf(tensor), first, count });
   }
   async readBest(_head: Head, row: number): Promise<Best> {
-    const count = this.#bestCount;
-    const bytes = await this.#best;
-    if (bytes === undefined) throw new TypeError("readBest: the last run found no best ids");
-    return {
-      ids: new Int32Array(bytes, 8 * count * row, count),
-      logits: new Float32Array(bytes, 8 * count * row + 4 * count, count),
-    };
+    const best = await this.#best;
+    if (best === undefined) throw new TypeError("readBest: the last run found no best ids");
+    const { bytes, count } = best;
+    const ids = new Int32Array(bytes, 8 * count * row, count);
+    const logits = new Float32Array(bytes, 8 * count * row + 4 * count, count);
+    const isId = (_: number, i: number) => ids[i] >= 0; // a mask may leave fewer
+    return { ids: ids.filter(isId), logits: logits.filter(isId) };
   }
   readQuantized(x: Quantized, first: number, count: number): Promise<{ values: Int8Array; scales: Float32Array }> {
     return this.#channel.ask("readQuantized", { id: idOf(x), first, count });

@@ -2,7 +2,7 @@
  * What the main thread and the device's thread say to each other. Handles are numbers that the main thread gives out;
  * requests are carried out in the order in which they are posted.
  */
-import type { ByteSource, CacheShape, Draw, OpTime, WeightSource } from "../backend.js";
+import type { Batch, ByteSource, CacheShape, OpTime, WeightSource } from "../backend.js";
 import type { Feature } from "./device/features.js";
 
 export interface DeviceOptions {
@@ -55,17 +55,13 @@ export interface RunRequest {
   /** number of the record of ops; its words come with its first run */
   readonly record: number;
   readonly words?: Int32Array;
-  readonly tokens: Int32Array;
-  readonly slots: Int32Array;
-  readonly positions: Int32Array;
-  readonly outputs: Int32Array;
-  readonly draws?: readonly Draw[];
+  readonly batch: Batch;
 }
 
 export interface RunResult {
-  /** ids chosen by `sample`, one for each wanted row */
+  /** ids chosen by `sample`, one for each ranked row */
   readonly ids: Int32Array;
-  /** what `best` found where nothing was sampled, as the kernels leave it */
+  /** what `best` found, as the kernels leave it */
   readonly best?: ArrayBuffer;
   /** values of the marked tensors, in the order of the marks */
   readonly traces: readonly Float32Array[];

@@ -2,7 +2,7 @@
  * The record of a forward pass in 32-bit words: for each op a header, then its arguments (see ../record.ts). Two passes of the
  * same shape have the same words, so that the device's thread gets them once and keeps what it made of them.
  */
-import type { Activation } from "../backend.js";
+import type { Activation, MarkRows } from "../backend.js";
 import { Layout, List, type Struct, type Values, type Words } from "../record.js";
 
 /** In place of a handle. */
@@ -24,9 +24,9 @@ const STRUCTS = {
   },
   normOutputs: NORM,
   logits: { out: "handle", table: "handle", x: "handle" },
-  best: { head: "handle", x: "handle", count: "count" },
+  best: { head: "handle", x: "handle", count: "count", /** by row */ masked: "flag" },
   sample: { head: "handle" },
-  mark: { tensor: "handle", outputs: "flag" },
+  mark: { tensor: "handle", rows: ["all", "outputs", "whole"] as const satisfies readonly MarkRows[] },
 } as const satisfies Record<string, Struct>;
 
 type OpName = keyof typeof STRUCTS;

@@ -20,9 +20,10 @@ const OPS: readonly Op[] = [
   { op: "gate", out: 11, gate: 11, up: 12, activation: "relu2" },
   { op: "normOutputs", out: 13, x: 1, weight: 14, eps: 0.25 },
   { op: "logits", out: 15, table: 2, x: 13 },
-  { op: "mark", tensor: 15, outputs: true },
-  { op: "mark", tensor: 1, outputs: false },
-  { op: "best", head: 16, x: 13, count: 40 },
+  { op: "mark", tensor: 15, rows: "whole" },
+  { op: "mark", tensor: 1, rows: "all" },
+  { op: "best", head: 16, x: 13, count: 40, masked: true },
+  { op: "best", head: 16, x: 13, count: 1, masked: false },
   { op: "sample", head: 16 },
 ];
 

@@ -6,21 +6,39 @@ import { read, u32, written } from "./operands.js";
 /** Words of one packed draw. */
 export const DRAW_WORDS = 8;
 
-/** Draws as `sample` reads them. */
-export function packDraws(draws: readonly Draw[]): Int32Array {
+type Draws = readonly (Draw | undefined)[];
+
+/** Draws as `best` and `sample` read them; their masks are numbered from 1 on. */
+export function packDraws(draws: Draws): Int32Array {
   const view = new DataView(new ArrayBuffer(draws.length * DRAW_WORDS * 4));
-  draws.forEach(({ temperature, topK, topP, minP, random }, i) => {
+  let masks = 0;
+  for (const [i, draw] of draws.entries()) {
     const at = i * DRAW_WORDS * 4;
+    view.setUint32(at + 24, draw === undefined ? 1 : 0, true);
+    if (draw === undefined) continue;
+    const { temperature, topK, topP, minP, random, mask } = draw;
     view.setFloat32(at, temperature, true);
     view.setUint32(at + 4, topK, true);
     view.setFloat32(at + 8, topP, true);
     view.setFloat32(at + 12, minP, true);
     view.setFloat32(at + 16, random, true);
-  });
+    view.setUint32(at + 20, mask === undefined ? 0 : ++masks, true);
+  }
   return new Int32Array(view.buffer);
 }
 
-/** ids[j], and sampled[slot of row outputs[j]], = one of the best of requested row j, as draw j says. */
+/** The masks of draws, in their order. */
+export function packMasks(draws: Draws): Uint32Array {
+  const masks = draws.flatMap((draw) => draw?.mask ?? []);
+  const words = new Uint32Array(masks.reduce((sum, { length }) => sum + length, 0));
+  masks.reduce((at, mask) => {
+    words.set(mask, at);
+    return at + mask.length;
+  }, 0);
+  return words;
+}
+
+/** ids[j], and sampled[slot of row outputs[j]], = one of the best of ranked row j, as draw j says; -1 where it has none. */
 export function sample(
   a: { k: number; count: number } & Record<"best" | "draws" | "slots" | "outputs" | "sampled" | "ids", Window>,
 ): Call {

@@ -35,7 +35,7 @@ export interface GpuCache {
   readonly angles: Window;
 }
 
-/** Scratch and results of `best`: see kernels/head.ts. */
+/** Scratch and results of `best`: see kernels/best.ts. */
 export interface GpuHead {
   readonly weight: number;
   readonly maxRows: number;
@@ -44,6 +44,8 @@ export interface GpuHead {
   readonly scratch: Window;
   /** (maxRows, 2 * count) ids, then logits */
   readonly best: Window;
+  /** (maxRows, maskWords) */
+  readonly masks: Window;
 }
 
 export const wholeOf = (buffer: GPUBuffer): Window => ({ buffer, offset: 0, size: buffer.size });

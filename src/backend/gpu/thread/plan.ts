@@ -2,6 +2,7 @@
  * From ops to dispatches: which kernels compute a record for a batch of a given shape. Neighbouring ops are joined where a
  * kernel does both, unless a mark stands between them.
  */
+import { maskWords } from "../../batch.js";
 import type { Call, Window } from "../device/kernel.js";
 import { type Attention, attend, attendSplit, CHUNK, chunksOf, isChunked, partialBytes } from "../kernels/attend.js";
 import { best, bestScratchBytes } from "../kernels/best.js";
@@ -11,14 +12,14 @@ import { logits } from "../kernels/logits.js";
 import { normOutputs } from "../kernels/norm-outputs.js";
 import { gateNormQuantize, normQuantize } from "../kernels/norm-quantize.js";
 import { ropeStore } from "../kernels/rope-store.js";
-import { sample } from "../kernels/sample.js";
+import { DRAW_WORDS, sample } from "../kernels/sample.js";
 import { ternary } from "../kernels/ternary.js";
 import { type Attend, type Gate, NONE, type NormQuantize, type Op, type Ternary } from "../record.js";
 import type { Memory } from "./memory.js";
 import { partOf } from "./memory.js";
 import { joinRow } from "./plan-row.js";
 
-/** Wanted rows whose logits `best` holds at a time. */
+/** Ranked rows whose logits `best` holds at a time. */
 export const HEAD_ROWS = 32;
 
 /** Matrices of one `ternary` call. */
@@ -31,6 +32,9 @@ const MOST_MERGED = 8;
 export interface BatchShape {
   readonly rows: number;
   readonly outputs: number;
+  /** outputs that `best` ranks; the first of those whose whole logits are computed, and how many they are */
+  readonly ranked: number;
+  readonly whole: { readonly first: number; readonly count: number };
   /** the largest position, taken up as `longestOf` does */
   readonly longest: number;
 }
@@ -41,9 +45,9 @@ export interface BatchWindows {
   readonly slots: Window;
   readonly positions: Window;
   readonly outputs: Window;
-  /** how `sample` chooses, see kernels/head.ts */
+  /** how `sample` chooses, see kernels/sample.ts */
   readonly draws: Window;
-  /** ids that `sample` chose, one for each wanted row */
+  /** ids that `sample` chose, one for each ranked row */
   readonly ids: Window;
   /** the last id that `sample` chose for each slot */
   readonly sampled: Window;
@@ -117,7 +121,7 @@ export class Planner {
 
   async #stepsOf(op: Op, shape: BatchShape): Promise<Step[]> {
     const { memory, batch } = this;
-    const { rows, outputs } = shape;
+    const { rows, outputs, ranked, whole } = shape;
     const window = (id: number) => memory.tensor(id).window;
     switch (op.op) {
       case "embed": {
@@ -155,21 +159,21 @@ export class Planner {
           : calls([normOutputs({ x, weight, eps: op.eps, width, outputs: batch.outputs, count: outputs, out })]);
       }
       case "logits": {
-        const args = { table: memory.tableOf(op.table), x: window(op.x), count: outputs, out: window(op.out) };
-        return outputs === 0 ? [] : calls(logits({ ...args, maxBinding: memory.device.maxWindow }));
+        const { first: from, count } = whole;
+        const args = { table: memory.tableOf(op.table), x: window(op.x), from, count, out: window(op.out) };
+        return count === 0 ? [] : calls(logits({ ...args, maxBinding: memory.device.maxWindow }));
       }
       case "best":
-        return calls(this.#best(op, outputs));
+        return calls(this.#best(op, ranked));
       case "sample": {
         const { best: found } = memory.headOf(op.head);
-        const { draws, slots, outputs: wanted, sampled, ids } = batch;
-        const count = this.bestCount;
-        const all = { best: found, k: count, count: outputs, draws, slots, outputs: wanted, sampled, ids };
-        return outputs === 0 ? [] : calls([sample(all)]);
+        const { draws, slots, outputs, sampled, ids } = batch;
+        const all = { best: found, k: this.bestCount, count: ranked, draws, slots, outputs, sampled, ids };
+        return ranked === 0 ? [] : calls([sample(all)]);
       }
       case "mark": {
         const tensor = memory.tensor(op.tensor);
-        const count = op.outputs ? outputs : rows;
+        const count = { all: rows, outputs, whole: whole.count }[op.rows];
         return [{ kind: "mark", from: partOf(tensor.window, 0, 4 * count * tensor.width) }];
       }
     }
@@ -254,23 +258,25 @@ export class Planner {
     return [{ kind: "copy", from, to: copy }, ...calls([gate({ ...args, up: copy })])];
   }
 
-  /** HEAD_ROWS wanted rows at a time: their logits, and the best of them. */
-  #best({ head: id, x, count }: Op & { op: "best" }, outputs: number): Call[] {
-    const { memory } = this;
+  /** HEAD_ROWS ranked rows at a time: their logits, and the best of them. */
+  #best({ head: id, x, count, masked }: Op & { op: "best" }, ranked: number): Call[] {
+    const { memory, batch } = this;
     const head = memory.headOf(id);
     const table = memory.tableOf(head.weight);
     const k = Math.min(count, table.rows);
     this.bestCount = k;
     const input = memory.tensor(x);
     const all: Call[] = [];
-    for (let first = 0; first < outputs; first += HEAD_ROWS) {
-      const rows = Math.min(HEAD_ROWS, outputs - first);
+    for (let first = 0; first < ranked; first += HEAD_ROWS) {
+      const rows = Math.min(HEAD_ROWS, ranked - first);
       const part = partOf(input.window, 4 * first * input.width, 4 * rows * input.width);
       const out = partOf(head.best, 8 * first * k, 8 * rows * k);
       const maxBinding = memory.device.maxWindow;
       all.push(...logits({ table, x: part, count: rows, out: head.logits, maxBinding }));
-      const { logits: from, scratch } = head;
-      all.push(...best({ logits: from, vocabulary: table.rows, count: rows, k, scratch, out }));
+      const { logits: from, scratch, masks } = head;
+      const draws = partOf(batch.draws, 4 * DRAW_WORDS * first, 4 * DRAW_WORDS * rows);
+      const ranking = { logits: from, vocabulary: table.rows, count: rows, k, scratch, out };
+      all.push(...best({ ...ranking, masked: masked ? { draws, masks } : undefined }));
     }
     return all;
   }
@@ -288,7 +294,8 @@ export async function addHead(
     "scratch of the head",
   );
   const best = await memory.allocate(8 * maxRows * maxBest, "best ids");
-  memory.heads.set(id, { weight, maxRows, logits, scratch, best });
+  const masks = await memory.allocate(4 * maxRows * maskWords(vocabulary), "masks of ids");
+  memory.heads.set(id, { weight, maxRows, logits, scratch, best, masks });
 }
 
 const calls = (all: readonly Call[]): Step[] => all.map((call) => ({ kind: "call", call }));

@@ -2,10 +2,11 @@
  * Executes batches: writes their arrays, encodes the plan of their record, submits, and brings back what is asked for. Runs
  * may overlap: `submit` returns when the commands are on their way, and what it returns resolves when they are done.
  */
-import type { OpTime } from "../../backend.js";
+import type { Batch, OpTime } from "../../backend.js";
+import { rankedOf, wholeOf } from "../../batch.js";
 import type { Window } from "../device/kernel.js";
 import { Timestamps } from "../device/timestamps.js";
-import { DRAW_WORDS, packDraws } from "../kernels/sample.js";
+import { DRAW_WORDS, packDraws, packMasks } from "../kernels/sample.js";
 import type { DeviceOptions, RunRequest, RunResult } from "../protocol.js";
 import { decodeOps, type Op } from "../record.js";
 import { type Memory, partOf } from "./memory.js";
@@ -34,6 +35,8 @@ interface Plan {
   /** parts of buffers that come back: ids, best ids or marks */
   readonly ids: Window | undefined;
   readonly best: Window | undefined;
+  /** where the masks of the batch go */
+  readonly masks: Window | undefined;
   readonly marks: readonly Window[];
   readonly dispatches: number;
 }
@@ -84,18 +87,24 @@ export class Runner {
     if (request.words !== undefined) this.#records[request.record] = decodeOps(request.words);
     const plan = await this.#planOf(request);
     const start = performance.now();
-    this.#write(request);
+    this.#write(request.batch, plan.masks);
     const { staging, times } = this.#encode(
       plan,
-      request.tokens.length > DECODED ? DISPATCHES : Number.POSITIVE_INFINITY,
+      request.batch.tokens.length > DECODED ? DISPATCHES : Number.POSITIVE_INFINITY,
     );
     const host = { ms: performance.now() - start, dispatches: plan.dispatches };
     return { later: this.#results(plan, staging, times).then((result) => ({ ...result, host })) };
   }
 
-  async #planOf({ record, tokens, positions, outputs }: RunRequest): Promise<Plan> {
-    const shape: BatchShape = { rows: tokens.length, outputs: outputs.length, longest: longestOf(positions) };
-    const key = [record, shape.rows, shape.outputs, shape.longest].join(" ");
+  async #planOf({ record, batch }: RunRequest): Promise<Plan> {
+    const shape: BatchShape = {
+      rows: batch.tokens.length,
+      outputs: batch.outputs.length,
+      ranked: rankedOf(batch),
+      whole: wholeOf(batch),
+      longest: longestOf(batch.positions),
+    };
+    const key = [record, shape.rows, shape.outputs, shape.ranked, shape.whole.first, shape.longest].join(" ");
     const known = this.#plans.get(key);
     const plan = known ?? (await this.#plan(this.#records[record], shape));
     this.#plans.delete(key); // the last used is the last in the map
@@ -124,21 +133,19 @@ export class Runner {
     const head = ops.find((op) => op.op === "best");
     const sampled = ops.some((op) => op.op === "sample");
     const k = this.#planner.bestCount;
-    const { outputs } = shape;
+    const { ranked } = shape;
     return {
       steps: ready,
-      ids: sampled && outputs > 0 ? partOf(this.#batch.ids, 0, 4 * outputs) : undefined,
-      best:
-        head !== undefined && !sampled && outputs > 0
-          ? partOf(this.memory.headOf(head.head).best, 0, 8 * outputs * k)
-          : undefined,
+      ids: sampled && ranked > 0 ? partOf(this.#batch.ids, 0, 4 * ranked) : undefined,
+      best: head && ranked > 0 ? partOf(this.memory.headOf(head.head).best, 0, 8 * ranked * k) : undefined,
+      masks: head?.masked ? this.memory.headOf(head.head).masks : undefined,
       marks: steps.flatMap((step) => (step.kind === "mark" ? [step.from] : [])),
       dispatches: steps.filter(({ kind }) => kind === "call").length,
     };
   }
 
-  /** All arrays of a batch lie in one buffer, and are written at once. */
-  #write({ tokens, slots, positions, outputs, draws = [] }: RunRequest): void {
+  /** All arrays of a batch but the masks lie in one buffer, and are written at once. */
+  #write({ tokens, slots, positions, outputs, draws = [] }: Batch, masks: Window | undefined): void {
     const stride = this.#stride;
     const words = this.#words;
     words.set(tokens);
@@ -148,6 +155,7 @@ export class Runner {
     words.set(packDraws(draws), 4 * stride);
     const count = 4 * stride + DRAW_WORDS * draws.length;
     this.memory.device.write(this.#batch.tokens.buffer, 0, words.subarray(0, count));
+    if (masks !== undefined) this.memory.device.write(masks.buffer, masks.offset, packMasks(draws));
   }
 
   /** Records and submits the plan; what comes back is copied into a buffer that can be mapped. */
