@@ -9,7 +9,7 @@
  */
 import { parseArgs } from "node:util";
 import { readGguf } from "../src/engine/input.js";
-import { writeGguf } from "../src/gguf/write.js";
+import { writeGguf } from "../src/engine/write.js";
 import { llama3Vocabulary } from "../test/vocabulary.js";
 import { metadataOf } from "./make-model/metadata.js";
 import { FORMATS, type FormatName, HEADS, type Head, SHAPES, type Shape, tensorsOf } from "./make-model/shapes.js";

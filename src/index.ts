@@ -8,6 +8,7 @@ export type { LoadReport, LoadStep, ProgressEvent } from "./engine/load-report.j
 export { modelSummary, type OpenOptions, openHead } from "./engine/open.js";
 export type { BackendName, EngineOptions, Tuning } from "./engine/options.js";
 export type { SelfCheck, SelfCheckOptions } from "./engine/self-check.js";
+export { createTokenizer, renderChat } from "./engine/text.js";
 export { type ErrorCode, TernionError } from "./errors.js";
 export type { GgufArray, GgufFile, GgufHead, GgufTensor, GgufValue } from "./gguf/file.js";
 export { type DownloadOptions, download } from "./hub/pull.js";
@@ -27,15 +28,13 @@ export {
   BITNET_CHAT_TEMPLATE,
   type ChatMessage,
   type ChatOptions,
-  renderChat,
   type TemplateOptions,
 } from "./text/chat.js";
-export {
-  createTokenizer,
-  type EncodeAsyncOptions,
-  type EncodeOptions,
-  type PromptPart,
-  type Tokenizer,
+export type {
+  EncodeAsyncOptions,
+  EncodeOptions,
+  PromptPart,
+  Tokenizer,
 } from "./text/tokenizer.js";
 export { type Diagnosis, type DoctorOptions, diagnose } from "./tools/doctor/doctor.js";
 export type { SelfTest } from "./tools/doctor/self-test.js";

@@ -74,14 +74,15 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "reference",
     "backend",
     "platform",
+    "host",
     "check",
     "errors",
   ],
   run: ["model", "text", "sampling", "backend", "host", "check", "errors"],
   hub: ["gguf", "backend", "platform", "check", "errors"],
   model: ["gguf", "formats", "text", "backend", "check", "errors"],
-  text: ["gguf", "platform", "check", "errors"],
-  gguf: ["backend", "platform", "check", "errors"],
+  text: ["gguf", "host", "check", "errors"],
+  gguf: ["backend", "check", "errors"],
   cpu: ["sampling", "formats", "backend", "platform", "check", "errors"],
   gpu: ["sampling", "formats", "backend", "platform", "host", "check", "errors"],
   reference: ["sampling", "formats", "backend", "check", "errors"],
@@ -206,19 +207,35 @@ test("files beside the code are found by platform/package.ts, whose error says w
   assert.deepEqual(users, ["platform/package.ts"]);
 });
 
-/** What has to run in a browser as it does in Node.js, as far as it does so by now. */
+/** What runs in a browser as it does here: the parts of these names, and the WGSL side. */
 const EVERYWHERE = [
-  /^(run|sampling)\//,
-  /^backend\/(backend|batch|formulas|reference)\.ts$/,
-  /^backend\/gpu\/(kernels\/|device\/|record|thread\/(plan|plan-row|memory|runner)\.ts)/,
+  "model",
+  "formats",
+  "gguf",
+  "text",
+  "sampling",
+  "run",
+  "backend",
+  "reference",
+  "gpu",
+  "host",
+  "check",
 ];
 
-test("requests, sampling, the contract, kernels, plans and the device name no host: they are handed what they need", () => {
-  const everywhere = SOURCES.filter((path) => EVERYWHERE.some((pattern) => pattern.test(path)));
-  assert.ok(everywhere.length > 40, `${everywhere.length} files`);
-  const hosted = everywhere.filter((path) => {
-    const platform = IMPORTS.some(({ from, to }) => from === path && partOf(to) === "platform");
-    return platform || /"node:|\bBuffer\b|\bprocess\.|\bsetImmediate\b/.test(textOf(path));
+test("what must run everywhere names no module and no global of Node.js", () => {
+  const files = [...SOURCES.filter((path) => EVERYWHERE.includes(partOf(path))), "errors.ts", "platform/bytes.ts"];
+  assert.ok(files.length > 60, `${files.length} files`);
+  const named = files.flatMap((path) => {
+    const found = /"node:[^"]*"|\bBuffer\b|(?<![.#\w])process\b(?=[.[])|\bsetImmediate\b|\bNodeJS\b/.exec(textOf(path));
+    return found === null ? [] : [`${path}: ${found[0]}`];
   });
-  assert.deepEqual(hosted, []);
+  assert.deepEqual(named, []);
+});
+
+test("on the WGSL side only what starts the thread and the thread's entry ask the platform", () => {
+  const asking = IMPORTS.filter(({ from, to }) => partOf(from) === "gpu" && partOf(to) === "platform");
+  assert.deepEqual([...new Set(asking.map(({ from }) => from))].sort(), [
+    "backend/gpu/channel.ts",
+    "backend/gpu/thread/worker.ts",
+  ]);
 });

@@ -2,7 +2,8 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { readGguf } from "../src/engine/input.js";
-import { type GgufContents, type GgufKeyValue, keyValues, writeGguf } from "../src/gguf/write.js";
+import { writeGguf } from "../src/engine/write.js";
+import { type GgufContents, type GgufKeyValue, keyValues } from "../src/gguf/write.js";
 
 export const splitPartName = (name: string, number: number, count: number) =>
   `${name}-${String(number).padStart(5, "0")}-of-${String(count).padStart(5, "0")}.gguf`;

@@ -19,13 +19,14 @@ import { Scheduler } from "../run/scheduler.js";
 import { Session } from "../run/session.js";
 import { Slots } from "../run/slots.js";
 import { ChatTemplate } from "../text/chat.js";
-import { createTokenizer, type Tokenizer } from "../text/tokenizer.js";
+import type { Tokenizer } from "../text/tokenizer.js";
 import type { ModelInput } from "./input.js";
 import { LoadClock, type LoadReport, type ProgressEvent } from "./load-report.js";
 import { type HeldModel, located, openModel } from "./open.js";
 import { ENGINE_CHECKS, type EngineOptions, type Limits, limitsOf, placesOf } from "./options.js";
 import { choicesOf, createBackend, mayGoOn, type PlainBackend, placeModel } from "./placing.js";
 import { SELF_CHECK_CHECKS, type SelfCheck, type SelfCheckOptions, selfCheck } from "./self-check.js";
+import { createTokenizer } from "./text.js";
 
 /** One traced intermediate: (rows, width) float32, row-major. */
 export interface TracedTensor {
@@ -203,7 +204,8 @@ export class Engine implements AsyncDisposable {
     this.#mayMove = parts.mayMove;
     this.#scheduler = scheduler;
     const template = textOf(parts.metadata, "tokenizer.chat_template");
-    this.#chatTemplate = template === undefined ? undefined : new ChatTemplate(parts.tokenizer, template);
+    this.#chatTemplate =
+      template === undefined ? undefined : new ChatTemplate(parts.tokenizer, template, node.templateRunner());
     this.#slots = new Slots(limits.maxSessions, parts.maxWaiting);
   }
 

@@ -6,6 +6,7 @@
  * and the caller comes back with more.
  */
 import { type ErrorCode, TernionError } from "../errors.js";
+import { utf8 } from "./strings.js";
 
 /** Longest string taken from a file. The longest real ones, chat templates, have some ten thousand bytes. */
 const MAX_STRING = 16 * 1024 * 1024;
@@ -23,12 +24,12 @@ export class HeadTooShort extends Error {
 export class Cursor {
   offset = 0;
   readonly fileLength: number;
-  readonly #bytes: Buffer;
+  readonly #bytes: Uint8Array;
   readonly #view: DataView;
   readonly #name: string;
 
   constructor(bytes: Uint8Array, fileLength: number, name: string) {
-    this.#bytes = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    this.#bytes = bytes;
     this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     this.fileLength = fileLength;
     this.#name = name;
@@ -107,14 +108,14 @@ export class Cursor {
   string(what: string): string {
     const length = this.#stringLength(what);
     const at = this.#take(length, what);
-    return this.#bytes.toString("utf8", at, at + length);
+    return utf8(this.#bytes.subarray(at, at + length));
   }
 
   /** A copy of the bytes of `count` strings, each a u64 length and its text, with the lengths checked. */
-  strings(count: number, what: string): Buffer {
+  strings(count: number, what: string): Uint8Array<ArrayBuffer> {
     const start = this.offset;
     for (let i = 0; i < count; i++) this.#take(this.#stringLength(what), what);
-    return Buffer.from(this.#bytes.subarray(start, this.offset));
+    return new Uint8Array(this.#bytes.subarray(start, this.offset));
   }
 
   /** A copy of the next `length` bytes, in a buffer of its own. */

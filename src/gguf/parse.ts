@@ -8,6 +8,7 @@ import { quote } from "../errors.js";
 import { Cursor } from "./cursor.js";
 import type { GgufArray, GgufHead, GgufTensor, GgufValue } from "./file.js";
 import { MetadataReader } from "./metadata.js";
+import { decodeStrings } from "./strings.js";
 import {
   ALIGNMENT,
   DEFAULT_ALIGNMENT,
@@ -153,27 +154,18 @@ function readMany<T>(count: number, read: () => T): T[] {
  * Strings are made when first asked for: the 408,403 of a Llama-3 vocabulary take three times as long as all the rest of
  * a head, and only a tokenizer wants them.
  */
-function stringArray(bytes: Buffer, count: number): GgufArray {
-  let strings: Buffer | string[] = bytes;
+function stringArray(bytes: Uint8Array<ArrayBuffer>, count: number): GgufArray {
+  let strings: readonly string[] | undefined;
+  const decoded = () => {
+    strings ??= decodeStrings(bytes, count);
+    return strings;
+  };
   return {
     type: "STRING",
     get values() {
-      if (Buffer.isBuffer(strings)) strings = decodeStrings(strings, count);
-      return strings;
+      return decoded();
     },
   };
-}
-
-/** `undefined` stands for UTF-8 too, and is a third faster than "utf8". */
-function decodeStrings(bytes: Buffer, count: number): string[] {
-  const strings = new Array<string>(count);
-  let at = 0;
-  for (let i = 0; i < count; i++) {
-    const end = at + 8 + bytes.readUInt32LE(at); // the upper half of the length is 0, as was checked
-    strings[i] = bytes.toString(undefined, at + 8, end);
-    at = end;
-  }
-  return strings;
 }
 
 /** The bytes of the file are the array: every machine that Node runs this on is little-endian, as WebAssembly is. */

@@ -1,12 +1,7 @@
 /**
- * Writes GGUF v3 files: the head from plain data, then each tensor's bytes as they are produced, so that a file far
- * larger than memory can be made. The file appears under its name only when it is whole.
- *
- * Wrong sizes, names and values are the caller's mistakes (RangeError, TypeError); a disk that fails is a TernionError.
+ * Makes the bytes of GGUF v3 files: the head from plain data, then each tensor's bytes as they are produced, so that a file
+ * far larger than memory can be made. Wrong sizes, names and values are the caller's mistakes (RangeError, TypeError).
  */
-import type { FileHandle } from "node:fs/promises";
-import { TernionError } from "../errors.js";
-import { systemReason, writeFully, writeWhole } from "../platform/files.js";
 import type { GgufArray, GgufHead, GgufValue } from "./file.js";
 import {
   ALIGNMENT,
@@ -80,19 +75,21 @@ export function planGguf(contents: GgufContents<GgufTensorInfo>): GgufPlan {
   return { head, offsets, byteLength: head.byteLength + end };
 }
 
-/** Writes `path` by way of a new file beside it; gives the bytes of the file. */
-export async function writeGguf(path: string, contents: GgufContents, options: WriteOptions = {}): Promise<number> {
-  const plan = planGguf(contents);
-  try {
-    await writeWhole(path, (file) => writeAll(file, contents.tensors, plan, options));
-  } catch (error) {
-    throw asWriteError(error, path);
-  }
-  return plan.byteLength;
+/** Where a file is written to: a file of the platform, memory. */
+export interface ByteSink {
+  write(bytes: Uint8Array, position: number): Promise<void>;
+  /** Makes it so long, with zeros where nothing was written. */
+  setLength(byteLength: number): Promise<void>;
 }
 
-async function writeAll(file: FileHandle, tensors: readonly GgufTensorSource[], plan: GgufPlan, options: WriteOptions) {
-  await writeFully(file, plan.head, 0);
+/** Writes the head, and each tensor's bytes as they are produced. */
+export async function writeContents(
+  to: ByteSink,
+  tensors: readonly GgufTensorSource[],
+  plan: GgufPlan,
+  options: WriteOptions,
+): Promise<void> {
+  await to.write(plan.head, 0);
   for (const [i, tensor] of tensors.entries()) {
     const start = plan.offsets[i] as number;
     const length = byteLengthOf(tensor);
@@ -101,19 +98,13 @@ async function writeAll(file: FileHandle, tensors: readonly GgufTensorSource[], 
       if (written + chunk.byteLength > length) {
         throw new RangeError(`${tensor.name}: expected ${length} bytes of data, got more`);
       }
-      await writeFully(file, chunk, start + written);
+      await to.write(chunk, start + written);
       written += chunk.byteLength;
       options.onProgress?.(start + written, plan.byteLength);
     }
     if (written < length) throw new RangeError(`${tensor.name}: expected ${length} bytes of data, got ${written}`);
   }
-  await file.truncate(plan.byteLength); // the padding after the last tensor
-}
-
-function asWriteError(error: unknown, path: string): unknown {
-  const { code, syscall } = error as NodeJS.ErrnoException;
-  if (code === undefined || syscall === undefined) return error;
-  return new TernionError("GGUF_WRITE", `${path}: cannot be written: ${systemReason(error)}.`, { cause: error });
+  await to.setLength(plan.byteLength); // the padding after the last tensor
 }
 
 function byteLengthOf({ name, type, dims }: GgufTensorInfo): number {
@@ -183,9 +174,11 @@ function putScalar(out: ByteWriter, type: GgufValueType, value: GgufValue): void
   else out.numbers(NUMERIC_ARRAYS[type].of(value as number));
 }
 
+const UTF8 = new TextEncoder();
+
 /** Bytes at the end of a buffer that doubles when it is full. */
 class ByteWriter {
-  #bytes = Buffer.alloc(1 << 16);
+  #bytes = new Uint8Array(1 << 16);
   #view = new DataView(this.#bytes.buffer, this.#bytes.byteOffset, this.#bytes.byteLength);
   #length = 0;
 
@@ -200,10 +193,10 @@ class ByteWriter {
   }
 
   string(text: string): void {
-    const length = Buffer.byteLength(text);
-    this.u64(length);
-    const at = this.#grow(length);
-    this.#bytes.write(text, at);
+    const bytes = UTF8.encode(text);
+    this.u64(bytes.byteLength);
+    const at = this.#grow(bytes.byteLength);
+    this.#bytes.set(bytes, at);
   }
 
   /** The bytes of an array as they are: every machine that Node runs this on is little-endian. */
@@ -223,7 +216,7 @@ class ByteWriter {
     const at = this.#length;
     this.#length += size;
     if (this.#length > this.#bytes.byteLength) {
-      const longer = Buffer.alloc(2 ** Math.ceil(Math.log2(this.#length)));
+      const longer = new Uint8Array(2 ** Math.ceil(Math.log2(this.#length)));
       longer.set(this.#bytes);
       this.#bytes = longer;
       this.#view = new DataView(longer.buffer, longer.byteOffset, longer.byteLength);

@@ -6,6 +6,31 @@
 /** Resolves in a later turn of the event loop: what is ready by now (messages, timers, input) comes first. */
 export type NextTurn = () => Promise<void>;
 
+export interface TemplateJob {
+  readonly template: string;
+  /** absent: tell the literals only */
+  readonly render?: { readonly variables: Readonly<Record<string, unknown>>; readonly literals?: readonly string[] };
+  readonly timeoutMs: number;
+}
+
+export interface TemplateFailure {
+  readonly failed: "syntax" | "raised" | "render" | "size";
+  readonly message: string;
+  /** source of what was not understood */
+  readonly construct?: string;
+}
+
+export type TemplateAnswer = { readonly literals: readonly string[] } | { readonly text: string } | TemplateFailure;
+
+/** Renders chat templates of model files apart from this thread, so that one that never ends harms nobody. */
+export interface TemplateRunner {
+  /** Rejects with CHAT_TEMPLATE where there is no answer in time, and with the reason of `signal`. */
+  run(job: TemplateJob, signal?: AbortSignal): Promise<TemplateAnswer>;
+  /** Jobs that wait reject with CLOSED. */
+  close(): void;
+}
+
 export interface Platform {
   readonly nextTurn: NextTurn;
+  templateRunner(): TemplateRunner;
 }

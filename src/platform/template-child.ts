@@ -4,7 +4,7 @@
  */
 import { Script } from "node:vm";
 import { type Compiled, compile, NotUnderstood, Raised } from "../text/jinja.js";
-import type { TemplateAnswer, TemplateJob } from "./template-process.js";
+import type { TemplateAnswer, TemplateJob } from "./platform.js";
 
 /** Characters of a rendered prompt; contexts hold far less. */
 const MOST_CHARACTERS = 1 << 24;

@@ -10,22 +10,7 @@ import { type ChildProcess, fork } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { printable, TernionError } from "../errors.js";
 import { packageFile } from "./package.js";
-
-export interface TemplateJob {
-  readonly template: string;
-  /** absent: tell the literals only */
-  readonly render?: { readonly variables: Readonly<Record<string, unknown>>; readonly literals?: readonly string[] };
-  readonly timeoutMs: number;
-}
-
-export interface TemplateFailure {
-  readonly failed: "syntax" | "raised" | "render" | "size";
-  readonly message: string;
-  /** source of what was not understood */
-  readonly construct?: string;
-}
-
-export type TemplateAnswer = { readonly literals: readonly string[] } | { readonly text: string } | TemplateFailure;
+import type { TemplateAnswer, TemplateJob, TemplateRunner } from "./platform.js";
 
 const MEMORY_MB = 256;
 const START_MS = 30_000;
@@ -33,7 +18,7 @@ const START_MS = 30_000;
 const IDLE_MS = 60_000;
 const ENTRY = "dist/src/platform/template-child.js";
 
-export class TemplateProcess {
+export class TemplateProcess implements TemplateRunner {
   #child: Promise<ChildProcess> | undefined;
   /** the job before the next one */
   #last: Promise<unknown> = Promise.resolve();

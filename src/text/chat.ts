@@ -5,12 +5,7 @@
  */
 import * as check from "../check.js";
 import { printable, quote, TernionError } from "../errors.js";
-import {
-  type TemplateAnswer,
-  type TemplateFailure,
-  type TemplateJob,
-  TemplateProcess,
-} from "../platform/template-process.js";
+import type { TemplateAnswer, TemplateFailure, TemplateJob, TemplateRunner } from "../platform/platform.js";
 import { builtInOf } from "./built-in.js";
 import { type ChatMessage, checkMessages, checkVariables, type DataObject } from "./messages.js";
 import { Provenance } from "./provenance.js";
@@ -54,18 +49,19 @@ const RENDER_CHECKS: check.OptionChecks<ChatOptions> = {
 const TIMEOUT_MS = 5000;
 const MOST_TEMPLATE_CHARACTERS = 1 << 20;
 
-/** of `renderChat` */
-const shared = new TemplateProcess();
-
 /**
  * The prompt as text, which no longer tells the template's words from the users': to look at, not to feed a model. Rejects
  * with CHAT_TEMPLATE where the template is at fault, refuses the messages, or takes too much time or memory.
  */
-export async function renderChat(messages: readonly ChatMessage[], options: ChatOptions): Promise<string> {
+export async function renderChat(
+  messages: readonly ChatMessage[],
+  options: ChatOptions,
+  runner: TemplateRunner,
+): Promise<string> {
   const { bosToken = "", eosToken = "" } = check.options(options, RENDER_CHECKS);
   const template = check.string("template", options.template);
   const data = dataOf(messages, options);
-  const renderer = new Renderer(shared, template, options);
+  const renderer = new Renderer(runner, template, options);
   return renderer.render({ ...data, bos_token: bosToken, eos_token: eosToken }, await renderer.literals());
 }
 
@@ -74,13 +70,13 @@ export class ChatTemplate {
   readonly #tokenizer: Tokenizer;
   readonly #source: string;
   readonly #provenance: Provenance;
-  readonly #process: TemplateProcess;
+  readonly #runner: TemplateRunner;
   /** the template's, as the process has found them */
   #literals: readonly string[] | undefined;
 
-  /** `process` ends with this. */
-  constructor(tokenizer: Tokenizer, source: string, process = new TemplateProcess()) {
-    this.#process = process;
+  /** `runner` ends with this. */
+  constructor(tokenizer: Tokenizer, source: string, runner: TemplateRunner) {
+    this.#runner = runner;
     this.#tokenizer = tokenizer;
     this.#source = source;
     this.#provenance = new Provenance(tokenizer);
@@ -92,7 +88,7 @@ export class ChatTemplate {
    */
   async encode(messages: readonly ChatMessage[], options: TemplateOptions = {}): Promise<number[]> {
     const data = dataOf(messages, check.options(options, TEMPLATE_CHECKS));
-    const renderer = new Renderer(this.#process, this.#source, options);
+    const renderer = new Renderer(this.#runner, this.#source, options);
     this.#literals ??= await renderer.literals();
     const marked = this.#provenance.begin(this.#literals, data);
     const { bos, eos } = this.#tokenizer;
@@ -109,7 +105,7 @@ export class ChatTemplate {
   }
 
   close(): void {
-    this.#process.close();
+    this.#runner.close();
   }
 }
 
@@ -123,17 +119,17 @@ function dataOf(messages: readonly ChatMessage[], options: TemplateOptions): Dat
 }
 
 class Renderer {
-  readonly #process: TemplateProcess;
+  readonly #runner: TemplateRunner;
   readonly #template: string;
   readonly #signal: AbortSignal | undefined;
   readonly #timeoutMs: number;
 
-  constructor(process: TemplateProcess, template: string, { signal, templateTimeoutMs = TIMEOUT_MS }: TemplateOptions) {
+  constructor(runner: TemplateRunner, template: string, { signal, templateTimeoutMs = TIMEOUT_MS }: TemplateOptions) {
     if (template.length > MOST_TEMPLATE_CHARACTERS) {
       const message = `expected at most ${MOST_TEMPLATE_CHARACTERS} characters, got ${template.length}`;
       throw failure(`${message}.`);
     }
-    this.#process = process;
+    this.#runner = runner;
     this.#template = template;
     this.#signal = signal;
     this.#timeoutMs = templateTimeoutMs;
@@ -154,7 +150,7 @@ class Renderer {
   }
 
   #run(job: Pick<TemplateJob, "render">): Promise<TemplateAnswer> {
-    return this.#process.run({ ...job, template: this.#template, timeoutMs: this.#timeoutMs }, this.#signal);
+    return this.#runner.run({ ...job, template: this.#template, timeoutMs: this.#timeoutMs }, this.#signal);
   }
 
   #refuse(answer: TemplateAnswer, variables: DataObject): never {

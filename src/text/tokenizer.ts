@@ -6,6 +6,7 @@
 import * as check from "../check.js";
 import { TernionError } from "../errors.js";
 import type { GgufValue } from "../gguf/file.js";
+import type { NextTurn } from "../platform/platform.js";
 import { bytesOfPiece } from "./byte-alphabet.js";
 import { PlainText } from "./plain.js";
 import { WordFinder } from "./special.js";
@@ -58,9 +59,9 @@ const ASYNC_CHECKS: check.OptionChecks<EncodeAsyncOptions> = { ...ENCODE_CHECKS,
 const DECODE_CHECKS: check.OptionChecks<DecodeOptions> = { skipSpecial: check.boolean };
 
 /** Takes 0.3 s for the 128,256 tokens and 280,147 merges of Llama 3. */
-export function createTokenizer(metadata: ReadonlyMap<string, GgufValue>): Tokenizer {
+export function createTokenizer(metadata: ReadonlyMap<string, GgufValue>, nextTurn: NextTurn): Tokenizer {
   if (typeof metadata?.get !== "function") throw check.wrongType("metadata", "a Map as readGguf gives it", metadata);
-  return new BytePairTokenizer(readVocabulary(metadata));
+  return new BytePairTokenizer(readVocabulary(metadata), nextTurn);
 }
 
 const SLICE_MS = 10;
@@ -79,7 +80,10 @@ class BytePairTokenizer implements Tokenizer {
   readonly #added: WordFinder;
   readonly #all: WordFinder;
 
-  constructor(vocabulary: Vocabulary) {
+  readonly #nextTurn: NextTurn;
+
+  constructor(vocabulary: Vocabulary, nextTurn: NextTurn) {
+    this.#nextTurn = nextTurn;
     this.#vocabulary = vocabulary;
     this.size = vocabulary.pieces.length;
     this.bos = vocabulary.bos;
@@ -110,7 +114,7 @@ class BytePairTokenizer implements Tokenizer {
       const { done, value } = steps.next();
       if (done) return value;
       if (performance.now() - since < SLICE_MS) continue;
-      await new Promise((resolve) => setImmediate(resolve));
+      await this.#nextTurn();
       since = performance.now();
     }
   }
@@ -155,7 +159,7 @@ class BytePairTokenizer implements Tokenizer {
     const kept = Array.from(ids).filter((id) => !(skipSpecial && this.isSpecial(id)));
     // one decoder a call: characters may straddle tokens, and a leading U+FEFF is text
     const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
-    return decoder.decode(Buffer.concat(kept.map((id) => this.bytes(id))));
+    return decoder.decode(joined(kept.map((id) => this.bytes(id))));
   }
 
   bytes(id: number): Uint8Array {
@@ -189,4 +193,14 @@ class BytePairTokenizer implements Tokenizer {
       "addBos: expected a vocabulary with tokenizer.ggml.bos_token_id, got one without. Encode with addBos: false.",
     );
   }
+}
+
+function joined(parts: readonly Uint8Array[]): Uint8Array {
+  const all = new Uint8Array(parts.reduce((sum, { byteLength }) => sum + byteLength, 0));
+  let at = 0;
+  for (const part of parts) {
+    all.set(part, at);
+    at += part.byteLength;
+  }
+  return all;
 }

@@ -4,8 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { WeightSource } from "../../src/backend/backend.js";
 import { openGguf } from "../../src/engine/input.js";
+import { writeGguf } from "../../src/engine/write.js";
 import type { GgmlType } from "../../src/gguf/types.js";
-import { writeGguf } from "../../src/gguf/write.js";
 
 export interface Matrix {
   readonly name: string;

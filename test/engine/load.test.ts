@@ -4,7 +4,8 @@ import { copyFile, mkdtemp, readFile, realpath, rm, truncate, writeFile } from "
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { type GgufContents, keyValues, writeGguf } from "../../src/gguf/write.js";
+import { writeGguf } from "../../src/engine/write.js";
+import { type GgufContents, keyValues } from "../../src/gguf/write.js";
 import { boxModel, Engine, type EngineOptions, type ProgressEvent, readGguf } from "../../src/index.js";
 import { repositoryFile } from "../golden.js";
 import { freshIds, GREEDY, settledThreads, TINY } from "./engines.js";

@@ -7,8 +7,8 @@ import { after, before, describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
 import { gguf as parseOther } from "@huggingface/gguf";
 import { readGguf } from "../../src/engine/input.js";
+import { writeGguf } from "../../src/engine/write.js";
 import type { GgufValue } from "../../src/gguf/file.js";
-import { writeGguf } from "../../src/gguf/write.js";
 import { everything } from "./everything.js";
 
 let folder: string;

@@ -6,7 +6,8 @@ import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
 import { readGguf } from "../../src/engine/input.js";
-import { type GgufKeyValue, type GgufTensorSource, keyValues, planGguf, writeGguf } from "../../src/gguf/write.js";
+import { writeGguf } from "../../src/engine/write.js";
+import { type GgufKeyValue, type GgufTensorSource, keyValues, planGguf } from "../../src/gguf/write.js";
 import { llama3Vocabulary } from "../vocabulary.js";
 import { counting, everything } from "./everything.js";
 

@@ -12,11 +12,11 @@ import { CpuBackend } from "../../src/backend/cpu/cpu.js";
 import { roundHalfEven } from "../../src/backend/formulas.js";
 import { ReferenceBackend } from "../../src/backend/reference.js";
 import { openGguf } from "../../src/engine/input.js";
+import { createTokenizer } from "../../src/engine/text.js";
 import { type ModelConfig, readConfig } from "../../src/model/config.js";
 import { createActivations, forward } from "../../src/model/forward.js";
 import { loadWeights, weightSources } from "../../src/model/weights.js";
 import { openFile } from "../../src/platform/file-bytes.js";
-import { createTokenizer } from "../../src/text/tokenizer.js";
 import { repositoryFile } from "../golden.js";
 
 const TOKENS = 128;

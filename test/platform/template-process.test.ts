@@ -3,8 +3,8 @@ import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { after, describe, it } from "node:test";
 import { promisify } from "node:util";
+import { renderChat } from "../../src/engine/text.js";
 import { TemplateProcess } from "../../src/platform/template-process.js";
-import { renderChat } from "../../src/text/chat.js";
 
 const messages = [{ role: "user", content: "Hi" }];
 const loops = (depth: number, body: string) =>
@@ -100,7 +100,7 @@ describe("one process", () => {
   });
 
   it("keeps nobody alive", async () => {
-    const chat = new URL("../../src/text/chat.js", import.meta.url).href;
+    const chat = new URL("../../src/engine/text.js", import.meta.url).href;
     const program = `import { renderChat } from ${JSON.stringify(chat)};
       console.log(await renderChat([{ role: "user", content: "Hi" }], { template: "{{ messages[0].content }}!" }));`;
     const node = ["--input-type=module", "--eval", program];

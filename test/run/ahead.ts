@@ -5,6 +5,7 @@ import { CpuBackend } from "../../src/backend/cpu/cpu.js";
 import { ReferenceBackend } from "../../src/backend/reference.js";
 import { openGguf } from "../../src/engine/input.js";
 import { placeModel } from "../../src/engine/placing.js";
+import { createTokenizer } from "../../src/engine/text.js";
 import { TernionError } from "../../src/errors.js";
 import { readConfig } from "../../src/model/config.js";
 import { repairMetadata } from "../../src/model/repair.js";
@@ -14,7 +15,7 @@ import { Scheduler } from "../../src/run/scheduler.js";
 import { Session } from "../../src/run/session.js";
 import { Slots } from "../../src/run/slots.js";
 import { Timeline } from "../../src/run/timeline.js";
-import { createTokenizer, type Tokenizer } from "../../src/text/tokenizer.js";
+import type { Tokenizer } from "../../src/text/tokenizer.js";
 import { TINY } from "../engine/engines.js";
 
 /** What the queue in front of a backend counts, and how it is made to fail. */

@@ -2,9 +2,10 @@
 import assert from "node:assert/strict";
 import { after, describe, it } from "node:test";
 import fc from "fast-check";
+import { createTokenizer, renderChat } from "../../src/engine/text.js";
 import { TemplateProcess } from "../../src/platform/template-process.js";
-import { BITNET_CHAT_TEMPLATE, type ChatMessage, ChatTemplate, renderChat } from "../../src/text/chat.js";
-import { createTokenizer, type Tokenizer } from "../../src/text/tokenizer.js";
+import { BITNET_CHAT_TEMPLATE, type ChatMessage, ChatTemplate } from "../../src/text/chat.js";
+import type { Tokenizer } from "../../src/text/tokenizer.js";
 import { smallMetadata } from "./fixtures.js";
 
 /** The built-in template, and the same for Jinja. */
@@ -169,7 +170,7 @@ describe("ChatTemplate.encode", () => {
     const twice = "{{ bos_token }}{{ messages[0].content }}";
     assert.deepEqual(specials(await encode(twice, [user("hello")])), [bosToken]);
     const without = createTokenizer(smallMetadata({ "tokenizer.ggml.add_bos_token": false }));
-    const plain = new ChatTemplate(without, "{{ messages[0].content }}");
+    const plain = new ChatTemplate(without, "{{ messages[0].content }}", new TemplateProcess());
     assert.deepEqual(specials(await plain.encode([user("hello")])), []);
     plain.close();
   });

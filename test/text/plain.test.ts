@@ -6,9 +6,10 @@ import assert from "node:assert/strict";
 import { before, describe, it } from "node:test";
 import { Tokenizer as Peer } from "@huggingface/tokenizers";
 import fc from "fast-check";
+import { createTokenizer } from "../../src/engine/text.js";
 import type { GgufArray, GgufValue } from "../../src/gguf/file.js";
 import { BYTE_CHARACTERS } from "../../src/text/byte-alphabet.js";
-import { createTokenizer, type Tokenizer } from "../../src/text/tokenizer.js";
+import type { Tokenizer } from "../../src/text/tokenizer.js";
 import { llama3Metadata, smallMetadata, strings } from "./fixtures.js";
 
 const SPLIT =

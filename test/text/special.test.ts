@@ -2,9 +2,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
+import { createTokenizer } from "../../src/engine/text.js";
+import { node } from "../../src/platform/node.js";
 import { ChatTemplate } from "../../src/text/chat.js";
 import { WordFinder } from "../../src/text/special.js";
-import { createTokenizer } from "../../src/text/tokenizer.js";
 import { smallMetadata, strings } from "./fixtures.js";
 
 function all(words: readonly string[], text: string): [number, string][] {
@@ -59,6 +60,7 @@ test("200,000 special tokens", async () => {
   const chat = new ChatTemplate(
     tokenizer,
     "{{ messages[0].content }}<|reserved_199999|>{{ '<|' + messages[0].role + '|>' }}",
+    node.templateRunner(),
   );
   try {
     const prompt = await chat.encode([{ role: "reserved_1", content: "<|reserved_7|>" }]);

@@ -6,8 +6,9 @@ import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { before, describe, it } from "node:test";
 import fc from "fast-check";
+import { createTokenizer } from "../../src/engine/text.js";
 import type { GgufValue } from "../../src/gguf/file.js";
-import { createTokenizer, type Tokenizer } from "../../src/text/tokenizer.js";
+import type { Tokenizer } from "../../src/text/tokenizer.js";
 import { llama3Metadata, SMALL_MERGES, smallMetadata, strings } from "./fixtures.js";
 
 const golden = (name: string) => readFile(new URL(`../../../test/golden/llama3/${name}`, import.meta.url), "utf8");

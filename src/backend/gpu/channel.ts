@@ -1,7 +1,6 @@
 /** The main thread's end of the device's thread: requests, their answers, and how the thread ends. */
-import { Worker } from "node:worker_threads";
 import { type ErrorCode, TernionError } from "../../errors.js";
-import { packageFile } from "../../platform/package.js";
+import { startThread } from "../../platform/thread.js";
 import {
   ABORT,
   type Aside,
@@ -21,7 +20,7 @@ interface Waiting {
 const CLOSE_MS = 5000;
 
 export class Channel {
-  readonly #worker: Worker;
+  readonly #worker: ReturnType<typeof startThread>;
   readonly #waiting = new Map<number, Waiting>();
   readonly #exit: Promise<void>;
   #next = 0;
@@ -34,7 +33,7 @@ export class Channel {
   onRead: ((request: ReadRequest) => Promise<Uint8Array | undefined>) | undefined;
 
   constructor() {
-    this.#worker = startThread();
+    this.#worker = start();
     this.#worker.unref();
     this.#worker.on("message", (message: Message) => this.#receive(message));
     this.#worker.on("error", (error) => this.#fail(failed(`The device's thread ended with an error: ${error}.`)));
@@ -75,7 +74,7 @@ export class Channel {
     this.#fail(new TernionError("CLOSED", "The backend is closed."));
     this.#worker.ref();
     this.#worker.postMessage({ id: this.#next++, name: "close", ask: undefined } satisfies Request);
-    let timer: NodeJS.Timeout | undefined;
+    let timer: ReturnType<typeof setTimeout> | undefined;
     const patience = new Promise((resolve) => {
       timer = setTimeout(resolve, CLOSE_MS);
     });
@@ -126,10 +125,9 @@ export class Channel {
   }
 }
 
-function startThread(): Worker {
+function start(): ReturnType<typeof startThread> {
   try {
-    // it needs none of the host's arguments, and a file refuses --input-type
-    return new Worker(packageFile("dist/src/backend/gpu/thread/worker.js"), { execArgv: [] });
+    return startThread("dist/src/backend/gpu/thread/worker.js");
   } catch (cause) {
     if (cause instanceof TernionError) throw cause;
     throw failed(`The device's thread could not start: ${cause}.`);

@@ -6,6 +6,7 @@ import { GpuBackend } from "../../../src/backend/gpu/gpu.js";
 import { Engine } from "../../../src/engine/engine.js";
 import { openGguf } from "../../../src/engine/input.js";
 import { placeModel } from "../../../src/engine/placing.js";
+import { createTokenizer } from "../../../src/engine/text.js";
 import type { TernionError } from "../../../src/errors.js";
 import { readConfig } from "../../../src/model/config.js";
 import { weightSources } from "../../../src/model/weights.js";
@@ -14,7 +15,6 @@ import type { Recover } from "../../../src/run/failover.js";
 import { Scheduler } from "../../../src/run/scheduler.js";
 import { Session } from "../../../src/run/session.js";
 import { Slots } from "../../../src/run/slots.js";
-import { createTokenizer } from "../../../src/text/tokenizer.js";
 import { repositoryFile } from "../../golden.js";
 import { NO_ADAPTER } from "./require.js";
 

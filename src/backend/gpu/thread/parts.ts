@@ -1,16 +1,24 @@
 /** The bytes of a model on the device's thread: opened here where they are shared, else asked for, a chunk at a time. */
 import { TernionError } from "../../../errors.js";
-import { openShared } from "../../../platform/file-bytes.js";
 import type { ByteSource, WeightSource } from "../../backend.js";
 import type { BytesReply, LoadRequest, ReadRequest } from "../protocol.js";
+
+/** What is shared, on this thread. */
+interface ThreadBytes {
+  read(offset: number, into: Uint8Array): void;
+  close(): void;
+}
 
 export class Parts {
   readonly #waiting = new Map<number, (bytes: Uint8Array | undefined) => void>();
   #next = 0;
-  readonly #open: { close(): void }[] = [];
+  readonly #open: ThreadBytes[] = [];
 
-  /** `ask` sends a request to the main thread, whose reply comes to `receive`. */
-  constructor(readonly ask: (request: ReadRequest) => void) {}
+  /** `ask` sends a request to the main thread, whose reply comes to `receive`; `openShared` is the platform's. */
+  constructor(
+    readonly ask: (request: ReadRequest) => void,
+    readonly openShared: (shared: unknown) => ThreadBytes,
+  ) {}
 
   sourcesOf({ parts, sources }: LoadRequest): WeightSource[] {
     const all = parts.map((part, i) => (part.shared === undefined ? this.#asked(part, i) : this.#shared(part)));
@@ -27,7 +35,7 @@ export class Parts {
   }
 
   #shared({ name, size, shared }: LoadRequest["parts"][number]): ByteSource {
-    const opened = openShared(shared);
+    const opened = this.openShared(shared);
     this.#open.push(opened);
     return { name, size, shared, read: async (offset, into) => opened.read(offset, into) };
   }

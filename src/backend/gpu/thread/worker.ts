@@ -2,8 +2,9 @@
  * The device's thread. Requests are carried out one after the other; only the waiting for what a run brings back goes on
  * beside them, so that the next run is on its way before the last has ended.
  */
-import { parentPort } from "node:worker_threads";
 import { TernionError } from "../../../errors.js";
+import { openShared } from "../../../platform/file-bytes.js";
+import { threadPort } from "../../../platform/thread.js";
 import { nextTurn } from "../../../platform/turn.js";
 import { webgpu } from "../../../platform/webgpu.js";
 import { measureCopyRate } from "../device/copy-rate.js";
@@ -23,14 +24,13 @@ import { addHead } from "./plan.js";
 import { Runner } from "./runner.js";
 import { uploadWeights } from "./upload.js";
 
-if (parentPort === null) throw new Error("worker.js runs in a worker thread only");
-const port = parentPort;
+const port = threadPort();
 
 class DeviceThread {
   #memory: Memory | undefined;
   #runner: Runner | undefined;
   aborted = false;
-  readonly parts = new Parts((read) => post({ kind: "read", read }));
+  readonly parts = new Parts((read) => post({ kind: "read", read }), openShared);
 
   /** What the answer takes after the next request may begin. */
   readonly handlers: {
