@@ -196,6 +196,19 @@ test("no cycles, types included", () => {
   for (const path of SOURCES) visit(path, []);
 });
 
+test("a ternary type is named by its file, by the two tables of types and by backends with a kernel for it", () => {
+  const users = (type: string) => SOURCES.filter((path) => textOf(path).includes(type)).sort();
+  assert.deepEqual(users("I2_S"), [
+    "backend/cpu/commands.ts",
+    "backend/gpu/formats.ts",
+    "formats/i2_s.ts",
+    "formats/table.ts",
+    "gguf/types.ts",
+    "model/config.ts", // a message: which file to use
+  ]);
+  assert.deepEqual(users("TQ2_0"), ["formats/table.ts", "formats/tq2_0.ts", "gguf/types.ts"]);
+});
+
 test("the forward pass waits for nothing and names no device", () => {
   const text = textOf("model/forward.ts");
   assert.doesNotMatch(text, /\bawait\b|\basync\b|\bPromise\b/);
