@@ -77,9 +77,10 @@ describe("ternion run", () => {
     assert.match(stderr, /^$|^ternion: no --model: .* random.*\n$/);
   });
 
-  it("loads a model from a URL", async () => {
+  it("loads a model from a URL", async (t) => {
     const model = await readFile(TINY);
     const server = createServer((_, response) => response.end(model)).listen(0, "127.0.0.1");
+    t.after(() => server.close());
     await new Promise((resolve) => server.once("listening", resolve));
     const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/tiny.gguf`;
     const cache = { TERNION_CACHE: join(directory, "cache") };
