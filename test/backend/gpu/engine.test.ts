@@ -12,6 +12,7 @@ import { readConfig } from "../../../src/model/config.js";
 import { weightSources } from "../../../src/model/weights.js";
 import { node } from "../../../src/platform/node.js";
 import type { Recover } from "../../../src/run/failover.js";
+import type { GenerateOptions, Piece } from "../../../src/run/generate.js";
 import { Scheduler } from "../../../src/run/scheduler.js";
 import { Session } from "../../../src/run/session.js";
 import { Slots } from "../../../src/run/slots.js";
@@ -97,6 +98,21 @@ describe("the engine on a GPU", { skip: NO_ADAPTER }, () => {
       texts.push(text);
     }
     assert.equal(texts[0], texts[1]);
+  });
+
+  test("answers of all kinds share runs, and each is the one that it is alone", async () => {
+    await using engine = await Engine.load(BOX, { backend: "gpu", contextLength: 64, maxSessions: 3 });
+    const kinds = [{ temperature: 0 }, {}, { logprobs: 2 }, { presencePenalty: 2 }, { logitBias: { 7: 3 } }];
+    const answerOf = async (options: GenerateOptions, i: number) => {
+      await using session = engine.session();
+      const pieces: Piece[] = [];
+      const answer = session.generate(`Once upon a time ${i}`, { ...options, seed: i, maxTokens: 12 });
+      for await (const { finish, ...piece } of answer) pieces.push(piece);
+      return pieces;
+    };
+    const alone: Piece[][] = [];
+    for (const [i, options] of kinds.entries()) alone.push(await answerOf(options, i));
+    assert.deepEqual(await Promise.all(kinds.map(answerOf)), alone);
   });
 
   test("an answer ends with DEVICE_LOST when the device is destroyed, and closing works", async () => {
