@@ -24,7 +24,7 @@ export function dotF32(x: usize, y: usize, n: i32): f32 {
 }
 
 // Half to float: the 16 bits in the upper half of a lane, shifted right by 3 with the sign kept, are a float32 whose
-// exponent is 112 too small; a multiplication by 2^112 mends it, for subnormal halves as well. The shuffles are the
+// exponent is 112 too small; a multiplication by 2^112 corrects it, for subnormal halves as well. The shuffles are the
 // patterns that V8 turns into one instruction each.
 @inline
 function halvesLow(v: v128, m: v128, scale: v128): v128 {

@@ -1,5 +1,5 @@
 /**
- * Generation speed behind contexts of several lengths, by thread count, with the time of each op.
+ * Generation speed after contexts of several lengths, by thread count, with the time of each op.
  *
  *   npm run build && node dist/bench/decode.js [--model FILE] [--contexts 128,256] [--threads 1,2] [--tokens 16]
  *     [--repetitions 5] [--head exact|f16|int8] [--kv f32|i16] [--revectorize] [--machine NAME] [--quick]
@@ -98,7 +98,7 @@ await main(async () => {
   for (const threads of integers("threads", values.threads)) {
     const read = await readBandwidth(threads);
     readBandwidths[threads] = read / 1e9;
-    // room behind the longest context, as far as the model goes
+    // room after the longest context, as far as the model goes
     const longest = Math.max(...options.contexts);
     const contextLength = Math.min(4096, longest + options.tokens);
     const contexts = options.contexts.map((context) => Math.min(context, contextLength - options.tokens));

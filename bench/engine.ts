@@ -32,7 +32,7 @@ export function loadEngine(path: string, options: EngineOptions): Promise<Engine
   return Engine.load(path, { backend: "cpu", maxSessions: 1, tuning: tuningOptions(), ...options });
 }
 
-/** Tokens a second of `tokens` greedy tokens behind a prompt that the session may hold already; the first is not counted. */
+/** Tokens a second of `tokens` greedy tokens after a prompt that the session may hold already; the first is not counted. */
 export async function generationRate(session: Session, ids: readonly number[], tokens: number): Promise<number> {
   const options = { maxTokens: tokens + 1, ignoreEnd: true, temperature: 0 };
   const { finish } = await collect(session.generate(ids, options));

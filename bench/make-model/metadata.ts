@@ -24,7 +24,7 @@ export function metadataOf(shape: Shape, vocabulary: GgufHead, format: Format = 
   ];
 }
 
-/** What llama.cpp is told beyond the official file. */
+/** What llama.cpp needs beyond the official file. */
 const LLAMA_KEYS: readonly GgufKeyValue[] = [
   { key: "tokenizer.ggml.pre", type: "STRING", value: "llama-bpe" },
   { key: `${FORMATS.tq2_0.architecture}.hidden_act`, type: "STRING", value: "relu2" },

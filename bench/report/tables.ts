@@ -161,7 +161,7 @@ const targetTable: Section = (results) => {
       met === undefined ? "not measured" : met ? "met" : "**missed**",
     ];
   });
-  return table(["target", "Node.js", "wanted", "cache", "measured", ""], rows);
+  return table(["target", "Node.js", "goal", "cache", "measured", ""], rows);
 };
 
 /** What `ternion bench --backend gpu --json` gave. */

@@ -53,7 +53,7 @@ function judge<Figures>(
 }
 
 function peerTargets(results: MachineResults, node: Node): Target[] {
-  const wanted = { 20: [1.3, 1.5], 24: [1.6, 1.8] }[node];
+  const goal = { 20: [1.3, 1.5], 24: [1.6, 1.8] }[node];
   const ratio = (threads: number) => (figures: PeerFigures) =>
     figures.rows.find((row) => row.threads === threads)?.ratio;
   const generation = find<PeerFigures>(results, "peers-generate", node);
@@ -61,8 +61,8 @@ function peerTargets(results: MachineResults, node: Node): Target[] {
   const wide = find<PeerFigures>(results, "peers-prompt", node, "-revectorize");
   const what = "generation at context 256, of node-llama-cpp";
   return [
-    judge(`${what}, 1 thread`, node, { least: wanted[0] }, generation, ratio(1)),
-    judge(`${what}, 2 threads`, node, { least: wanted[1] }, generation, ratio(2)),
+    judge(`${what}, 1 thread`, node, { least: goal[0] }, generation, ratio(1)),
+    judge(`${what}, 2 threads`, node, { least: goal[1] }, generation, ratio(2)),
     judge("prompt, 2 threads, of node-llama-cpp", node, { least: 1.4 }, prompt, ratio(2)),
     ...(node === 24 ? [judge("the same with `--revectorize`", node, { least: 2.2 }, wide, ratio(2))] : []),
   ];

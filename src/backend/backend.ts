@@ -6,7 +6,7 @@
  * ended before the next began, and empties the record. Data enters by `write` and leaves by `read`.
  *
  * Ahead. At most `runsAhead` runs may be called before the first of them has ended. They execute in the order of their
- * calls, and end in it; a batch may begin, and ops may record, meanwhile. `read...` and `write` act on the state after the
+ * calls, and end in it; a batch may begin, and ops may record, while they do. `read...` and `write` act on the state after the
  * last run that was called before them, and before any that is called later. Where `runsAhead` is 1 this means that
  * nothing is called while a run is under way.
  *
@@ -111,7 +111,7 @@ export type WeightType = string;
 export type WeightUse = "norm" | "table" | "matrix";
 export type TypesByUse = Readonly<Record<WeightUse, readonly WeightType[]>>;
 
-/** The orders of ternary codes in files whose type does not tell, see formats/i2_s.ts; the first is the standard one. */
+/** The orders of ternary codes in files whose type leaves it open, see formats/i2_s.ts; the first is the standard one. */
 export const TERNARY_LAYOUTS = ["block128", "block64", "rows4"] as const;
 export type TernaryLayout = (typeof TERNARY_LAYOUTS)[number];
 

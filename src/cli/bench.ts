@@ -101,7 +101,7 @@ async function checkSense(engine: Engine, signal: AbortSignal): Promise<void> {
   if (ok) return;
   throw new Error(
     `--check: expected a perplexity below ${limit.toFixed(0)} on plain English, got ${perplexity.toFixed(0)}: ` +
-      "nothing was measured; `ternion verify` tells whether the file or this machine is wrong",
+      "nothing was measured; `ternion verify` shows whether the file or this machine is wrong",
   );
 }
 

@@ -15,7 +15,7 @@ interface ChatCommand {
   readonly run: Action;
 }
 
-const tell = (text: string) => process.stderr.write(`${text}\n`);
+const print = (text: string) => process.stderr.write(`${text}\n`);
 
 const CHAT_COMMANDS: readonly ChatCommand[] = [
   { name: "/help", argument: "", meaning: "list the commands", run: help },
@@ -40,7 +40,7 @@ export async function runCommand(line: string, conversation: Conversation, engin
 }
 
 function help(): void {
-  tell(COMMANDS_HELP.trimEnd());
+  print(COMMANDS_HELP.trimEnd());
 }
 
 function reset(_: string, conversation: Conversation): void {
@@ -65,5 +65,5 @@ async function save(file: string, { messages }: Conversation): Promise<void> {
 
 function stats(_: string, { finish }: Conversation, engine: Engine): void {
   const answer = finish === undefined ? ["no answer yet"] : answerStats(finish);
-  tell([...loadStats(engine), ...answer].join("\n"));
+  print([...loadStats(engine), ...answer].join("\n"));
 }

@@ -27,12 +27,12 @@ Examples:
   ternion inspect model.gguf
   ternion inspect --model model.gguf --json | jq .types
 
-With --strict it fails on a file whose metadata needs mending.`;
+With --strict it fails on a file whose metadata needs repair.`;
 
 export function registerInspect(program: Command): void {
   const command = program
     .command("inspect")
-    .description("print the metadata and tensors of a GGUF, and what of it needs mending")
+    .description("print the metadata and tensors of a GGUF, and what of it needs repair")
     .argument("[FILE|URL]", "the GGUF, as with --model")
     .option("--json", "print one JSON object; long arrays as {type, length, first}")
     .addHelpText("after", EXAMPLES)
@@ -109,14 +109,14 @@ function asText(file: GgufFile, repairs: readonly Repair[]): string {
     ),
     section("tensors", formatTable(["name", "type", "dims", "offset", "bytes"], tensors)),
     section("types", formatTable(["type", "tensors", "weights", "bytes"], types)),
-    section("mended while loading", formatTable(["key", "problem", "used instead"], repairs.map(repairRow))),
+    section("repaired while loading", formatTable(["key", "problem", "used instead"], repairs.map(repairRow))),
   ];
   return sections.join("\n");
 }
 
 const section = (title: string, table: string) => `${title}\n${table === "" ? "  none\n" : table}`;
 
-const repairRow = ({ key, problem, mended }: Repair) => [key, problem, mended];
+const repairRow = ({ key, problem, replacement }: Repair) => [key, problem, replacement];
 
 function shortValue(value: GgufValue): string {
   if (typeof value !== "object") return shortText(value);

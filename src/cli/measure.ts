@@ -44,7 +44,7 @@ export async function measure(
   return samples;
 }
 
-/** The same for every seed, thread count and kernel: sha256 of all logits behind a fixed prompt, its first 16 digits. */
+/** The same for every seed, thread count and kernel: sha256 of all logits after a fixed prompt, its first 16 digits. */
 export async function logitsHash(engine: Engine): Promise<string> {
   const logits = (await engine.trace(promptFor(engine, HASHED_TOKENS))).get("logits");
   if (logits === undefined) throw new Error("logits hash: expected the backend to trace logits, got none");

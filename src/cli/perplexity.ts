@@ -19,7 +19,7 @@ Examples:
   ternion perplexity text.txt --model model.gguf
   ternion perplexity text.txt --window 512 --json
 
-The text is cut into windows without overlap, each scored from an empty cache behind the token that begins a text.
+The text is cut into windows without overlap, each scored from an empty cache after the token that begins a text.
 Perplexity is e to the power of the mean of -ln p over all tokens.`;
 
 export function registerPerplexity(program: Command): void {

@@ -1,4 +1,4 @@
-/** `ternion repair`: a model file written again, with mended metadata and ternary codes in the standard layout. */
+/** `ternion repair`: a model file written again, with repaired metadata and ternary codes in the standard layout. */
 import type { Command } from "commander";
 import { type RepairedFile, repairFile } from "../index.js";
 import { debugOption, type EngineFlags, pickEngineOptions } from "./options.js";
@@ -11,15 +11,15 @@ interface RepairFlags extends Pick<EngineFlags, "i2sLayout"> {
 
 const EXAMPLES = `
 Examples:
-  ternion repair model.gguf mended.gguf
+  ternion repair model.gguf repaired.gguf
   ternion repair from-arm.gguf standard.gguf --i2s-layout block64
 
-All that is loaded from IN is mended in memory anyway; OUT needs no mending, here or in other programs. IN stays as it is.`;
+All that is loaded from IN is repaired in memory anyway; OUT needs no repair, here or in other programs. IN stays as it is.`;
 
 export function registerRepair(program: Command): void {
   const command = program
     .command("repair")
-    .description("write a GGUF model again, with mended metadata and ternary codes in the standard layout")
+    .description("write a GGUF model again, with repaired metadata and ternary codes in the standard layout")
     .argument("<IN>", "the model file")
     .argument("<OUT>", "the file to write")
     .option("--force", "replace OUT if it is there")
@@ -43,8 +43,8 @@ async function repair(from: string, to: string, { i2sLayout, force }: RepairFlag
 }
 
 function asText(to: string, { repairs, i2sLayout, byteLength }: RepairedFile): string {
-  const lines = repairs.map(({ key, problem, mended }) => `mended ${key}: ${problem}; now ${mended}`);
-  if (i2sLayout !== "block128") lines.push(`mended ternary codes: in layout ${i2sLayout}; now block128`);
-  if (lines.length === 0) lines.push("nothing to mend");
+  const lines = repairs.map(({ key, problem, replacement }) => `repaired ${key}: ${problem}; now ${replacement}`);
+  if (i2sLayout !== "block128") lines.push(`repaired ternary codes: in layout ${i2sLayout}; now block128`);
+  if (lines.length === 0) lines.push("nothing to repair");
   return `${lines.join("\n")}\nwrote ${to}, ${byteLength} bytes\n`;
 }

@@ -1,6 +1,6 @@
 /**
  * The safetensors container, written: 8 bytes of little-endian header length, a JSON header (name → dtype, shape,
- * data_offsets), then the data, each tensor right behind the one before. No kept npm package writes it;
+ * data_offsets), then the data, each tensor right after the one before. No kept npm package writes it;
  * @huggingface/hub reads headers.
  */
 import { writeOutput } from "./output.js";

@@ -1,4 +1,4 @@
-/** What `--stats` and `/stats` tell of a loaded model and of an answer, as lines for people. */
+/** What `--stats` and `/stats` say of a loaded model and of an answer, as lines for people. */
 import type { Engine, Finish } from "../index.js";
 
 const ms = (value: number) => `${value.toFixed(1)} ms`;
@@ -9,7 +9,7 @@ export function loadStats({ description, loadReport, memoryBytes }: Engine): str
   return [
     `backend  ${description}, ${(memoryBytes / 1e6).toFixed(1)} MB`,
     `load     ${ms(totalMs)}: ${parts.join(", ")}`,
-    ...repairs.map(({ key, problem, mended }) => `mended   ${key}: ${problem}; using ${mended}`),
+    ...repairs.map(({ key, problem, replacement }) => `repaired ${key}: ${problem}; using ${replacement}`),
   ];
 }
 

@@ -29,7 +29,7 @@ The exit code is 0 if all is right and 1 if not.`;
 export function registerVerify(program: Command): void {
   const command = program
     .command("verify")
-    .description("tell whether this machine, file and backend compute rightly, and which operation is wrong")
+    .description("check whether this machine, file and backend compute rightly, and which operation is wrong")
     .addOption(
       integerListOption("--tokens <IDS>", "token ids, as in 1,2,3; default: 16 of a built-in text", { min: 0 }),
     )

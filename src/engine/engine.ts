@@ -125,7 +125,7 @@ export class Engine implements AsyncDisposable {
         return await Engine.#openOn(name, layout, opening);
       } catch (error) {
         if (!mayGoOn(error)) throw error;
-        // that there is no GPU is nothing to tell
+        // that there is no GPU is nothing to report
         if (!(error instanceof TernionError && error.code === "BACKEND_UNAVAILABLE")) options.onFallback?.(error);
         clock.restart();
       }
@@ -294,7 +294,7 @@ export class Engine implements AsyncDisposable {
     return selfCheck(this, this.config.vocabularySize, signal);
   }
 
-  /** Time by op since the last call; needs option `profile`. A GPU tells its host time in any case. */
+  /** Time by op since the last call; needs option `profile`. A GPU reports its host time in any case. */
   takeProfile(): OpTime[] {
     return this.#closing === undefined ? this.#backend.takeProfile() : [];
   }

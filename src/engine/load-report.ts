@@ -20,7 +20,7 @@ export interface LoadStep {
 export interface LoadReport {
   readonly steps: readonly LoadStep[];
   readonly totalMs: number;
-  /** defects of the file that were mended */
+  /** defects of the file that were repaired */
   readonly repairs: readonly Repair[];
   /** of the ternary weights in the file */
   readonly i2sLayout: TernaryLayout;

@@ -41,7 +41,7 @@ export interface EngineOptions {
   readonly maxWaiting?: number | undefined;
   /** most rows of one pass: the chunk in which prompts are computed; default 64, on a GPU 512 */
   readonly batchSize?: number | undefined;
-  /** refuse a file whose metadata needs mending, instead of mending it; default false */
+  /** refuse a file whose metadata needs repair, instead of repairing it; default false */
   readonly strict?: boolean | undefined;
   /**
    * Order of the ternary codes in the file, see docs/model.md. Default "auto": found out by evidence, and a file that

@@ -2,7 +2,7 @@
  * I2_S, the ternary type of the official converter: 2-bit codes, four a byte, then one float32 scale for the whole weight
  * in a tail of 32 bytes. A weight is scale * (code - 1); code 3 is invalid.
  *
- * Files of this one type hold their codes in three orders, and no field tells which. Backends compute with "block128" only
+ * Files of this one type hold their codes in three orders, and no field says which. Backends compute with "block128" only
  * and turn the others into it as they read: each is the same codes in other places.
  *
  *   block128  128 weights of a row in 32 bytes, byte b: weights b, 32 + b, 64 + b, 96 + b; the released 2B-4T file

@@ -11,7 +11,7 @@ import { utf8 } from "./strings.js";
 /** Longest string taken from a file. The longest real ones, chat templates, have some ten thousand bytes. */
 const MAX_STRING = 16 * 1024 * 1024;
 
-/** Not an error of the file: at least `needed` bytes from its start are wanted. Never leaves src/gguf. */
+/** Not an error of the file: at least `needed` bytes from its start are needed. Never leaves src/gguf. */
 export class HeadTooShort extends Error {
   readonly needed: number;
 

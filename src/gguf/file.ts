@@ -43,7 +43,7 @@ export interface GgufFile {
 
 /** What the reader gives: enough to write the same head again. */
 export interface GgufHead extends GgufFile {
-  /** the stored type of each metadata value, which a JavaScript number no longer tells */
+  /** the stored type of each metadata value, which a JavaScript number does not keep */
   readonly valueTypes: ReadonlyMap<string, GgufValueType>;
 }
 

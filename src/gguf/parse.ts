@@ -152,7 +152,7 @@ function readMany<T>(count: number, read: () => T): T[] {
 
 /**
  * Strings are made when first asked for: the 408,403 of a Llama-3 vocabulary take three times as long as all the rest of
- * a head, and only a tokenizer wants them.
+ * a head, and only a tokenizer needs them.
  */
 function stringArray(bytes: Uint8Array<ArrayBuffer>, count: number): GgufArray {
   let strings: readonly string[] | undefined;

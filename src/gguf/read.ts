@@ -27,8 +27,8 @@ export interface ReadOptions {
 export async function readHead(file: ByteSource, { signal }: ReadOptions = {}): Promise<GgufHead> {
   const { name, size } = file;
   let head = new Uint8Array();
-  for (let wanted = Math.min(FIRST_READ, size); ; ) {
-    const longer = new Uint8Array(wanted);
+  for (let length = Math.min(FIRST_READ, size); ; ) {
+    const longer = new Uint8Array(length);
     longer.set(head);
     await readOn(file, longer, head.byteLength, signal);
     head = longer;
@@ -40,7 +40,7 @@ export async function readHead(file: ByteSource, { signal }: ReadOptions = {}): 
         const message = `the metadata takes ${error.needed} bytes or more, expected at most ${MAX_HEAD}`;
         throw new TernionError("GGUF_OVERFLOW", `${name}: ${message}; the file is damaged`);
       }
-      wanted = Math.min(size, MAX_HEAD, Math.max(head.byteLength * GROWTH, error.needed));
+      length = Math.min(size, MAX_HEAD, Math.max(head.byteLength * GROWTH, error.needed));
     }
   }
 }
@@ -54,7 +54,7 @@ async function readOn(file: ByteSource, bytes: Uint8Array, filled: number, signa
   signal?.throwIfAborted();
 }
 
-/** Throws what reading the file would, as far as its first bytes tell. */
+/** Throws what reading the file would, as far as its first bytes show. */
 export function checkBeginning(bytes: Uint8Array, byteLength: number, name: string): void {
   try {
     parseHead(bytes, byteLength, name);

@@ -66,7 +66,7 @@ export function cacheName(address: Address): string {
   const { origin, pathname, search } = (partOf(address, 1) ?? address).url;
   const hash = createHash("sha256").update(`${origin}${pathname}${search}`).digest("hex").slice(0, 12);
   const name = basename(address.url.pathname).replace(/[^\w.-]/g, "_") || "model.gguf";
-  return `${hash}-${name.slice(-LONGEST_NAME)}`; // its end tells the part and the format
+  return `${hash}-${name.slice(-LONGEST_NAME)}`; // its end names the part and the format
 }
 
 export function failure({ url }: Pick<Address, "url">, problem: string, advice: string, cause?: unknown): TernionError {

@@ -11,7 +11,7 @@ import { hubToken } from "./token.js";
 
 /** The connection failed, or the server is busy: the same request may succeed later. */
 export class Interrupted extends Error {
-  /** milliseconds after which the server wants to be asked again */
+  /** milliseconds after which the server asks for another try */
   readonly wait: number | undefined;
   /** whether another try makes no sense before any byte has come: the host may just be the wrong one */
   readonly early: boolean;

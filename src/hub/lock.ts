@@ -91,7 +91,7 @@ async function isAlive(claim: string, now: number): Promise<boolean> {
   }
 }
 
-/** Whether the claim is of a process of this machine and container that runs no longer. Else only its age tells. */
+/** Whether the claim is of a process of this machine and container that runs no longer. Else only its age shows it. */
 function isProcessGone(text: string): boolean {
   try {
     const { space, pid } = JSON.parse(text);

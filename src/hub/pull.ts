@@ -20,7 +20,7 @@ import { LockLost, locked } from "./lock.js";
 import { progressOf, transfer } from "./transfer.js";
 
 export interface DownloadOptions {
-  /** bytes of the model that are here, and of the whole model; 0 where the server does not tell */
+  /** bytes of the model that are here, and of the whole model; 0 where the server does not say */
   readonly onProgress?: ((loaded: number, total: number) => void) | undefined;
   /** ends the download with the signal's reason; what arrived is kept for the next call */
   readonly signal?: AbortSignal | undefined;
@@ -82,7 +82,7 @@ async function pull(given: Address, options: DownloadOptions): Promise<string> {
   return first.name;
 }
 
-/** Bytes of all parts, those that are here included; 0 where the server does not tell. */
+/** Bytes of all parts, those that are here included; 0 where the server does not say. */
 async function sizeOfAll(parts: readonly Address[], first: number, options: DownloadOptions): Promise<number> {
   if (options.onProgress === undefined) return 0;
   let total = first;

@@ -18,7 +18,7 @@ import { type Held, LockLost } from "./lock.js";
 import { LONGEST_WAIT_ASKED, refusal, retryAfter } from "./refusal.js";
 
 export interface TransferOptions {
-  /** bytes of the file that are here, and of the whole file; 0 where the server does not tell */
+  /** bytes of the file that are here, and of the whole file; 0 where the server does not say */
   readonly onProgress: (loaded: number, total: number) => void;
   readonly signal: AbortSignal | undefined;
   readonly idleTimeout: number;

@@ -60,7 +60,7 @@ export interface Repair {
   /** what was wrong with the file */
   readonly problem: string;
   /** what is used in its place */
-  readonly mended: string;
+  readonly replacement: string;
 }
 
 export interface Fix extends Repair {

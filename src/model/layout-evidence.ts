@@ -92,7 +92,7 @@ function correlation(a: Float64Array, b: Float64Array): number {
 }
 
 /**
- * Training brings a word and the same word behind a space together in the embedding; random rows are as near to each
+ * Training brings a word and the same word after a space together in the embedding; random rows are as near to each
  * other as chance has it. The embedding holds no codes: damaged ones leave this as it is.
  */
 async function isTrained(table: WeightSource, metadata: Metadata): Promise<boolean> {

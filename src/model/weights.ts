@@ -49,7 +49,7 @@ export function weightSources(file: Tensors, config: ModelConfig): WeightSource[
   return expected.map(([name, tensor]) => check(file, name, tensor));
 }
 
-/** The same with the layout of those whose type does not tell. */
+/** The same with the layout of those whose type leaves it open. */
 export function withLayout(sources: readonly WeightSource[], layout: TernaryLayout): WeightSource[] {
   return sources.map((source) => (hasLayouts(source) ? { ...source, layout } : source));
 }

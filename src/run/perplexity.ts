@@ -1,7 +1,7 @@
 /**
  * Perplexity of a text under teacher forcing: how surprised the model is by each token, given the true ones before it.
  *
- * Windows. The text is cut into pieces that follow each other without overlap; each is scored from an empty cache behind
+ * Windows. The text is cut into pieces that follow each other without overlap; each is scored from an empty cache after
  * the token that begins a text, so that all of its tokens are predicted. Where the vocabulary has no such token, the first
  * token of each piece is only given. A window is a piece with that token.
  */

@@ -50,7 +50,7 @@ const TIMEOUT_MS = 5000;
 const MOST_TEMPLATE_CHARACTERS = 1 << 20;
 
 /**
- * The prompt as text, which no longer tells the template's words from the users': to look at, not to feed a model. Rejects
+ * The prompt as text, in which the template's words and the users' look alike: to look at, not to feed a model. Rejects
  * with CHAT_TEMPLATE where the template is at fault, refuses the messages, or takes too much time or memory.
  */
 export async function renderChat(

@@ -1,5 +1,5 @@
 /**
- * Jinja as chat templates use it: compiles a template, tells its literals, and renders with other text in their place. It
+ * Jinja as chat templates use it: compiles a template, lists its literals, and renders with other text in their place. It
  * runs what a file says, without bounds: only `template-child.ts` loads it, in a process that can be ended.
  *
  * `@huggingface/jinja` is changed here where Python's strings differ and templates notice (docs/chat-templates.md).

@@ -19,7 +19,7 @@ export interface EncodeOptions {
   readonly parseSpecial?: boolean | undefined;
 }
 
-/** Text, and ids that stand for themselves: how a rendered chat tells its special tokens from what users wrote. */
+/** Text, and ids that stand for themselves: how a rendered chat keeps its special tokens apart from what users wrote. */
 export type PromptPart = string | number;
 
 export interface EncodeAsyncOptions extends EncodeOptions {

@@ -59,7 +59,7 @@ describe("ternion run", () => {
     assert.ok(tokens.every(({ id, top }) => top.length === 2 && top[0].id === id));
     assert.match(
       lines.slice(12).join("\n"),
-      /^backend {2}cpu: 1 thread.*\nload .*\n(mended .*\n)*prompt .*\nanswer .*\nended/,
+      /^backend {2}cpu: 1 thread.*\nload .*\n(repaired .*\n)*prompt .*\nanswer .*\nended/,
     );
   });
 

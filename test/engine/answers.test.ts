@@ -128,7 +128,7 @@ describe("sessions at the same time", () => {
       );
       await freshIds(engine, someIds(40), { ...GREEDY, maxTokens: 1 });
       abort.abort();
-      assert.deepEqual(await ended, ["aborted", "aborted"], "the prompt came behind the answers");
+      assert.deepEqual(await ended, ["aborted", "aborted"], "the prompt came after the answers");
     });
   });
 });
@@ -155,7 +155,7 @@ describe("prefix reuse", () => {
     });
   });
 
-  test("goes on behind its own answer", async () => {
+  test("goes on after its own answer", async () => {
     await withEngine({}, async (engine) => {
       const whole = await freshIds(engine, someIds(20), { ...VARIED, maxTokens: 30 });
       const session = engine.session();

@@ -41,7 +41,7 @@ interface Footprint {
 }
 
 async function footprint(): Promise<Footprint> {
-  await new Promise((resolve) => setTimeout(resolve, 50)); // exits of threads and closed ports are told by events
+  await new Promise((resolve) => setTimeout(resolve, 50)); // exits of threads and closed ports are reported by events
   collectGarbage();
   await new Promise((resolve) => setTimeout(resolve, 50)); // finalizers
   collectGarbage();

@@ -93,7 +93,7 @@ describe("sampling", () => {
     await session.close();
   });
 
-  test("bad options are the caller's mistakes, told before anything runs", async () => {
+  test("bad options are the caller's mistakes, reported before anything runs", async () => {
     for (const options of [
       { maxTokens: -1 },
       { maxTokens: 1.5 },
@@ -122,7 +122,7 @@ describe("a full context of 64", () => {
   test("an answer stops there", async () => {
     const { ids, finish } = await answer(someIds(60), GREEDY);
     assert.equal(finish.reason, "context");
-    // the token behind the last position needs no place of its own
+    // the token after the last position needs no place of its own
     assert.equal(ids.length, 5);
   });
 

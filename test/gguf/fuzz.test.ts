@@ -149,7 +149,7 @@ describe("damaged files", () => {
     }
   });
 
-  it("random bytes behind a right start", () => {
+  it("random bytes after a right start", () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 300 }), (rest) => {
         holdsTogether(Buffer.concat([small.subarray(0, 8), u64(1), u64(1), rest]));

@@ -1,7 +1,7 @@
 /**
  * The forward pass against the goldens. Op by op, each op is fed with the golden input of that op, because one int8
- * activation on a rounding boundary moves everything behind it by a per cent. End to end, rows agree up to the first such
- * step and stay near behind it.
+ * activation on a rounding boundary moves everything after it by a per cent. End to end, rows agree up to the first such
+ * step and stay near after it.
  */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
@@ -38,7 +38,7 @@ async function withModel(
   }
 }
 
-/** Rows `first`.. of the golden prompt in `slot`, all outputs wanted. */
+/** Rows `first`.. of the golden prompt in `slot`, all of them outputs. */
 function batchOf(golden: Golden, first = 0, count = golden.tokens.length, slot = 0): Batch {
   const range = Int32Array.from({ length: count }, (_, i) => first + i);
   return {

@@ -1,4 +1,4 @@
-/** The defects of the official file are mended and told, once; a sound file is left alone. */
+/** The defects of the official file are repaired and reported, once; a sound file is left alone. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { readGguf } from "../../src/engine/input.js";
@@ -10,20 +10,20 @@ import { llama3Vocabulary } from "../vocabulary.js";
 const keys = (metadata: Parameters<typeof repairMetadata>[0]) => repairMetadata(metadata).repairs.map(({ key }) => key);
 
 describe("repairMetadata", () => {
-  it("mends the three defects of the official file, in a copy, once", async () => {
+  it("repairs the three defects of the official file, in a copy, once", async () => {
     const { metadata } = await readGguf(await llama3Vocabulary());
     const before = new Map(metadata);
-    const { metadata: mended, repairs } = repairMetadata(metadata);
+    const { metadata: repaired, repairs } = repairMetadata(metadata);
     assert.deepEqual(
       repairs.map(({ key }) => key),
       ["tokenizer.ggml.pre", "tokenizer.chat_template", "tokenizer.ggml.eot_token_id"],
     );
-    for (const { problem, mended: what } of repairs) assert.ok(problem !== "" && what !== "");
-    assert.equal(mended.get("tokenizer.ggml.pre"), "llama-bpe");
-    assert.equal(mended.get("tokenizer.chat_template"), BITNET_CHAT_TEMPLATE);
-    assert.equal(mended.get("tokenizer.ggml.eot_token_id"), 128_009);
+    for (const { problem, replacement: what } of repairs) assert.ok(problem !== "" && what !== "");
+    assert.equal(repaired.get("tokenizer.ggml.pre"), "llama-bpe");
+    assert.equal(repaired.get("tokenizer.chat_template"), BITNET_CHAT_TEMPLATE);
+    assert.equal(repaired.get("tokenizer.ggml.eot_token_id"), 128_009);
     assert.deepEqual(new Map(metadata), before);
-    assert.deepEqual(repairMetadata(mended), { metadata: mended, repairs: [] });
+    assert.deepEqual(repairMetadata(repaired), { metadata: repaired, repairs: [] });
   });
 
   it("leaves a sound file alone", () => {

@@ -1,4 +1,4 @@
-/** Every defect of a model's tensors and metadata that is found at load, with the words in which it is told. */
+/** Every defect of a model's tensors and metadata that is found at load, with its message. */
 import assert from "node:assert/strict";
 import { before, describe, test } from "node:test";
 import { type HeldGguf, openGguf } from "../../src/engine/input.js";
@@ -76,7 +76,7 @@ describe("tensors of tiny: width 256, ffn 768, 320 tokens, 4 heads of 64, 2 of t
     }
   });
 
-  test("each of another type is told with both", () => {
+  test("each of another type is reported with both", () => {
     for (const [name, want] of expected) {
       const type: GgmlType = want.startsWith(MATRIX) ? "F16" : "I2_S";
       const { dims } = tiny.tensors.get(name) ?? assert.fail(name);
@@ -88,7 +88,7 @@ describe("tensors of tiny: width 256, ffn 768, 320 tokens, 4 heads of 64, 2 of t
     );
   });
 
-  test("each of another shape is told with both", () => {
+  test("each of another shape is reported with both", () => {
     for (const [name, want] of expected) {
       const { type, dims } = tiny.tensors.get(name) ?? assert.fail(name);
       for (const wrong of [
@@ -124,7 +124,7 @@ describe("tensors of tiny: width 256, ffn 768, 320 tokens, 4 heads of 64, 2 of t
       "blk.0.attn_norm.weight": { dims: [192] },
       "blk.0.attn_q.weight": { dims: [192, 192] },
     });
-    const metadata = mended({ embedding_length: 192, "rope.dimension_count": 48 });
+    const metadata = changed({ embedding_length: 192, "rope.dimension_count": 48 });
     assert.throws(() => weightSources(file, readConfig(file, metadata)), {
       code: "MODEL_TENSOR",
       message:
@@ -134,7 +134,7 @@ describe("tensors of tiny: width 256, ffn 768, 320 tokens, 4 heads of 64, 2 of t
 });
 
 /** The metadata of tiny with some keys of its architecture, or whole keys with a dot in front, changed or left out. */
-function mended(changes: Readonly<Record<string, GgufValue | undefined>>, arch = "bitnet-b1.58") {
+function changed(changes: Readonly<Record<string, GgufValue | undefined>>, arch = "bitnet-b1.58") {
   const metadata = new Map<string, GgufValue>();
   for (const [key, value] of tiny.metadata) metadata.set(key.replace(/^bitnet-b1\.58/, arch), value);
   metadata.set("general.architecture", arch);
@@ -148,7 +148,7 @@ function mended(changes: Readonly<Record<string, GgufValue | undefined>>, arch =
 
 describe("configuration", () => {
   test("both architectures give the same numbers", () => {
-    const { arch, ...rest } = readConfig(tiny, mended({}, "bitnet-25"));
+    const { arch, ...rest } = readConfig(tiny, changed({}, "bitnet-25"));
     assert.equal(arch, "bitnet-25");
     assert.deepEqual(rest, {
       name: "tiny",
@@ -167,19 +167,19 @@ describe("configuration", () => {
     const { arch: other, ...same } = readConfig(tiny);
     assert.equal(other, "bitnet-b1.58");
     assert.deepEqual(same, rest);
-    assert.equal(sourcesOf({ ...tiny, metadata: mended({}, "bitnet-25") }).length, 24);
+    assert.equal(sourcesOf({ ...tiny, metadata: changed({}, "bitnet-25") }).length, 24);
   });
 
   test("keys that may be absent", () => {
     const absent = { "attention.head_count_kv": undefined, "rope.dimension_count": undefined };
-    const config = readConfig(tiny, mended({ ...absent, "rope.freq_base": undefined, vocab_size: undefined }));
+    const config = readConfig(tiny, changed({ ...absent, "rope.freq_base": undefined, vocab_size: undefined }));
     assert.deepEqual([config.kvHeads, config.headDim, config.ropeBase, config.vocabularySize], [4, 64, 10_000, 320]);
-    assert.equal(readConfig(tiny, mended({ ".general.name": undefined })).name, "bitnet-b1.58");
+    assert.equal(readConfig(tiny, changed({ ".general.name": undefined })).name, "bitnet-b1.58");
   });
 
   test("an architecture that is none of ours", () => {
     for (const arch of ["llama", "", "toString", "__proto__"]) {
-      assert.throws(() => readConfig(tiny, mended({}, arch)), {
+      assert.throws(() => readConfig(tiny, changed({}, arch)), {
         code: "MODEL_ARCH",
         message: `general.architecture: expected bitnet-b1.58 or bitnet-25, got "${arch}". Use a BitNet b1.58 model in I2_S format.`,
       });
@@ -217,7 +217,7 @@ describe("configuration", () => {
       const end = "The file is damaged or was converted wrongly.";
       const message = `metadata key ${name}: expected ${expected}, got ${got}. ${end}`;
       const want = expected === null ? /^metadata key bitnet-b1\.58\.rope\.dimension_count: / : message;
-      assert.throws(() => readConfig(tiny, mended({ [key]: value })), { code: "MODEL_KEY", message: want });
+      assert.throws(() => readConfig(tiny, changed({ [key]: value })), { code: "MODEL_KEY", message: want });
     }
   });
 });

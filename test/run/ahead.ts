@@ -20,7 +20,7 @@ import { TINY } from "../engine/engines.js";
 
 /** What the queue in front of a backend counts, and how it is made to fail. */
 export class Queue {
-  /** runs called whose end was not told yet */
+  /** runs called whose end was not reported yet */
   underWay = 0;
   mostUnderWay = 0;
   /** rows of all runs called */
@@ -32,7 +32,7 @@ export class Queue {
   runs = 0;
   #tail: Promise<unknown> = Promise.resolve();
 
-  /** `work` behind all that was put here before. */
+  /** `work` after all that was put here before. */
   put<T>(work: () => Promise<T>): Promise<T> {
     const result = this.#tail.then(work);
     this.#tail = result.catch(() => {});

@@ -9,7 +9,7 @@ const AHEAD = 4;
 /** The logits of the random model lie far apart: top-p would leave one token. */
 const SEEDED = { temperature: 14, topK: 40, topP: 1, minP: 0, seed: 7, ignoreEnd: true } satisfies GenerateOptions;
 
-/** One answer, and what the session holds behind it. */
+/** One answer, and what the session holds after it. */
 async function outcome(session: Session, prompt: string | readonly number[], options: GenerateOptions) {
   const { text, ids, finish } = await collect(session.generate(prompt, options));
   const { reason, stop, usage, seed } = finish;

@@ -1,4 +1,4 @@
-/** Perplexity: the figure that the trainer's own tools found for the model in the box, and windows counted as told. */
+/** Perplexity: the figure that the trainer's own tools found for the model in the box, and windows counted as documented. */
 import assert from "node:assert/strict";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";

@@ -1,5 +1,5 @@
 /**
- * Vocabularies for the tests of this folder: the real one of Llama 3, mended as the engine does it, and a small one that
+ * Vocabularies for the tests of this folder: the real one of Llama 3, repaired as the engine does it, and a small one that
  * is made here, of the 256 bytes, a few merges and the token types that occur in GGUF files.
  */
 

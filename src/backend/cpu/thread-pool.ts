@@ -110,7 +110,7 @@ export class ThreadPool {
    */
   async #endThread(pool: Piscina, thread: number): Promise<void> {
     while (this.#jobs.has(thread) && pool.threads.length > 0) {
-      // whoever posted the job hears of its failure
+      // the failure is reported to whoever posted the job
       await Promise.race([this.#jobs.get(thread), setTimeout(THREADS_POLL_MS)]).catch(() => {});
     }
     if (pool.threads.length > 0) await pool.destroy();

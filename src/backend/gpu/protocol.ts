@@ -23,7 +23,7 @@ export interface DeviceOptions {
   readonly profile?: boolean | undefined;
 }
 
-/** What the thread tells when its device is open. */
+/** What the thread answers when its device is open. */
 export interface Opened {
   readonly description: string;
   /** bytes read and written a second, measured where time by kernel is */

@@ -1,6 +1,6 @@
 /**
  * BitNet b1.58 of Microsoft: bitnet-b1.58-2B-4T and its older release, whose architecture is "bitnet-25". Ternary matrices,
- * each behind a norm of its own (the sub-norms come before attn_output and ffn_down), the squared ReLU, and the vocabulary of
+ * each after a norm of its own (the sub-norms come before attn_output and ffn_down), the squared ReLU, and the vocabulary of
  * Llama 3. The formulas are in docs/model.md.
  */
 import { type Metadata, stringsOf, textOf } from "../../gguf/metadata.js";
@@ -35,7 +35,7 @@ const END_OF_TURN = "<|eot_id|>";
 function fixPreTokenizer(metadata: Metadata): Fix | undefined {
   const key = "tokenizer.ggml.pre";
   if (metadata.has(key) || metadata.get("tokenizer.ggml.model") !== "gpt2") return undefined;
-  return { key, problem: "absent", mended: '"llama-bpe", the Llama 3 split', value: "llama-bpe" };
+  return { key, problem: "absent", replacement: '"llama-bpe", the Llama 3 split', value: "llama-bpe" };
 }
 
 /**
@@ -52,7 +52,7 @@ function fixChatTemplate(metadata: Metadata): Fix | undefined {
   const problem = absent
     ? "absent"
     : 'turns begin with "Human:" and "BITNETAssistant:", which the model was not trained on';
-  return { key, problem, mended: `"Role: content${END_OF_TURN}" for each turn`, value: BITNET_CHAT_TEMPLATE };
+  return { key, problem, replacement: `"Role: content${END_OF_TURN}" for each turn`, value: BITNET_CHAT_TEMPLATE };
 }
 
 /** Without the key a chat would go on past the end of its turn. */
@@ -60,7 +60,7 @@ function fixEndOfTurn(metadata: Metadata): Fix | undefined {
   const key = "tokenizer.ggml.eot_token_id";
   const id = endOfTurnId(metadata);
   if (metadata.has(key) || id === undefined) return undefined;
-  return { key, problem: "absent", mended: `${id}, the id of ${END_OF_TURN}`, value: id };
+  return { key, problem: "absent", replacement: `${id}, the id of ${END_OF_TURN}`, value: id };
 }
 
 function endOfTurnId(metadata: Metadata): number | undefined {

@@ -1,6 +1,6 @@
 /**
  * Why WebGPU may find no adapter on Linux, from the files that Vulkan needs: the loader, a driver's manifest, and a device
- * that this user may open. Each finding comes with the command that mends it.
+ * that this user may open. Each finding comes with the command that repairs it.
  */
 import { accessSync, constants, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";

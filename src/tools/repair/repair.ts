@@ -1,5 +1,5 @@
 /**
- * Writes a model file again as it should have been: metadata mended (model/repair.ts), ternary codes in the standard
+ * Writes a model file again as it should have been: metadata repaired (model/repair.ts), ternary codes in the standard
  * layout (formats/i2_s.ts), every other byte of a tensor as it was. The original is only read.
  */
 import { lstat, stat } from "node:fs/promises";
@@ -37,7 +37,7 @@ const CHECKS: check.OptionChecks<RepairOptions> = {
 };
 
 export interface RepairedFile {
-  /** what was mended of the metadata */
+  /** what was repaired of the metadata */
   readonly repairs: readonly Repair[];
   /** order that the ternary codes were in; those of the new file are in "block128" */
   readonly i2sLayout: TernaryLayout;
@@ -70,8 +70,8 @@ export async function repairFile(from: string, to: string, options: RepairOption
     const data = () => chunksOf(bytes, tensor, { codes, layout: i2sLayout, signal });
     return { name: tensor.name, type: tensor.type, dims: tensor.dims, data };
   });
-  const mended = withRepairs(keyValues(original), repairs, metadata);
-  const byteLength = await writeGguf(to, { metadata: mended, tensors }, onProgress && { onProgress });
+  const repaired = withRepairs(keyValues(original), repairs, metadata);
+  const byteLength = await writeGguf(to, { metadata: repaired, tensors }, onProgress && { onProgress });
   return { repairs, i2sLayout, byteLength };
 }
 
@@ -105,7 +105,7 @@ async function findLayout(
   return engine.loadReport.i2sLayout;
 }
 
-/** Mended keys keep their place; those that were absent come last. */
+/** Repaired keys keep their place; those that were absent come last. */
 function withRepairs(
   original: readonly GgufKeyValue[],
   repairs: readonly Repair[],

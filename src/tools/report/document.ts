@@ -70,7 +70,9 @@ function loadSection({ load: { steps, totalMs, repairs } }: ReportData): Section
     percent(ms, totalMs),
     bytes > 0 ? mb(bytes) : "",
   ]);
-  const mended = repairs.map(({ key, problem, mended: used }) => text(`Mended: ${key}: ${problem}; used ${used}.`));
+  const repaired = repairs.map(({ key, problem, replacement: used }) =>
+    text(`Repaired: ${key}: ${problem}; used ${used}.`),
+  );
   const note = `${totalMs.toFixed(1)} ms in all. Weights and tokenizer are loaded at the same time, so that the parts may come to more than 100 %.`;
   return {
     title: "Loading",
@@ -78,7 +80,7 @@ function loadSection({ load: { steps, totalMs, repairs } }: ReportData): Section
       text(note),
       chart("load"),
       table(["component", "time", "of the whole", "read or allocated"], rows),
-      ...mended,
+      ...repaired,
     ],
   };
 }
@@ -95,7 +97,7 @@ function speedSection({ speeds, leftOut }: ReportData, speed: Speed): Section {
     blocks: [
       chart("promptSpeed"),
       chart("generationSpeed"),
-      table(["tokens of context", "prompt", "generation behind it", "repetitions"], rows),
+      table(["tokens of context", "prompt", "generation after it", "repetitions"], rows),
       ...leftOut.map(({ context, reason }) => text(`Left out: ${context} tokens; ${reason}.`)),
     ],
   };

@@ -14,7 +14,7 @@ export interface PromptResult {
   readonly tokens: number;
   /** "stop", "length", "context", or "time": the time limit of the report */
   readonly ended: Finish["reason"] | "time";
-  /** tokens a second behind the first; absent where there is none */
+  /** tokens a second after the first; absent where there is none */
   readonly tokensPerSecond?: number;
 }
 

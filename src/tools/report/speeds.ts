@@ -5,7 +5,7 @@ import { median } from "./median.js";
 import { PROBE } from "./probe.js";
 
 export interface SpeedPoint {
-  /** tokens of the prompt, which is the context of the tokens behind it */
+  /** tokens of the prompt, which is the context of the tokens after it */
   readonly context: number;
   /** tokens a second, medians of `repetitions` */
   readonly promptPerSecond: number;

@@ -126,7 +126,7 @@ function ropeMistakes(input: "q" | "k", { headDim, ropeBase }: ModelConfig): Mis
     ],
     ["rotated backwards", ({ of, row }) => rope(of(input), headDim, -row, ropeBase)],
     ["rotated at the position before", ({ of, row }) => rope(of(input), headDim, row - 1, ropeBase)],
-    ["rotated at the position behind", ({ of, row }) => rope(of(input), headDim, row + 1, ropeBase)],
+    ["rotated at the next position", ({ of, row }) => rope(of(input), headDim, row + 1, ropeBase)],
     ...[10_000, 500_000, 1_000_000].map(
       (base): Mistake => [
         `RoPE with base ${base} where the file says ${ropeBase}`,

@@ -31,7 +31,7 @@ interface Entry {
 const TYPES: readonly DumpType[] = ["F32", "F16", "BF16"];
 const MAX_HEADER = 100 * 1024 * 1024;
 
-/** Modules of transformers' BitNetModel → our names; in a layer behind "model.layers.N.", "" is the layer itself. */
+/** Modules of transformers' BitNetModel → our names; in a layer after "model.layers.N.", "" is the layer itself. */
 const MODULES: Readonly<Record<string, string>> = {
   "model.embed_tokens": "embd",
   "model.norm": "result_norm",

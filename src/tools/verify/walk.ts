@@ -1,6 +1,6 @@
 /**
  * The walk over a model's named intermediates, in the order of computation and one layer of weights in memory at a time.
- * Each is judged on the subject's own inputs to it: one activation on an int8 rounding boundary moves everything behind
+ * Each is judged on the subject's own inputs to it: one activation on an int8 rounding boundary moves everything after
  * it by a per cent, and would drown a fault.
  */
 import type { WeightSource } from "../../backend/backend.js";
@@ -108,7 +108,7 @@ export async function walk(
     const evaluator = new Evaluator({ logits: ({ row }) => expected[row] }, walker.part(""));
     walker.judge(evaluator, ["logits"], "", () => [
       ["the head's rows are one off: each logit is that of the token before", ({ row }) => shifted(expected[row], 1)],
-      ["the head's rows are one off: each logit is that of the token behind", ({ row }) => shifted(expected[row], -1)],
+      ["the head's rows are one off: each logit is that of the next token", ({ row }) => shifted(expected[row], -1)],
     ]);
   });
   return walkers.map(({ ops, firstFault, stream }) => ({ ops, firstFault, logits: stream }));
@@ -145,7 +145,7 @@ class Walker {
   ): void {
     for (const op of ops) {
       if (!evaluator.known.has(op)) continue;
-      evaluator.compute(op, this.tokens - 1); // tells whether its inputs are loose
+      evaluator.compute(op, this.tokens - 1); // finds whether its inputs are loose
       const tolerance = Math.max(this.subject.tolerance(op), evaluator.isLoose(op) ? LOOSE_TOLERANCE : 0);
       const { verdict, difference } = judge(evaluator, op, prefix + op, tolerance);
       this.ops.push(verdict);

@@ -58,7 +58,7 @@ export function tables(variant: Variant): void {
     });
   });
 
-  test("normOutputs packs the wanted rows, and logits are their dots with every row of the head", async () => {
+  test("normOutputs packs the outputs, and logits are their dots with every row of the head", async () => {
     await withBackend(variant, matrices, async (b, weights) => {
       const [x, last] = [b.tensor(MAX_ROWS, width), b.tensor(MAX_ROWS, width)];
       const logits = b.tensor(MAX_ROWS, rows);

@@ -150,7 +150,7 @@ export function values(variant: Variant): void {
           input.fill(poison, i, poison === 100 ? columns : i + 1);
           b.write(x, input);
           const batch = batchOf(1, { outputs: Int32Array.of(0) });
-          b.write(x, input.subarray(columns)); // wanted row 0 is the poisoned one
+          b.write(x, input.subarray(columns)); // output 0 is the poisoned one
           await runOps(b, batch, () => b.logits(logits, weight, x));
           const row = await b.read(logits, 0, 1);
           const bad = row.some((logit) => Number.isNaN(logit) || logit === Number.POSITIVE_INFINITY);

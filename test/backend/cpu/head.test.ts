@@ -10,7 +10,7 @@ import { CPU_VARIANTS } from "../../backends.js";
 import { Random } from "../../random.js";
 
 const WIDTH = 256;
-const ROWS = 8; // wanted rows of a batch
+const ROWS = 8; // requested rows of a batch
 const VOCABULARY = 1537; // no multiple of a group or a vector
 const BATCHES = 120; // 960 hidden states for each variant
 const MOST = 40;

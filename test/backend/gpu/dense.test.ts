@@ -128,7 +128,7 @@ for (const vocabulary of [3, 255, 2048, 2049, 5000]) {
   }
 }
 
-test("Dawn's null backend, which computes nothing, is told from a GPU", async () => {
+test("Dawn's null backend, which computes nothing, is not taken for a GPU", async () => {
   const gpu = create(["backend=null"]);
   const adapter = await gpu.requestAdapter();
   assert.ok(adapter !== null);

@@ -33,7 +33,7 @@ async function answer(session: Session, prompt: string, onPiece = (_count: numbe
   return { ids, text };
 }
 
-/** Difference of the best two logits behind `ids`. */
+/** Difference of the best two logits after `ids`. */
 async function gapOfBestTwo(session: Session, ids: readonly number[]): Promise<number> {
   for await (const { top } of session.generate(ids, { temperature: 0, maxTokens: 1, logprobs: 2 })) {
     if (top !== undefined) return top[0].logprob - top[1].logprob;

@@ -1,4 +1,4 @@
-/** Model files written again: mended, in the standard layout, all else byte for byte, and nothing in the way is lost. */
+/** Model files written again: repaired, in the standard layout, all else byte for byte, and nothing in the way is lost. */
 import assert from "node:assert/strict";
 import { link, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -40,23 +40,23 @@ async function inLayout(layout: TernaryLayout): Promise<string> {
 }
 
 describe("repairFile", () => {
-  it("mends the metadata and leaves all else as it is", async () => {
+  it("repairs the metadata and leaves all else as it is", async () => {
     await assert.rejects(Engine.load(TINY, { backend: "reference", strict: true }), { code: "MODEL_REPAIR" });
     const { repairs, i2sLayout, byteLength } = await repairFile(TINY, out);
     assert.equal(i2sLayout, "block128");
-    const [before, mended] = [await readGguf(TINY), await readGguf(out)];
-    assert.equal(mended.byteLength, byteLength);
+    const [before, repaired] = [await readGguf(TINY), await readGguf(out)];
+    assert.equal(repaired.byteLength, byteLength);
     const expected = repairMetadata(before.metadata);
     assert.ok(repairs.length > 0);
     assert.deepEqual(repairs, expected.repairs);
-    assert.deepEqual(new Map(mended.metadata), expected.metadata);
-    for (const [key, type] of before.valueTypes) assert.equal(mended.valueTypes.get(key), type);
+    assert.deepEqual(new Map(repaired.metadata), expected.metadata);
+    for (const [key, type] of before.valueTypes) assert.equal(repaired.valueTypes.get(key), type);
     assert.deepEqual(await tensorBytes(out), await tensorBytes(TINY));
     await using engine = await Engine.load(out, { backend: "reference", contextLength: 64, strict: true });
     assert.deepEqual(engine.loadReport.repairs, []);
   });
 
-  it("mends nothing of its own output", async () => {
+  it("repairs nothing of its own output", async () => {
     await repairFile(TINY, out);
     const again = join(folder, "again.gguf");
     assert.deepEqual((await repairFile(out, again)).repairs, []);
@@ -137,10 +137,10 @@ describe("repairFile", () => {
 });
 
 describe("ternion repair", () => {
-  it("says what it mended, and replaces a file only with --force", async () => {
+  it("says what it repaired, and replaces a file only with --force", async () => {
     const { stdout, stderr, code } = await ternion(["repair", TINY, out]);
     assert.deepEqual({ stderr, code }, { stderr: "", code: 0 });
-    assert.match(stdout, /^mended tokenizer\.ggml\.pre: absent; now "llama-bpe"/m);
+    assert.match(stdout, /^repaired tokenizer\.ggml\.pre: absent; now "llama-bpe"/m);
     assert.match(stdout, /^wrote .*out\.gguf, \d+ bytes$/m);
     const bytes = await readFile(out);
     const refused = await ternion(["repair", BOX, out]);
@@ -150,7 +150,7 @@ describe("ternion repair", () => {
     const rows4 = await inLayout("rows4");
     const forced = await ternion(["repair", rows4, out, "--force"]);
     assert.equal(forced.code, 0);
-    assert.match(forced.stdout, /^mended ternary codes: in layout rows4; now block128$/m);
+    assert.match(forced.stdout, /^repaired ternary codes: in layout rows4; now block128$/m);
     assert.deepEqual(await tensorBytes(out), await tensorBytes(BOX));
   });
 

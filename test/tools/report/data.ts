@@ -15,7 +15,7 @@ export function someData(of: { verdict?: ReportVerdict["status"]; prompt?: strin
         { component: "weights", ms: 30, bytes: 4e6 },
       ],
       totalMs: 40,
-      repairs: [{ key: "tokenizer.ggml.pre", problem: "absent", mended: "llama-bpe" }],
+      repairs: [{ key: "tokenizer.ggml.pre", problem: "absent", replacement: "llama-bpe" }],
       i2sLayout: "block128",
     },
     memory: { engineBytes: 8e6, processBytes: 9e7, mostProcessBytes: 1e8 },

@@ -48,7 +48,7 @@ test("the model in the box is measured in all its parts", async () => {
   assert.ok(Math.abs(gbPerSecond / ((bytesPerToken * data.speeds[0].tokensPerSecond) / 1e9) - 1) < 1e-9);
 });
 
-test("bytes moved are told of the CPU only", async () => {
+test("bytes moved are reported for the CPU only", async () => {
   const path = repositoryFile("test/golden/tiny/model.gguf");
   const { traffic, backend, verdict } = await measureReport(path, {
     verify: false,
@@ -105,7 +105,7 @@ test("ternion report writes both files, or the one asked for", async () => {
   }
 });
 
-test("a fault is told with its place, its values and its cause", async () => {
+test("a fault is reported with its place, its values and its cause", async () => {
   const path = repositoryFile("test/golden/tiny/model.gguf");
   const verdict = await verify(path, { backend: "cpu", threads: 1, endToEnd: false });
   assert.equal(summarise(verdict).status, "passed");

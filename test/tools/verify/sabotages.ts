@@ -55,7 +55,7 @@ const withoutAddTo = ({ weight, out }: Projection): Projection => ({ weight, out
 
 export const SABOTAGES: readonly Sabotage[] = [
   {
-    name: "the embedding of the token behind",
+    name: "the embedding of the next token",
     fault: "embd",
     ops: ({ b }) => ({ begin: (batch) => b.begin({ ...batch, tokens: batch.tokens.map((id) => id ^ 1) }) }),
   },
@@ -83,7 +83,7 @@ export const SABOTAGES: readonly Sabotage[] = [
   {
     name: "positions from 1 on",
     fault: "blk.0.q_rope",
-    cause: /rotated at the position behind/,
+    cause: /rotated at the next position/,
     ops: ({ b }) => ({ begin: (batch) => b.begin({ ...batch, positions: batch.positions.map((p) => p + 1) }) }),
   },
   {
@@ -181,7 +181,7 @@ export const SABOTAGES: readonly Sabotage[] = [
     ...damaged("attn_output", scaleBy(0.5)),
   },
   {
-    name: "no residual behind attention",
+    name: "no residual after attention",
     fault: "blk.1.ffn_norm",
     cause: /attention's output was not added/,
     ops: ternary("attn_output", ({ b }, projections, x) => b.ternary(projections.map(withoutAddTo), x)),
@@ -232,7 +232,7 @@ export const SABOTAGES: readonly Sabotage[] = [
     }),
   },
   {
-    name: "no residual behind the feed-forward",
+    name: "no residual after the feed-forward",
     fault: "blk.1.l_out",
     cause: /feed-forward's output was not added/,
     ops: ternary("ffn_down", ({ b }, projections, x) => b.ternary(projections.map(withoutAddTo), x)),

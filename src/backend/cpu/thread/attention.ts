@@ -104,7 +104,7 @@ function attendTile(t: OpContext, a: Attention, head: number, first: number, las
   for (let row = first; row < last; row++) finishAll(t, a, row, head, states + (row - first) * a.chunkBytes);
 }
 
-/** Few units: threads share their chunks, and `combine` follows behind a barrier. */
+/** Few units: threads share their chunks, and `combine` follows when all are computed. */
 export const attendSplit: Op = (t, at) => {
   const a = attentionAt(t, at);
   let total = 0;

@@ -22,7 +22,7 @@ export interface LoadJob {
   readonly pieces: readonly Piece[];
 }
 
-/** A weight as the threads are told of it: what their side of the platform opens stands for its bytes. */
+/** A weight as the threads get it: what their side of the platform opens stands for its bytes. */
 export type LoadSource = Omit<WeightSource, "bytes"> & { readonly shared: unknown };
 
 /** Loads pieces until none is left or another thread failed. Runs in a worker thread. */

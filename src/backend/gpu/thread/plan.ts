@@ -25,7 +25,7 @@ export const HEAD_ROWS = 32;
 /** Matrices of one `ternary` call. */
 const MOST_PROJECTIONS = 3;
 
-/** Chunks of attention that every workgroup of the matrix behind them merges for itself; more have a dispatch of their own. */
+/** Chunks of attention that every workgroup of the matrix after them merges for itself; more have a dispatch of their own. */
 const MOST_MERGED = 8;
 
 /** What a plan depends on beside its ops. */
@@ -59,7 +59,7 @@ export type Step =
   | { readonly kind: "mark"; readonly from: Window };
 
 /**
- * Positions are told apart by chunks of attention only, and their number is taken up to a power of two, so that a plan serves
+ * Of positions only the number of their chunks of attention counts, and their number is taken up to a power of two, so that a plan serves
  * many tokens.
  */
 export function longestOf(positions: Int32Array): number {

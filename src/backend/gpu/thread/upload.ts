@@ -99,7 +99,7 @@ class Upload {
     return { table: { type, rows, columns, parts } };
   }
 
-  /** Ternary weights lie one behind the other in as few buffers as the adapter allows, so that a kernel binds several at once. */
+  /** Ternary weights lie one after the other in as few buffers as the adapter allows, so that a kernel binds several at once. */
   async #place(bytes: number, name: string): Promise<Window> {
     const size = aligned(bytes);
     if (this.#room === undefined || this.#room.size < size) {
