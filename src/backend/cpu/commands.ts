@@ -27,6 +27,7 @@ const SCRATCH = { address: "pointer", bytes: "count" } as const;
 const CACHE_LAYER = {
   kvHeads: "count",
   headDim: "count",
+  blocks: "count",
   keys: "pointer",
   values: "pointer",
   /** 0 for f32 */

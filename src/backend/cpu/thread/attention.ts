@@ -20,6 +20,7 @@ function cacheAt({ words: w }: OpContext, at: number, offsets: Offsets<CacheLaye
   return {
     kvHeads: w[at + offsets.kvHeads],
     headDim,
+    blocks: w[at + offsets.blocks],
     keys: w[at + offsets.keys],
     values: w[at + offsets.values],
     /** 0 for f32 */
@@ -28,21 +29,21 @@ function cacheAt({ words: w }: OpContext, at: number, offsets: Offsets<CacheLaye
     /** word where the table of blocks begins, and how many a slot has */
     table: w[at + offsets.table] >>> 2,
     slotBlocks: w[at + offsets.slotBlocks],
-    /** bytes of one head of a block */
-    headBytes: CHUNK * headDim * (keyScales === 0 ? 4 : 2),
+    /** of one head of a block */
+    pieceBytes: CHUNK * headDim * (keyScales === 0 ? 4 : 2),
   };
 }
 type CacheAt = ReturnType<typeof cacheAt>;
 
-/** Which head of all blocks holds chunk `chunk` of a row's key-value head: one look into the table. */
-function headOf(
+/** The number of the piece that holds chunk `chunk` of a row's key-value head: one look into the table. */
+function pieceOf(
   t: OpContext,
-  { kvHeads, table, slotBlocks }: CacheAt,
+  { blocks, table, slotBlocks }: CacheAt,
   row: number,
   head: number,
   chunk: number,
 ): number {
-  return t.words[table + t.slot(row) * slotBlocks + chunk] * kvHeads + head;
+  return head * blocks + t.words[table + t.slot(row) * slotBlocks + chunk];
 }
 
 /** Shared out by key-value head, as attention is. */
@@ -61,13 +62,13 @@ export const ropeStore: Op = (t, at) => {
     const from = unit * 4 * headDim;
     t.kernels.rope(q + group * from, angles, group, headDim);
     t.kernels.rope(k + from, angles, 1, headDim);
-    const head = headOf(t, c, row, unit % kvHeads, Math.floor(position / CHUNK));
-    const [keys, values, p] = [c.keys + head * c.headBytes, c.values + head * c.headBytes, position % CHUNK];
+    const piece = pieceOf(t, c, row, unit % kvHeads, Math.floor(position / CHUNK));
+    const [keys, values, p] = [c.keys + piece * c.pieceBytes, c.values + piece * c.pieceBytes, position % CHUNK];
     if (c.keyScales === 0) {
       t.kernels.storeKey(k + from, keys, p, headDim);
       t.kernels.storeValue(v + from, values, p, headDim);
     } else {
-      const scales = head * 4 * CHUNK;
+      const scales = piece * 4 * CHUNK;
       t.kernels.storeKey16(k + from, keys, c.keyScales + scales, p, headDim, keyLimit(headDim));
       t.kernels.storeValue16(v + from, values, c.valueScales + scales, p, headDim);
     }
@@ -167,16 +168,16 @@ function attendChunk(
 ): void {
   const { row, head, chunk, partial } = at;
   const { group, scores } = a;
-  const { headDim, headBytes } = a.cache;
+  const { headDim, pieceBytes } = a.cache;
   const count = Math.min(CHUNK, t.position(row) + 1 - chunk * CHUNK);
-  const cached = headOf(t, a.cache, row, head, chunk);
-  const [keys, values] = [a.cache.keys + cached * headBytes, a.cache.values + cached * headBytes];
+  const piece = pieceOf(t, a.cache, row, head, chunk);
+  const [keys, values] = [a.cache.keys + piece * pieceBytes, a.cache.values + piece * pieceBytes];
   const q = a.q + (row * a.cache.kvHeads + head) * group * 4 * headDim;
   if (a.cache.keyScales === 0) {
     t.kernels.attendChunk(q, keys, values, 0, count, group, headDim, scores, partial);
     return;
   }
-  const scales = cached * 4 * CHUNK;
+  const scales = piece * 4 * CHUNK;
   const [keyScales, valueScales] = [a.cache.keyScales + scales, a.cache.valueScales + scales];
   t.kernels.attendChunk16(
     q,
