@@ -13,7 +13,7 @@ const folderOf = (op: string) => op.replace(/[A-Z]/g, (letter) => `-${letter.toL
 /** Ops of the contract: what records and returns at once. */
 const CONTRACT = [...textOf("src/backend/backend.ts").matchAll(/^ {2}(\w+)\(.*\): void;$/gm)]
   .map(([, name]) => name)
-  .filter((name) => !["begin", "mark", "setTracer", "write"].includes(name));
+  .filter((name) => !["begin", "mark", "place", "setTracer", "write"].includes(name));
 
 /** Every WGSL file, "attend/combine". */
 const SHADERS = readdirSync(repositoryFile("wgsl"), { recursive: true, encoding: "utf8" })
