@@ -2,7 +2,7 @@
  * Typed access to the metadata of a file, for whoever reads it: an error names the key, what was expected and what the file
  * has. Which error it is, and what to do about it, the reader of a folder says.
  */
-import type { Kind } from "../check.js";
+import { integerKind, type Kind } from "../check.js";
 import { quote } from "../errors.js";
 import type { GgufValue } from "./file.js";
 
@@ -10,6 +10,14 @@ export type Metadata = ReadonlyMap<string, GgufValue>;
 
 export const TEXT: Kind<string> = { expected: "a string", holds: (value) => typeof value === "string" };
 export const FLAG: Kind<boolean> = { expected: "a boolean", holds: (value) => typeof value === "boolean" };
+
+export const DEFAULT_ALIGNMENT = 32;
+
+/** Of the key general.alignment. */
+export const ALIGNMENT: Kind<number> = {
+  expected: `a power of two from 8 to ${1 << 20}`,
+  holds: (value): value is number => integerKind(8, 1 << 20).holds(value) && Number.isInteger(Math.log2(value)),
+};
 
 export class MetadataReader {
   /** `refuse` makes the error of what is wrong: 'general.name: expected a string, got 7'. */

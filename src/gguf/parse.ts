@@ -7,11 +7,9 @@
 import { quote } from "../errors.js";
 import { Cursor } from "./cursor.js";
 import type { GgufArray, GgufHead, GgufTensor, GgufValue } from "./file.js";
-import { MetadataReader } from "./metadata.js";
+import { ALIGNMENT, DEFAULT_ALIGNMENT, MetadataReader } from "./metadata.js";
 import { decodeStrings } from "./strings.js";
 import {
-  ALIGNMENT,
-  DEFAULT_ALIGNMENT,
   type GgmlType,
   type GgufValueType,
   ggmlByteLength,

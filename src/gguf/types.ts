@@ -1,16 +1,6 @@
 /**
  * The numbers of the GGUF format: value types of the metadata, and tensor types with their block sizes. Tables only.
  */
-import { integerKind, type Kind } from "../check.js";
-
-export const DEFAULT_ALIGNMENT = 32;
-
-/** Of the key general.alignment. */
-export const ALIGNMENT: Kind<number> = {
-  expected: `a power of two from 8 to ${1 << 20}`,
-  holds: (value): value is number => integerKind(8, 1 << 20).holds(value) && Number.isInteger(Math.log2(value)),
-};
-
 /** Metadata value types in the order of their ids. */
 export const VALUE_TYPES = [
   "U8",

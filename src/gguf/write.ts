@@ -3,9 +3,8 @@
  * far larger than memory can be made. Wrong sizes, names and values are the caller's mistakes (RangeError, TypeError).
  */
 import type { GgufArray, GgufHead, GgufValue } from "./file.js";
+import { ALIGNMENT, DEFAULT_ALIGNMENT } from "./metadata.js";
 import {
-  ALIGNMENT,
-  DEFAULT_ALIGNMENT,
   type GgmlType,
   type GgufValueType,
   ggmlByteLength,

@@ -112,11 +112,8 @@ export class CpuBackend extends RecordedOps implements Backend {
   async load(sources: readonly WeightSource[], { onProgress, signal }: LoadOptions = {}): Promise<Weight[]> {
     signal?.throwIfAborted();
     const { threads } = this.#pool;
-    const scales = await Promise.all(
-      sources.map((source) => (formatOf(source.type).kind === "ternary" ? readScale(source) : 0)),
-    );
-    const weights = sources.map((source, i) => this.#place(source, scales[i]));
-    const matrices = sources.filter(({ type }) => formatOf(type).kind === "ternary");
+    const addresses = sources.map((source) => this.arena.allocate(packedBytes(source), source.name));
+    const matrices = sources.filter(isTernary);
     const bytes = Math.max(
       0,
       ...sources.map(({ columns }) => 4 * columns),
@@ -124,12 +121,15 @@ export class CpuBackend extends RecordedOps implements Backend {
     );
     this.scratch = { address: this.arena.allocate(threads * bytes, "scratch rows"), bytes };
     const loading = { arena: this.arena, pool: this.#pool, module: this.kernels.module, control: this.#control };
-    const addresses = weights.map(({ address }) => address);
+    // many small reads, while the threads start and load
+    const reading = Promise.all(sources.map((source) => (isTernary(source) ? readScale(source) : 0)));
+    reading.catch(() => {}); // what fails in the threads is thrown first
     await loadPieces(loading, sources, addresses, { signal, ...(onProgress && { onProgress }) });
+    const scales = await reading;
     const total = sources.reduce((sum, { byteLength }) => sum + byteLength, 0);
     signal?.throwIfAborted();
     onProgress?.(total, total);
-    return weights;
+    return sources.map((source, i) => weightOf(source, addresses[i], scales[i]));
   }
 
   tensor(maxRows: number, width: number): CpuTensor {
@@ -282,11 +282,11 @@ export class CpuBackend extends RecordedOps implements Backend {
     this.#pool.throwIfEnded();
     return this.arena.f32.slice(address / 4 + first * width, address / 4 + (first + count) * width);
   }
+}
 
-  #place(source: WeightSource, scale: number): CpuWeight {
-    const { name, type, rows, columns, byteLength } = source;
-    const address = this.arena.allocate(packedBytes(source), name);
-    const inRow = formatOf(type).kind === "ternary" ? 0 : byteLength / rows;
-    return { name, rows, columns, type, address, rowBytes: inRow, scale };
-  }
+const isTernary = ({ type }: WeightSource) => formatOf(type).kind === "ternary";
+
+function weightOf(source: WeightSource, address: number, scale: number): CpuWeight {
+  const { name, type, rows, columns, byteLength } = source;
+  return { name, rows, columns, type, address, rowBytes: isTernary(source) ? 0 : byteLength / rows, scale };
 }

@@ -3,7 +3,9 @@
  * area. Any other bytes are read here into shared memory, as many pieces as there are threads, while the threads pack those
  * before: bytes on a server or in a Blob take no more memory than that.
  */
-import type { LoadOptions, WeightSource } from "../backend.js";
+import type { FloatBlocks } from "../../formats/finite.js";
+import { formatOf } from "../../formats/table.js";
+import type { LoadOptions, WeightSource, WeightType } from "../backend.js";
 import type { Arena } from "./arena.js";
 import { CONTROL } from "./control.js";
 import { type Piece, piecesOf, STAGING } from "./pieces.js";
@@ -49,7 +51,11 @@ class Feed {
     readonly loading: Loading,
     readonly sources: readonly WeightSource[],
   ) {
-    const plain = sources.map(({ bytes: { shared }, ...source }) => ({ ...source, shared }));
+    const plain = sources.map(({ bytes: { shared }, ...source }) => ({
+      ...source,
+      shared,
+      floats: floatsOf(source.type),
+    }));
     const { arena, module, control } = loading;
     this.#job = { kind: "load", memory: arena.memory, module, control, sources: plain };
   }
@@ -100,4 +106,12 @@ class Feed {
   #word(field: number): number {
     return (this.loading.control + field) / 4;
   }
+}
+
+/** As data that threads can be sent. */
+function floatsOf(type: WeightType): FloatBlocks | undefined {
+  const format = formatOf(type);
+  if (format.kind !== "dense") return undefined;
+  const { name, block, bytes, float } = format;
+  return { name, block, bytes, float };
 }

@@ -3,9 +3,8 @@
  * where they can, and repack ternary rows on the way. The model's bytes exist once: in the arena, in the kernels' layout.
  */
 
-import { notFinite } from "../../../formats/finite.js";
+import { type FloatBlocks, notFinite } from "../../../formats/finite.js";
 import { invalidCode, toStandardLayout } from "../../../formats/i2_s.js";
-import { denseFormatOf } from "../../../formats/table.js";
 import { openShared, type ThreadBytes } from "../../../platform/file-bytes.js";
 import type { WeightSource } from "../../backend.js";
 import { CONTROL } from "../control.js";
@@ -22,8 +21,16 @@ export interface LoadJob {
   readonly pieces: readonly Piece[];
 }
 
-/** A weight as the threads get it: what their side of the platform opens stands for its bytes. */
-export type LoadSource = Omit<WeightSource, "bytes"> & { readonly shared: unknown };
+/**
+ * A weight as the threads get it. Plain data in place of the table of formats, whose modules would cost the start of each
+ * thread some 10 ms.
+ */
+export interface LoadSource extends Omit<WeightSource, "bytes"> {
+  /** what the threads' side of the platform opens in place of `bytes` */
+  readonly shared: unknown;
+  /** of a dense weight */
+  readonly floats: FloatBlocks | undefined;
+}
 
 /** Loads pieces until none is left or another thread failed. Runs in a worker thread. */
 export function loadPieces(job: LoadJob, kernels: Kernels): void {
@@ -62,11 +69,11 @@ export function loadPieces(job: LoadJob, kernels: Kernels): void {
 
 /** Refuses a piece of a dense weight with a float that is not finite, while the piece is in the cache. */
 function checkPiece(kernels: Kernels, source: LoadSource, piece: Piece, arena: Uint8Array): void {
-  const format = denseFormatOf(source.type);
-  const { bytes, float } = format;
+  const floats = source.floats as FloatBlocks;
+  const { bytes, float } = floats;
   const { address, byteLength, offset } = piece;
   const found = kernels.firstNonFinite(address + float.at, byteLength / bytes, bytes, float.exponent);
   if (found < 0) return;
   const from = address + found * bytes;
-  throw notFinite(format, source, (offset - source.offset) / bytes + found, arena.subarray(from, from + bytes));
+  throw notFinite(floats, source, (offset - source.offset) / bytes + found, arena.subarray(from, from + bytes));
 }

@@ -29,13 +29,14 @@ export const EXECUTE: Readonly<Record<OpName, Op>> = {
 
   normQuantize(t, at) {
     const w = t.words;
-    const [weight, width, eps] = [w[at + NORM.weight], w[at + NORM.width], t.float(at, NORM.eps)];
+    const [x, weight, normed, values] = [w[at + NORM.x], w[at + NORM.weight], w[at + NORM.normed], w[at + NORM.values]];
+    const [scales, sums, width] = [w[at + NORM.scales], w[at + NORM.sums], w[at + NORM.width]];
+    const eps = t.float(at, NORM.eps);
+    const { normQuantize } = t.kernels;
     const [begin, end] = t.share(t.rows);
     for (let row = begin; row < end; row++) {
       const i = row * width;
-      const [x, normed, q] = [w[at + NORM.x] + 4 * i, w[at + NORM.normed] + 4 * i, w[at + NORM.values] + i];
-      const [scale, sum] = [w[at + NORM.scales] + 4 * row, w[at + NORM.sums] + 4 * row];
-      t.kernels.normQuantize(x, weight, normed, q, scale, sum, width, eps);
+      normQuantize(x + 4 * i, weight, normed + 4 * i, values + i, scales + 4 * row, sums + 4 * row, width, eps);
     }
   },
 
