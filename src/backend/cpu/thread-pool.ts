@@ -188,7 +188,7 @@ export class ThreadPool {
 const closed = () => new TernionError("CLOSED", "The CPU backend is closed. Load the model again.");
 
 /** Errors of the system that mean that it has no room for a thread. */
-const NO_ROOM = /EMFILE|ENFILE|EAGAIN|ENOMEM|ERR_WORKER_(?:INIT_FAILED|OUT_OF_MEMORY)/;
+const NO_ROOM = /EMFILE|too many open files|ENFILE|EAGAIN|ENOMEM|ERR_WORKER_(?:INIT_FAILED|OUT_OF_MEMORY)/;
 
 function failureOf(cause: unknown): TernionError {
   const message = (cause instanceof Error ? cause.message : String(cause)).replace(/\.$/, "");
