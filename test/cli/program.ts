@@ -45,8 +45,11 @@ export async function outcome(child: ChildProcessWithoutNullStreams): Promise<Ou
     child.on("error", reject);
     child.on("close", resolve);
   });
-  return { stdout, stderr, code };
+  return { stdout, stderr: stderr.replace(PROGRESS, ""), code };
 }
+
+/** Lines of a load that takes 5 seconds or more, as on a busy machine. */
+const PROGRESS = /^(?:weights|download): [\d.]+(?: of [\d.]+)? MB\n/gm;
 
 /** Resolves at the next output on a stream; it flows on afterwards. */
 export function nextOutput(stream: NodeJS.ReadableStream): Promise<string> {
