@@ -10,6 +10,8 @@ export class BlockTable {
   /** most of one slot */
   readonly slotBlocks: number;
   readonly words: Int32Array; // (slots, slotBlocks)
+  /** the last batch that was found to have its places */
+  #checked: object | undefined;
 
   constructor(
     readonly shape: CacheShape,
@@ -33,6 +35,7 @@ export class BlockTable {
     }
     const wrong = blocks.find((block) => block < 0 || block >= this.blocks);
     if (wrong !== undefined) throw new RangeError(`place: expected blocks from 0 to ${this.blocks - 1}, got ${wrong}`);
+    this.#checked = undefined;
     const row = this.words.subarray(slot * slotBlocks, (slot + 1) * slotBlocks);
     row.fill(NO_BLOCK).set(blocks);
   }
@@ -41,8 +44,10 @@ export class BlockTable {
     return this.words[slot * this.slotBlocks + Math.floor(position / this.blockPositions)];
   }
 
-  /** Throws a RangeError where a row of the batch has no place. */
-  check({ slots, positions }: Pick<Batch, "slots" | "positions">): void {
+  /** Throws a RangeError where a row of the batch has no place. Asked twice a layer; a batch does not change, and is looked at once. */
+  check(batch: Pick<Batch, "slots" | "positions">): void {
+    if (batch === this.#checked) return;
+    const { slots, positions } = batch;
     for (let row = 0; row < slots.length; row++) {
       const [slot, position] = [slots[row], positions[row]];
       if (position >= 0 && position < this.shape.positions && this.blockOf(slot, position) >= 0) continue;
@@ -51,5 +56,6 @@ export class BlockTable {
           `in ${this.shape.slots} slots. Place the slot's blocks first.`,
       );
     }
+    this.#checked = batch;
   }
 }
