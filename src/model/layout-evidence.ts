@@ -51,13 +51,19 @@ async function gainEvidence(sources: readonly WeightSource[], layouts: readonly 
   const gains = sources.filter(({ name }) => name.endsWith(".ffn_sub_norm.weight"));
   const downs = sources.filter(({ name }) => name.endsWith(".ffn_down.weight"));
   const blocks = Math.min(BLOCKS, gains.length);
+  // all at once: each small read waits longer for its turn than for its bytes
+  const read = await Promise.all(
+    Array.from({ length: blocks }, (_, i) => {
+      const block = Math.floor((i * gains.length) / blocks);
+      const { type, rows, columns } = downs[block];
+      const count = Math.min(ROWS, rows - (rows % LAYOUT_ROWS));
+      const codes = readBytes(downs[block], 0, count * rowBytes(formatOf(type), columns));
+      return Promise.all([columns, codes, readBytes(gains[block], 0, 4 * columns)]);
+    }),
+  );
   const sums = layouts.map(() => 0);
-  for (let i = 0; i < blocks; i++) {
-    const block = Math.floor((i * gains.length) / blocks);
-    const { type, rows, columns } = downs[block];
-    const count = Math.min(ROWS, rows - (rows % LAYOUT_ROWS));
-    const codes = await readBytes(downs[block], 0, count * rowBytes(formatOf(type), columns));
-    const gain = ranks(magnitudes(await readBytes(gains[block], 0, 4 * columns)));
+  for (const [columns, codes, gains] of read) {
+    const gain = ranks(magnitudes(gains));
     layouts.forEach((layout, j) => {
       sums[j] += correlation(ranks(countsByColumn(codes, layout, columns)), gain) * Math.sqrt(columns - 1);
     });
