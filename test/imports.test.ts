@@ -83,7 +83,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   model: ["gguf", "formats", "text", "backend", "check", "errors"],
   text: ["gguf", "host", "check", "errors"],
   gguf: ["backend", "check", "errors"],
-  cpu: ["sampling", "formats", "backend", "platform", "check", "errors"],
+  cpu: ["sampling", "formats", "backend", "platform", "host", "check", "errors"],
   gpu: ["sampling", "formats", "backend", "platform", "host", "check", "errors"],
   reference: ["sampling", "formats", "backend", "check", "errors"],
   sampling: ["backend", "check", "errors"],

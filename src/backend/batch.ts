@@ -1,5 +1,5 @@
 /** What every backend asks of a batch: that it is sound, a copy of its own, and which of its outputs are ranked. */
-import type { Batch, Draw, MarkRows } from "./backend.js";
+import type { Batch, Draw, Head, MarkRows } from "./backend.js";
 
 /** Bits of one word of a mask. */
 const WORD = 32;
@@ -10,9 +10,10 @@ export const maskWords = (vocabulary: number): number => Math.ceil(vocabulary / 
 export const isAllowed = (mask: Uint32Array | undefined, id: number): boolean =>
   mask === undefined || ((mask[id >>> 5] >>> (id & 31)) & 1) === 1;
 
-/** A copy that the caller's later changes do not reach; throws a RangeError for what no backend takes. */
-export function copyBatch(batch: Batch): Batch {
+/** A copy that the caller's later changes do not reach; throws a RangeError for what no backend takes, or too many rows. */
+export function copyBatch(batch: Batch, maxRows = Number.POSITIVE_INFINITY): Batch {
   const { tokens, slots, positions, outputs, ranked, draws } = batch;
+  if (tokens.length > maxRows) throw new RangeError(`batch: expected at most ${maxRows} rows, got ${tokens.length}`);
   if (ranked !== undefined && !(Number.isInteger(ranked) && ranked >= 0 && ranked <= outputs.length)) {
     throw new RangeError(`batch.ranked: expected an integer from 0 to ${outputs.length} outputs, got ${ranked}`);
   }
@@ -37,6 +38,13 @@ const noneAllowed = (row: number) =>
 
 /** Outputs that `best` ranks, the first ones. */
 export const rankedOf = ({ ranked, outputs }: Batch): number => ranked ?? outputs.length;
+
+/** How many rows `best` ranks; throws a RangeError where the head has no room for them, or for `count` ids of each. */
+export function rankedBy({ maxRows, maxBest }: Head, batch: Batch, count: number): number {
+  const ranked = rankedOf(batch);
+  if (count >= 1 && count <= maxBest && ranked <= maxRows) return ranked;
+  throw new RangeError(`best: expected 1 to ${maxBest} ids of at most ${maxRows} rows, got ${count} of ${ranked}`);
+}
 
 /** The first of the outputs whose whole logits `logits` computes, and how many they are. */
 export function wholeOf({ ranked = 0, outputs }: Batch): { first: number; count: number } {

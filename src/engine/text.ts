@@ -12,7 +12,7 @@ export const createTokenizer = (metadata: ReadonlyMap<string, GgufValue>): Token
 let shared: TemplateRunner | undefined;
 
 /**
- * The prompt as text, which no longer tells the template's words from the users': to look at, not to feed a model. Rejects
+ * The prompt as text, in which the template's words and the users' look alike: to look at, not to feed a model. Rejects
  * with CHAT_TEMPLATE where the template is at fault, refuses the messages, or takes too much time or memory.
  */
 export async function renderChat(messages: readonly ChatMessage[], options: ChatOptions): Promise<string> {

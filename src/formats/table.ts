@@ -22,6 +22,9 @@ export function formatOf(type: WeightType): Format {
   return format;
 }
 
+/** Whether a weight's activations are rounded to int8: it has ternary codes. */
+export const isTernary = ({ type }: { readonly type: WeightType }): boolean => formatOf(type).kind === "ternary";
+
 /** Whether files hold the codes of this type in several orders. */
 export function hasLayouts({ type }: { readonly type: WeightType }): boolean {
   const format = formatOf(type);

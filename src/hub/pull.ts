@@ -17,7 +17,7 @@ import { makeFolder } from "../platform/files.js";
 import { type Address, addressOf, cacheName, failure, partOf } from "./address.js";
 import { request } from "./http.js";
 import { LockLost, locked } from "./lock.js";
-import { progressOf, transfer } from "./transfer.js";
+import { IDLE_TIMEOUT, PATIENCE_CHECKS, progressOf, RETRIES, transfer } from "./transfer.js";
 
 export interface DownloadOptions {
   /** bytes of the model that are here, and of the whole model; 0 where the server does not say */
@@ -32,15 +32,11 @@ export interface DownloadOptions {
   readonly retries?: number | undefined;
 }
 
-const IDLE_TIMEOUT = 60_000;
-const RETRIES = 5;
-
 const CHECKS: check.OptionChecks<DownloadOptions> = {
   onProgress: check.callable,
   signal: check.signal,
   cacheDirectory: check.filled,
-  idleTimeout: check.integer(1, 2 ** 31 - 1), // of a timer
-  retries: check.integer(0),
+  ...PATIENCE_CHECKS,
 };
 
 /**

@@ -7,7 +7,7 @@ import * as check from "../check.js";
 import { printable } from "../errors.js";
 import { type Address, addressOf, failure } from "./address.js";
 import { Interrupted, type Reply, request } from "./http.js";
-import { backoff, pause, refused, versionOf } from "./transfer.js";
+import { backoff, IDLE_TIMEOUT, PATIENCE_CHECKS, pause, RETRIES, refused, versionOf } from "./transfer.js";
 
 export interface RangeOptions {
   /** ends reads with the signal's reason */
@@ -20,8 +20,7 @@ export interface RangeOptions {
 
 const CHECKS: check.OptionChecks<RangeOptions> = {
   signal: check.signal,
-  idleTimeout: check.integer(1, 2 ** 31 - 1), // of a timer
-  retries: check.integer(0),
+  ...PATIENCE_CHECKS,
 };
 
 /** Requests under way at the same time, as browsers have it. */
@@ -76,7 +75,7 @@ class RangeSource implements ByteSource {
 }
 
 /** Tries again where the connection failed or the server is busy. */
-async function persistently<T>(address: Address, { signal, retries = 5 }: RangeOptions, read: () => Promise<T>) {
+async function persistently<T>(address: Address, { signal, retries = RETRIES }: RangeOptions, read: () => Promise<T>) {
   for (let failures = 1; ; failures++) {
     try {
       return await read();
@@ -103,7 +102,7 @@ async function readRange(
   into: Uint8Array,
   { options, expected }: { readonly options: RangeOptions; readonly expected?: Known },
 ): Promise<Known> {
-  const { signal, idleTimeout = 60_000 } = options;
+  const { signal, idleTimeout = IDLE_TIMEOUT } = options;
   const last = offset + into.byteLength - 1;
   // a compressed body would make lengths and ranges those of something else
   const headers = { "accept-encoding": "identity", range: `bytes=${offset}-${last}` };

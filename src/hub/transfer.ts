@@ -8,6 +8,7 @@ import { createReadStream } from "node:fs";
 import { open, readFile, rename, rm, stat, statfs, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import * as check from "../check.js";
 import { printable, type TernionError } from "../errors.js";
 import { checkBeginning, readHead } from "../gguf/read.js";
 import { withFile } from "../platform/file-bytes.js";
@@ -40,6 +41,14 @@ interface Part extends PartState {
   /** bytes that are here */
   readonly size: number;
 }
+
+/** Defaults of the options that say how patient a download is, and the checks of these. */
+export const IDLE_TIMEOUT = 60_000;
+export const RETRIES = 5;
+export const PATIENCE_CHECKS = {
+  idleTimeout: check.integer(1, 2 ** 31 - 1), // of a timer
+  retries: check.integer(0),
+};
 
 /** Milliseconds before the first retry without a word of the server; twice as many before each other one. */
 const FIRST_WAIT = 500;

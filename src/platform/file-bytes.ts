@@ -9,6 +9,7 @@ import type { ByteSource } from "../backend/backend.js";
 import { type ErrorCode, TernionError } from "../errors.js";
 import { endsEarly } from "./bytes.js";
 import { checkRegular, READ_FLAGS, systemReason } from "./files.js";
+import type { ThreadBytes } from "./platform.js";
 
 /** Most bytes of one call of the system. */
 const MOST = 1 << 30;
@@ -94,13 +95,6 @@ class OpenFile implements FileBytes {
     this.#closed ??= Promise.allSettled(this.#reads).then(() => promisify(close)(this.file));
     return this.#closed;
   }
-}
-
-/** The bytes of a source on another thread, which may wait for them. */
-export interface ThreadBytes {
-  /** as `ByteSource.read` */
-  read(offset: number, into: Uint8Array): void;
-  close(): void;
 }
 
 /** Opens on this thread what `ByteSource.shared` of another one describes. */

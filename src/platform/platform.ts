@@ -8,7 +8,7 @@ export type NextTurn = () => Promise<void>;
 
 export interface TemplateJob {
   readonly template: string;
-  /** absent: tell the literals only */
+  /** absent: list the literals only */
   readonly render?: { readonly variables: Readonly<Record<string, unknown>>; readonly literals?: readonly string[] };
   readonly timeoutMs: number;
 }
@@ -27,6 +27,13 @@ export interface TemplateRunner {
   /** Rejects with CHAT_TEMPLATE where there is no answer in time, and with the reason of `signal`. */
   run(job: TemplateJob, signal?: AbortSignal): Promise<TemplateAnswer>;
   /** Jobs that wait reject with CLOSED. */
+  close(): void;
+}
+
+/** The bytes of a `ByteSource` on another thread, which may wait for them. */
+export interface ThreadBytes {
+  /** as `ByteSource.read` */
+  read(offset: number, into: Uint8Array): void;
   close(): void;
 }
 

@@ -5,7 +5,7 @@
 
 import * as check from "../../check.js";
 import { readScale } from "../../formats/read.js";
-import { formatOf } from "../../formats/table.js";
+import { isTernary } from "../../formats/table.js";
 import { availableProcessors } from "../../platform/processors.js";
 import { drawsOf, Sampled } from "../../sampling/draw.js";
 import type {
@@ -159,9 +159,7 @@ export class CpuBackend extends RecordedOps implements Backend {
   begin(batch: Batch): void {
     this.#pool.throwIfEnded();
     const { tokens, slots, positions, outputs } = batch;
-    const { maxRows } = this.options;
-    if (tokens.length > maxRows) throw new RangeError(`batch: expected at most ${maxRows} rows, got ${tokens.length}`);
-    this.beginOps(batch, this.#pool.present);
+    this.beginOps(batch, this.options.maxRows, this.#pool.present);
     const words = this.arena.i32;
     words.set(this.#sampled.fill(batch), this.#batch.tokens / 4);
     words.set(slots, this.#batch.slots / 4);
@@ -283,8 +281,6 @@ export class CpuBackend extends RecordedOps implements Backend {
     return this.arena.f32.slice(address / 4 + first * width, address / 4 + (first + count) * width);
   }
 }
-
-const isTernary = ({ type }: WeightSource) => formatOf(type).kind === "ternary";
 
 function weightOf(source: WeightSource, address: number, scale: number): CpuWeight {
   const { name, type, rows, columns, byteLength } = source;

@@ -1,6 +1,6 @@
 /** The pieces in which weights are loaded: each is read at once into one thread's staging area, or to its place. */
 import { rowBytes } from "../../formats/format.js";
-import { formatOf } from "../../formats/table.js";
+import { formatOf, isTernary } from "../../formats/table.js";
 import type { WeightSource } from "../backend.js";
 import { GROUP, groupBytes } from "./sizes.js";
 
@@ -20,8 +20,9 @@ export interface Piece {
 }
 
 /** Bytes that a weight takes in the arena. */
-export function packedBytes({ type, rows, columns, byteLength }: WeightSource): number {
-  return formatOf(type).kind === "ternary" ? Math.ceil(rows / GROUP) * groupBytes(columns) : byteLength;
+export function packedBytes(source: WeightSource): number {
+  const { rows, columns, byteLength } = source;
+  return isTernary(source) ? Math.ceil(rows / GROUP) * groupBytes(columns) : byteLength;
 }
 
 /** Cuts the weight `index`, which shall lie at `address`, into pieces. */

@@ -3,7 +3,7 @@
  * backend that this is the base of hands the record to its threads.
  */
 import type { Activation, Batch, Cache, Head, Projection, Quantized, Tensor, Weight } from "../backend.js";
-import { copyBatch, masksOf, rankedOf, wholeOf } from "../batch.js";
+import { copyBatch, masksOf, rankedBy, wholeOf } from "../batch.js";
 import type { Arena } from "./arena.js";
 import type { CpuCache } from "./cache.js";
 import { type Arguments, type OpName, RECORD_WORDS } from "./commands.js";
@@ -38,10 +38,10 @@ export abstract class RecordedOps {
 
   protected abstract get closed(): boolean;
 
-  /** `present` threads take part in the batch. */
-  protected beginOps(batch: Batch, present: number): void {
+  /** `present` threads take part in the batch, which has at most `maxRows` rows. */
+  protected beginOps(batch: Batch, maxRows: number, present: number): void {
     const { tokens, positions } = batch;
-    this.batch = copyBatch(batch);
+    this.batch = copyBatch(batch, maxRows);
     this.recorder.begin(tokens.length, present);
     this.#longest = positions.reduce((most, position) => Math.max(most, position), 0);
     this.#positions = positions.reduce((sum, position) => sum + position + 1, 0);
@@ -157,11 +157,8 @@ export abstract class RecordedOps {
   }
 
   best(head: Head, x: Tensor, count: number): void {
-    const { weight, kind, codes, numbers, scratch, shares, results, maxRows, maxBest } = head as CpuHead;
-    const ranked = rankedOf(this.batch);
-    if (count < 1 || count > maxBest || ranked > maxRows) {
-      throw new RangeError(`best: expected 1 to ${maxBest} ids of at most ${maxRows} rows, got ${count} of ${ranked}`);
-    }
+    const { weight, kind, codes, numbers, scratch, shares, results, maxRows } = head as CpuHead;
+    const ranked = rankedBy(head, this.batch, count);
     this.bestCount = count;
     const ns = NS.scan * ranked * weight.rows * weight.columns;
     const work = { ns, units: shares, exactly: shares };

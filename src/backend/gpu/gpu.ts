@@ -25,7 +25,7 @@ import {
   type Weight,
   type WeightSource,
 } from "../backend.js";
-import { copyBatch, markedRows, masksOf, rankedOf } from "../batch.js";
+import { copyBatch, markedRows, masksOf, rankedBy } from "../batch.js";
 import { Channel } from "./channel.js";
 import { addTimes } from "./device/timestamps.js";
 import { TAKES } from "./formats.js";
@@ -146,14 +146,13 @@ export class GpuBackend implements Backend {
   }
 
   begin(batch: Batch): void {
-    const { maxRows } = this.options;
-    const { tokens, slots } = batch;
-    if (tokens.length > maxRows) throw new RangeError(`batch: expected at most ${maxRows} rows, got ${tokens.length}`);
+    const own = copyBatch(batch, this.options.maxRows);
+    const { tokens, slots } = own;
     tokens.forEach((token, row) => {
       if (token !== SAMPLED || this.#sampledSlots.has(slots[row])) return;
       throw new RangeError(`batch: expected a sampled id in slot ${slots[row]}, got none so far`);
     });
-    this.#batch = copyBatch(batch);
+    this.#batch = own;
   }
 
   embed(out: Tensor, table: Weight): void {
@@ -186,11 +185,7 @@ export class GpuBackend implements Backend {
     this.#recorder.add({ op: "logits", out: idOf(out), table: idOf(head), x: idOf(x) });
   }
   best(head: Head, x: Tensor, count: number): void {
-    const { maxRows, maxBest } = head;
-    const ranked = rankedOf(this.#batch);
-    if (count < 1 || count > maxBest || ranked > maxRows) {
-      throw new RangeError(`best: expected 1 to ${maxBest} ids of at most ${maxRows} rows, got ${count} of ${ranked}`);
-    }
+    rankedBy(head, this.#batch, count);
     const masked = masksOf(this.#batch, head.weight.rows) !== undefined;
     this.#bestCount = Math.min(count, head.weight.rows);
     this.#recorder.add({ op: "best", head: idOf(head), x: idOf(x), count, masked });

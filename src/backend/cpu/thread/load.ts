@@ -5,7 +5,8 @@
 
 import { type FloatBlocks, notFinite } from "../../../formats/finite.js";
 import { invalidCode, toStandardLayout } from "../../../formats/i2_s.js";
-import { openShared, type ThreadBytes } from "../../../platform/file-bytes.js";
+import { openShared } from "../../../platform/file-bytes.js";
+import type { ThreadBytes } from "../../../platform/platform.js";
 import type { WeightSource } from "../../backend.js";
 import { CONTROL } from "../control.js";
 import type { Kernels } from "../kernels.js";

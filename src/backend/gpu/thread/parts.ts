@@ -1,13 +1,8 @@
 /** The bytes of a model on the device's thread: opened here where they are shared, else asked for, a chunk at a time. */
 import { TernionError } from "../../../errors.js";
+import type { ThreadBytes } from "../../../platform/platform.js";
 import type { ByteSource, WeightSource } from "../../backend.js";
 import type { BytesReply, LoadRequest, ReadRequest } from "../protocol.js";
-
-/** What is shared, on this thread. */
-interface ThreadBytes {
-  read(offset: number, into: Uint8Array): void;
-  close(): void;
-}
 
 export class Parts {
   readonly #waiting = new Map<number, (bytes: Uint8Array | undefined) => void>();
