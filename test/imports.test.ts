@@ -46,13 +46,16 @@ const IMPORTS = SOURCES.flatMap(importsOf);
 
 /** Layers from the top; a file imports from its own part or from those that are named here. */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
-  cli: ["index", "platform", "check", "errors"],
+  cli: ["server", "index", "platform", "check", "errors"],
+  server: ["index", "platform", "check", "errors"],
+  ai: ["index", "check", "errors"],
   index: [
     "tools",
     "engine",
     "run",
     "hub",
     "model",
+    "grammar",
     "text",
     "sampling",
     "gguf",
@@ -66,6 +69,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "run",
     "hub",
     "model",
+    "grammar",
     "text",
     "sampling",
     "gguf",
@@ -78,9 +82,10 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "check",
     "errors",
   ],
-  run: ["model", "text", "sampling", "backend", "host", "check", "errors"],
+  run: ["model", "grammar", "text", "sampling", "backend", "host", "check", "errors"],
   hub: ["gguf", "backend", "platform", "check", "errors"],
   model: ["gguf", "formats", "text", "backend", "check", "errors"],
+  grammar: ["text", "platform", "host", "check", "errors"],
   text: ["gguf", "host", "check", "errors"],
   gguf: ["backend", "check", "errors"],
   cpu: ["sampling", "formats", "backend", "platform", "host", "check", "errors"],
