@@ -7,8 +7,8 @@
  *
  * Ahead. At most `runsAhead` runs may be called before the first of them has ended. They execute in the order of their
  * calls, and end in it; a batch may begin, and ops may record, while they do. `read...` and `write` act on the state after the
- * last run that was called before them, and before any that is called later. Where `runsAhead` is 1 this means that
- * nothing is called while a run is under way.
+ * last run that was called before them, and before any that is called later; `place` and `copyBlock` act on runs that are
+ * called later. Where `runsAhead` is 1 this means that nothing is called while a run is under way.
  *
  * Rows. Every op works on the rows of the current batch (`begin`): row i of a tensor belongs to row i of the batch.
  * A result row depends on its own inputs only: not on the other rows of its batch, not on their number, not on the
@@ -227,10 +227,15 @@ export interface Backend {
   /**
    * Lays a slot out: its position p is in block `blocks[floor(p / blockPositions)]`, and those beyond the last block have
    * no place. What blocks hold stays. Slots may share blocks, such as those of a common beginning, that no batch stores to.
-   * Called while no run is under way, before `begin`. RangeError where the backend keeps each slot in one piece, but for
-   * the block of the slot's own number.
+   * Acts on the runs that are called later; not called between `begin` and `run`. Copies the array. RangeError where the
+   * backend keeps each slot in one piece, but for the block of the slot's own number.
    */
   place(cache: Cache, slot: number, blocks: Int32Array): void;
+  /**
+   * Copies what block `from` holds after the runs called before, of all layers, to block `to`, as the runs called later see
+   * it. Called as `place` is, in one order with it. RangeError where the backend keeps each slot in one piece.
+   */
+  copyBlock(cache: Cache, from: number, to: number): void;
   /**
    * Makes a loaded weight the head of `best`, for at most `maxRows` ranked rows and `maxBest` ids a row. Unless the head
    * is "int8", `best` finds what `logits` would give, with the same bits.

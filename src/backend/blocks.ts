@@ -33,11 +33,16 @@ export class BlockTable {
     if (blocks.length > slotBlocks) {
       throw new RangeError(`place: expected at most ${slotBlocks} blocks of a slot, got ${blocks.length}`);
     }
-    const wrong = blocks.find((block) => block < 0 || block >= this.blocks);
-    if (wrong !== undefined) throw new RangeError(`place: expected blocks from 0 to ${this.blocks - 1}, got ${wrong}`);
+    for (const block of blocks) this.checkBlock("place", block);
     this.#checked = undefined;
     const row = this.words.subarray(slot * slotBlocks, (slot + 1) * slotBlocks);
     row.fill(NO_BLOCK).set(blocks);
+  }
+
+  /** Throws a RangeError where the cache has no such block; `call` is what asked for it. */
+  checkBlock(call: string, block: number): void {
+    if (block >= 0 && block < this.blocks) return;
+    throw new RangeError(`${call}: expected blocks from 0 to ${this.blocks - 1}, got ${block}`);
   }
 
   blockOf(slot: number, position: number): number {

@@ -76,11 +76,26 @@ class ReferenceCache implements Cache {
   head(part: "key" | "value", at: { layer: number; slot: number; position: number; head: number }): Float64Array {
     const { kvHeads, headDim } = this.shape;
     const map = part === "key" ? this.#keys : this.#values;
-    const block = at.layer * this.blocks + this.placed.blockOf(at.slot, at.position);
-    const index = (block * BLOCK_POSITIONS + (at.position % BLOCK_POSITIONS)) * kvHeads + at.head;
-    const found = map.get(index) ?? new Float64Array(headDim);
-    map.set(index, found);
+    const index = this.#blockAt(at.layer, this.placed.blockOf(at.slot, at.position));
+    const own = index + (at.position % BLOCK_POSITIONS) * kvHeads + at.head;
+    const found = map.get(own) ?? new Float64Array(headDim);
+    map.set(own, found);
     return found;
+  }
+  copyBlock(from: number, to: number): void {
+    for (const block of [from, to]) this.placed.checkBlock("copyBlock", block);
+    for (let layer = 0; layer < this.shape.layers; layer++) {
+      for (const map of [this.#keys, this.#values]) {
+        for (let i = 0; i < BLOCK_POSITIONS * this.shape.kvHeads; i++) {
+          const head = map.get(this.#blockAt(layer, from) + i);
+          if (head !== undefined) map.set(this.#blockAt(layer, to) + i, head.slice());
+        }
+      }
+    }
+  }
+  /** index of the first head of a block */
+  #blockAt(layer: number, block: number): number {
+    return (layer * this.blocks + block) * BLOCK_POSITIONS * this.shape.kvHeads;
   }
 }
 
@@ -130,6 +145,9 @@ export class ReferenceBackend implements Backend {
   }
   place(cache: Cache, slot: number, blocks: Int32Array): void {
     cacheOf(cache).placed.place(slot, blocks);
+  }
+  copyBlock(cache: Cache, from: number, to: number): void {
+    cacheOf(cache).copyBlock(from, to);
   }
 
   begin(batch: Batch): void {

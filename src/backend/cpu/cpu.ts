@@ -28,7 +28,7 @@ import type {
 } from "../backend.js";
 import { markedRows } from "../batch.js";
 import { Arena } from "./arena.js";
-import { type CpuCache, makeCache, placeSlot, positionBytes } from "./cache.js";
+import { type CpuCache, copyBlock, makeCache, placeSlot, positionBytes } from "./cache.js";
 import { chooseKernels, type KernelChoice } from "./choice/choose.js";
 import type { DotForm } from "./choice/forms.js";
 import { OPS, TAKES } from "./commands.js";
@@ -154,6 +154,10 @@ export class CpuBackend extends RecordedOps implements Backend {
   place(cache: Cache, slot: number, blocks: Int32Array): void {
     this.#pool.throwIfEnded();
     placeSlot(this.arena, cache as CpuCache, slot, blocks);
+  }
+  copyBlock(cache: Cache, from: number, to: number): void {
+    this.#pool.throwIfEnded();
+    copyBlock(this.arena, cache as CpuCache, from, to);
   }
 
   begin(batch: Batch): void {

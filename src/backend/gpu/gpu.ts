@@ -133,6 +133,9 @@ export class GpuBackend implements Backend {
     if (blocks.length === 1 && blocks[0] === slot) return;
     throw new RangeError(`place: expected block ${slot}, since the GPU keeps a slot in one piece, got ${blocks}`);
   }
+  copyBlock(): void {
+    throw new RangeError("copyBlock: expected a cache in blocks, but the GPU keeps a slot in one piece");
+  }
   /** Of float32, whatever type was asked for. */
   positionBytes({ layers, kvHeads, headDim }: PositionShape): number {
     return 2 * layers * kvHeads * headDim * Float32Array.BYTES_PER_ELEMENT;

@@ -1,4 +1,4 @@
-/** `place`: wherever the blocks of a slot lie, and whoever shares them, attention gives the same bits. */
+/** `place` and `copyBlock`: wherever the blocks of a slot lie, and whoever shares them, attention gives the same bits. */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { Backend, Cache, Tensor } from "../../../src/backend/backend.js";
@@ -124,6 +124,35 @@ export function blocks(variant: Variant): void {
       });
     });
 
+    test("copied: each of the two then takes its own continuation", async (t) => {
+      for (const type of ["f32", "i16"] as const) {
+        await withParts(variant, async (parts) => {
+          const { b } = parts;
+          const [whole, copied] = [b.cache({ ...SHAPE, type }), b.cache({ ...SHAPE, type })];
+          if (inOnePiece(copied)) {
+            assert.throws(() => b.copyBlock(copied, 0, 1), RangeError);
+            return t.skip("each slot lies in one piece");
+          }
+          const { blockPositions } = copied;
+          const count = slotBlocksOf(copied);
+          const common = 2 * blockPositions - 5; // in the middle of the second block
+          for (const slot of [0, 1]) await store(parts, whole, slot, 1, 0, common);
+          await store(parts, copied, 0, 1, 0, common);
+          b.place(copied, 1, Int32Array.of(0, ...range(count + 1, 2 * count)));
+          b.copyBlock(copied, 1, count + 1);
+          for (const cache of [whole, copied]) {
+            for (const slot of [1, 0]) await store(parts, cache, slot, 2 + slot, common, LENGTH);
+          }
+          const found: Float32Array[][] = [];
+          for (const slot of [0, 1]) {
+            found.push(await attended(parts, copied, slot));
+            assert.deepEqual(found[slot], await attended(parts, whole, slot), `slot ${slot}, ${type}`);
+          }
+          assert.notDeepEqual(found[0], found[1]);
+        });
+      }
+    });
+
     test("fewer than the slots' positions: a position without a block is refused before anything is stored", async (t) => {
       await withParts(variant, async (parts) => {
         const { b, qkv } = parts;
@@ -154,6 +183,10 @@ export function blocks(variant: Variant): void {
         }
         assert.throws(() => b.place(cache, SHAPE.slots, Int32Array.of(0)), RangeError);
         assert.throws(() => b.place(cache, -1, Int32Array.of(0)), RangeError);
+        for (const wrong of [-1, cache.blocks]) {
+          assert.throws(() => b.copyBlock(cache, wrong, 0), RangeError);
+          assert.throws(() => b.copyBlock(cache, 0, wrong), RangeError);
+        }
         b.place(cache, 0, range(0, slotBlocksOf(cache))); // its own, which every backend takes
       });
     });
