@@ -1,0 +1,193 @@
+/**
+ * The language model interface of the AI SDK, in its versions 3 (AI SDK 6) and 4 (AI SDK 7), as far as text and tools go:
+ * types of our own, so that those who compile against `ternion/ai` need no package of the AI SDK. test/ai/types.test.ts
+ * holds them to the types of `@ai-sdk/provider`. What comes in is as wide as both versions together, what goes out as narrow.
+ */
+
+/** "v3" is what AI SDK 6 asks for and AI SDK 7 takes as well; "v4" is AI SDK 7's own. */
+export type SpecificationVersion = "v3" | "v4";
+
+/** Plain data, as JSON has it. */
+export type JsonValue = null | string | number | boolean | JsonValue[] | { [key: string]: JsonValue | undefined };
+export type JsonObject = { [key: string]: JsonValue | undefined };
+
+/** By the name of a provider; ours is "ternion". */
+export type ProviderOptions = Readonly<Record<string, Readonly<Record<string, unknown>>>>;
+/** What this provider reports beside the standard fields, under "ternion". */
+export type ProviderMetadata = Record<string, JsonObject>;
+
+export interface TextPart {
+  readonly type: "text";
+  readonly text: string;
+}
+export interface FilePart {
+  readonly type: "file" | "reasoning-file";
+  readonly mediaType: string;
+  readonly filename?: string | undefined;
+  readonly data: unknown;
+}
+export interface ReasoningPart {
+  readonly type: "reasoning";
+  readonly text: string;
+}
+export interface CustomPart {
+  readonly type: "custom";
+  readonly kind: string;
+}
+export interface ToolCallPart {
+  readonly type: "tool-call";
+  readonly toolCallId: string;
+  readonly toolName: string;
+  readonly input: unknown;
+}
+export interface ToolResultPart {
+  readonly type: "tool-result";
+  readonly toolCallId: string;
+  readonly toolName: string;
+  readonly output: ToolResultOutput;
+}
+export interface ToolApprovalPart {
+  readonly type: "tool-approval-response";
+  readonly approvalId: string;
+}
+
+export type ToolResultOutput =
+  | { readonly type: "text" | "error-text"; readonly value: string }
+  | { readonly type: "json" | "error-json"; readonly value: unknown }
+  | { readonly type: "execution-denied"; readonly reason?: string | undefined }
+  | { readonly type: "content"; readonly value: readonly ToolResultContent[] };
+export type ToolResultContent = TextPart | { readonly type: string; readonly text?: never };
+
+export type PromptMessage =
+  | { readonly role: "system"; readonly content: string }
+  | { readonly role: "user"; readonly content: readonly (TextPart | FilePart)[] }
+  | { readonly role: "assistant"; readonly content: readonly AssistantPart[] }
+  | { readonly role: "tool"; readonly content: readonly (ToolResultPart | ToolApprovalPart)[] };
+export type AssistantPart = TextPart | FilePart | ReasoningPart | CustomPart | ToolCallPart | ToolResultPart;
+
+export interface FunctionTool {
+  readonly type: "function";
+  readonly name: string;
+  readonly description?: string | undefined;
+  /** JSON schema of the arguments */
+  readonly inputSchema: object;
+  readonly inputExamples?: readonly unknown[] | undefined;
+  readonly strict?: boolean | undefined;
+}
+/** A tool that a provider has itself; this one has none. */
+export interface ProviderTool {
+  readonly type: "provider";
+  readonly id: string;
+  readonly name: string;
+}
+
+export interface CallOptions {
+  readonly prompt: readonly PromptMessage[];
+  readonly maxOutputTokens?: number | undefined;
+  readonly temperature?: number | undefined;
+  readonly stopSequences?: readonly string[] | undefined;
+  readonly topP?: number | undefined;
+  readonly topK?: number | undefined;
+  readonly presencePenalty?: number | undefined;
+  readonly frequencyPenalty?: number | undefined;
+  readonly responseFormat?:
+    | { readonly type: "text" }
+    | {
+        readonly type: "json";
+        readonly schema?: object | undefined;
+        readonly name?: string | undefined;
+        readonly description?: string | undefined;
+      }
+    | undefined;
+  readonly seed?: number | undefined;
+  readonly tools?: readonly (FunctionTool | ProviderTool)[] | undefined;
+  readonly toolChoice?:
+    | { readonly type: "auto" | "none" | "required" }
+    | { readonly type: "tool"; readonly toolName: string }
+    | undefined;
+  /** version 4: how much the model thinks before it answers */
+  readonly reasoning?: string | undefined;
+  readonly includeRawChunks?: boolean | undefined;
+  readonly abortSignal?: AbortSignal | undefined;
+  readonly providerOptions?: ProviderOptions | undefined;
+}
+
+/** A setting that is not, or not fully, honoured. */
+export type Warning =
+  | { type: "unsupported" | "compatibility"; feature: string; details?: string }
+  | { type: "other"; message: string };
+
+export interface ResultFinishReason {
+  unified: "stop" | "length" | "tool-calls" | "error" | "other";
+  /** as the library calls it */
+  raw: string | undefined;
+}
+
+export interface Usage {
+  inputTokens: {
+    total: number | undefined;
+    noCache: number | undefined;
+    cacheRead: number | undefined;
+    cacheWrite: number | undefined;
+  };
+  outputTokens: { total: number | undefined; text: number | undefined; reasoning: number | undefined };
+}
+
+export interface TextContent {
+  type: "text";
+  text: string;
+}
+export interface ToolCallContent {
+  type: "tool-call";
+  toolCallId: string;
+  toolName: string;
+  /** JSON text of the arguments */
+  input: string;
+}
+
+export interface ResponseMetadata {
+  id: string;
+  timestamp: Date;
+  modelId: string;
+}
+
+export interface GenerateResult {
+  content: (TextContent | ToolCallContent)[];
+  finishReason: ResultFinishReason;
+  usage: Usage;
+  providerMetadata: ProviderMetadata;
+  response: ResponseMetadata;
+  warnings: Warning[];
+}
+
+export interface FinishPart {
+  type: "finish";
+  usage: Usage;
+  finishReason: ResultFinishReason;
+  providerMetadata?: ProviderMetadata;
+}
+
+export type StreamPart =
+  | { type: "stream-start"; warnings: Warning[] }
+  | ({ type: "response-metadata" } & ResponseMetadata)
+  | { type: "text-start"; id: string }
+  | { type: "text-delta"; id: string; delta: string }
+  | { type: "text-end"; id: string }
+  | { type: "tool-input-start"; id: string; toolName: string }
+  | { type: "tool-input-delta"; id: string; delta: string }
+  | { type: "tool-input-end"; id: string }
+  | ToolCallContent
+  | { type: "raw"; rawValue: unknown }
+  | { type: "error"; error: unknown }
+  | FinishPart;
+
+export interface StreamResult {
+  stream: ReadableStream<StreamPart>;
+}
+
+declare global {
+  // in the types of Node.js and in TypeScript's library "DOM", and merges with them; a project may have neither
+  interface ReadableStream<R> {
+    readonly locked: boolean;
+  }
+}
