@@ -69,7 +69,7 @@ export interface Best {
  */
 export interface Cache {
   readonly shape: CacheShape;
-  /** positions of one block */
+  /** positions of one block: the backend's, or all of a slot */
   readonly blockPositions: number;
   /** blocks in all; as many as slots where the backend keeps each slot in one piece */
   readonly blocks: number;
@@ -213,6 +213,9 @@ export interface Backend {
   readonly description: string;
   /** how many runs may be called before the first of them has ended; 1 where running ahead gains nothing */
   readonly runsAhead: number;
+
+  /** positions of one block of its caches; Infinity where it keeps each slot in one piece */
+  readonly blockPositions: number;
 
   /** types of weights that it can compute with */
   readonly takes: TypesByUse;

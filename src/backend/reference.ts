@@ -103,6 +103,7 @@ export class ReferenceBackend implements Backend {
   readonly kind = "reference";
   readonly description = "plain TypeScript, float64, 1 thread";
   readonly runsAhead = 1;
+  readonly blockPositions = BLOCK_POSITIONS;
   readonly takes = KNOWN_TYPES;
   memoryBytes = 0;
   #record: (() => void)[] = [];

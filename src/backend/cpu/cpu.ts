@@ -39,7 +39,7 @@ import { maskBytes } from "./masks.js";
 import { packedBytes } from "./pieces.js";
 import { RecordedOps } from "./recorded-ops.js";
 import { joinResults, resultBytes } from "./results.js";
-import { HEAD_GROUP, HEAD_NUMBERS, headScratchBytes, TILE, ternaryScratchBytes } from "./sizes.js";
+import { CHUNK, HEAD_GROUP, HEAD_NUMBERS, headScratchBytes, TILE, ternaryScratchBytes } from "./sizes.js";
 import { ThreadPool } from "./thread-pool.js";
 import { NS, sharesOf } from "./work.js";
 
@@ -69,6 +69,7 @@ interface Mark {
 export class CpuBackend extends RecordedOps implements Backend {
   readonly kind = "cpu";
   readonly runsAhead = 1;
+  readonly blockPositions = CHUNK;
   readonly takes = TAKES;
   readonly #pool: ThreadPool;
   readonly #control: number;

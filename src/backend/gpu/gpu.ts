@@ -55,6 +55,7 @@ interface Mark {
 export class GpuBackend implements Backend {
   readonly kind = "gpu";
   readonly runsAhead = RUNS_AHEAD;
+  readonly blockPositions = Number.POSITIVE_INFINITY;
   readonly takes = TAKES;
   readonly #channel: Channel;
   readonly #opened: Opened;

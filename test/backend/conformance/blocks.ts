@@ -1,7 +1,7 @@
 /** `place` and `copyBlock`: wherever the blocks of a slot lie, and whoever shares them, attention gives the same bits. */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import type { Backend, Cache, Tensor } from "../../../src/backend/backend.js";
+import type { Backend, Cache, CacheShape, Tensor } from "../../../src/backend/backend.js";
 import type { Variant } from "../../backends.js";
 import { batchOf, MAX_ROWS, runOps, uniform, withBackend } from "./common.js";
 
@@ -64,12 +64,19 @@ const range = (first: number, end: number) => Int32Array.from({ length: end - fi
 const slotBlocksOf = ({ blockPositions }: Cache) => Math.ceil(SHAPE.positions / blockPositions);
 const inOnePiece = (cache: Cache) => cache.blocks === SHAPE.slots;
 
+/** The cache of `shape`, whose blocks are of the size that the backend states. */
+function cacheOf(b: Backend, shape: CacheShape = SHAPE): Cache {
+  const cache = b.cache(shape);
+  assert.equal(cache.blockPositions, Math.min(b.blockPositions, shape.positions));
+  return cache;
+}
+
 export function blocks(variant: Variant): void {
   describe("blocks of the cache", () => {
     test("anywhere: the same bits", async () => {
       await withParts(variant, async (parts) => {
         const { b } = parts;
-        const [plain, placed] = [b.cache(SHAPE), b.cache(SHAPE)];
+        const [plain, placed] = [cacheOf(b), cacheOf(b)];
         if (!inOnePiece(placed)) {
           // the slots take turns, from the end
           const all = range(0, placed.blocks).reverse();
@@ -156,12 +163,12 @@ export function blocks(variant: Variant): void {
     test("fewer than the slots' positions: a position without a block is refused before anything is stored", async (t) => {
       await withParts(variant, async (parts) => {
         const { b, qkv } = parts;
-        const whole = b.cache(SHAPE);
+        const whole = cacheOf(b);
         if (inOnePiece(whole)) {
           assert.throws(() => b.cache({ ...SHAPE, blocks: 3 }), RangeError);
           return t.skip("each slot lies in one piece");
         }
-        const cache = b.cache({ ...SHAPE, blocks: 3 });
+        const cache = cacheOf(b, { ...SHAPE, blocks: 3 });
         assert.equal(cache.blocks, 3);
         const { blockPositions } = cache;
         b.begin(batchOf(1));
