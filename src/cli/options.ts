@@ -73,19 +73,26 @@ const HEADING = "Model and engine:";
 
 export const debugOption = () => new Option("--debug", "print the stack trace of an error");
 
-export function addModelOptions(command: Command): Command {
+const modelOption = () =>
+  new Option("-m, --model <FILE|URL>", "GGUF model; default: the model that comes with ternion");
+
+export function addModelOptions(command: Command, model = modelOption()): Command {
   return addGroup(command, HEADING, [
-    new Option("-m, --model <FILE|URL>", "GGUF model; default: the model that comes with ternion"),
+    model,
     new Option("--strict", "refuse a file whose metadata needs repair"),
     debugOption(),
   ]);
 }
 
 /** Those of the model, and all of the engine but `without`, which would do nothing in this command. */
-export function addEngineOptions(command: Command, without: readonly EngineOptionName[] = []): Command {
+export function addEngineOptions(
+  command: Command,
+  without: readonly EngineOptionName[] = [],
+  model = modelOption(),
+): Command {
   const names = Object.keys(ENGINE_OPTIONS) as EngineOptionName[];
   return pickEngineOptions(
-    addModelOptions(command),
+    addModelOptions(command, model),
     names.filter((name) => !without.includes(name)),
   );
 }

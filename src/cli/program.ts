@@ -10,6 +10,7 @@ import { registerPerplexity } from "./perplexity.js";
 import { registerRepair } from "./repair.js";
 import { registerReport } from "./report.js";
 import { registerRun } from "./run.js";
+import { registerServe } from "./serve.js";
 import { registerTokenize } from "./tokenize.js";
 import { registerTrace } from "./trace.js";
 import { registerVerify } from "./verify.js";
@@ -17,6 +18,7 @@ import { registerVerify } from "./verify.js";
 const COMMANDS = [
   registerRun,
   registerChat,
+  registerServe,
   registerTokenize,
   registerInspect,
   registerTrace,

@@ -214,6 +214,10 @@ export class Engine implements AsyncDisposable {
     return this.#scheduler.backend;
   }
 
+  /** sessions that compute at the same time */
+  get maxSessions(): number {
+    return this.#slots.count;
+  }
   /** "cpu: 2 threads, relaxed SIMD, int16 dot" */
   get description(): string {
     return this.#lastDescription ?? `${this.#backend.kind}: ${this.#backend.description}`;

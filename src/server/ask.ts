@@ -1,0 +1,23 @@
+/** What a request asks of the service: one answer. */
+import type { ChatMessage, SessionChatOptions } from "../index.js";
+
+export type Prompt =
+  | { readonly messages: readonly ChatMessage[] }
+  | { readonly text: string }
+  | { readonly ids: readonly number[] };
+
+export interface Ask {
+  /** as the request named it; undefined: the first model */
+  readonly model: string | undefined;
+  readonly prompt: Prompt;
+  /** of `session.chat`, or of `session.generate` where the prompt is no messages */
+  readonly options: Omit<SessionChatOptions, "signal">;
+  /** who asks, for fairness, see `clientOf` */
+  readonly client: string;
+  /** "chat", "text_completion", ... for metrics, spans and logs */
+  readonly operation: string;
+  readonly requestId: string;
+  /** a further answer of a request that has been let in already: the queue's bound and time limit are not asked again */
+  readonly follows?: boolean | undefined;
+  readonly signal: AbortSignal;
+}

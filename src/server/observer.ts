@@ -1,0 +1,64 @@
+/**
+ * What happens to answers, for those who count, log or trace it. Called synchronously, in this order: `queued`, then
+ * `rejected` or `started`, `firstToken`, `token` for every token, `ended`. An observer that throws ends nothing.
+ */
+import type { Finish, FinishReason } from "../index.js";
+import type { Ask } from "./ask.js";
+
+/** One answer that was asked for; the same object in every call, fit as a key. */
+export interface Asked extends Omit<Ask, "signal" | "prompt"> {
+  readonly id: string;
+  /** the name of the model that is to answer */
+  readonly model: string;
+  /** performance.now() when it came */
+  readonly queuedAt: number;
+}
+
+/** Why an answer never got a place. */
+export type Rejection = "queue_full" | "queue_timeout" | "closed" | "load_failed" | "aborted" | "timeout";
+
+export interface Outcome {
+  readonly reason: FinishReason | "aborted" | "timeout" | "error";
+  readonly completionTokens: number;
+  /** of an answer that came to its end */
+  readonly finish?: Finish | undefined;
+  readonly error?: unknown;
+}
+
+export interface Observer {
+  /** It waits for a place; in the asynchronous context of its request. */
+  queued?(asked: Asked): void;
+  /** It has its place, and its prompt begins. */
+  started?(asked: Asked): void;
+  firstToken?(asked: Asked): void;
+  token?(asked: Asked): void;
+  ended?(asked: Asked, outcome: Outcome): void;
+  rejected?(asked: Asked, reason: Rejection, error: unknown): void;
+}
+
+/** All of them as one. */
+export class Observers implements Required<Observer> {
+  readonly #all = new Set<Observer>();
+
+  add(observer: Observer): void {
+    this.#all.add(observer);
+  }
+
+  queued = (asked: Asked) => this.#each((observer) => observer.queued?.(asked));
+  started = (asked: Asked) => this.#each((observer) => observer.started?.(asked));
+  firstToken = (asked: Asked) => this.#each((observer) => observer.firstToken?.(asked));
+  token = (asked: Asked) => this.#each((observer) => observer.token?.(asked));
+  ended = (asked: Asked, outcome: Outcome) => this.#each((observer) => observer.ended?.(asked, outcome));
+  rejected = (asked: Asked, reason: Rejection, error: unknown) =>
+    this.#each((observer) => observer.rejected?.(asked, reason, error));
+
+  #each(call: (observer: Observer) => void): void {
+    for (const observer of this.#all) {
+      try {
+        call(observer);
+      } catch {
+        // what watches an answer must not end it
+      }
+    }
+  }
+}

@@ -1,0 +1,206 @@
+/** `/v1/chat/completions`: a body becomes calls of the library, and pieces become OpenAI's chat completions and chunks. */
+import { randomUUID } from "node:crypto";
+import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
+import type { Finish, Piece, SessionChatOptions } from "../../index.js";
+import type { Ask } from "../ask.js";
+import { type ApiError, openaiErrorBody } from "../errors.js";
+import { FLAG, integer, object, type Schema } from "../schema.js";
+import type { Service } from "../service.js";
+import { event, scopeOf, sendEvents } from "../sse.js";
+import { type ChoicePiece, choicePieces } from "./choices.js";
+import {
+  allOptional,
+  generateOptions,
+  optionsOfChoice,
+  type Refusal,
+  refuseFields,
+  SHARED_SCHEMAS,
+  type SharedFields,
+} from "./fields.js";
+import { TokenEntries, type TokenEntry } from "./logprobs.js";
+import { type ChatBodyMessage, chatMessages, MESSAGES_SCHEMA } from "./messages.js";
+import { fingerprint, timingsOf, usageOf } from "./usage.js";
+
+interface ChatBody extends SharedFields {
+  readonly messages: readonly ChatBodyMessage[];
+  readonly max_completion_tokens?: number | null;
+  readonly logprobs?: boolean | null;
+  readonly top_logprobs?: number | null;
+  readonly chat_template_kwargs?: Readonly<Record<string, unknown>> | null;
+}
+
+const BODY: Schema = object(
+  {
+    ...SHARED_SCHEMAS,
+    messages: MESSAGES_SCHEMA,
+    ...allOptional({
+      max_completion_tokens: integer(0),
+      logprobs: FLAG,
+      top_logprobs: integer(0, 20),
+      chat_template_kwargs: { type: "object" },
+    }),
+  },
+  ["messages"],
+);
+
+const REFUSED: Readonly<Record<string, Refusal>> = {
+  audio: { reason: "Models here answer in text." },
+  modalities: { harmless: [["text"]], reason: "Models here answer in text." },
+  functions: { reason: "Use tools." },
+  function_call: { harmless: ["none", "auto"], reason: "Use tool_choice." },
+  store: { harmless: [false], reason: "Answers are not kept." },
+  web_search_options: { reason: "There is no search." },
+};
+
+export function chatRoutes(app: FastifyInstance, service: Service): void {
+  app.post<{ Body: ChatBody }>("/v1/chat/completions", { schema: { body: BODY } }, (request, reply) => {
+    const { body } = request;
+    refuseFields(body, REFUSED);
+    const scope = scopeOf(reply);
+    const asks = asksOf(request, scope.signal);
+    const answer = new ChatAnswer(service, body);
+    const pieces = choicePieces(
+      asks.map((ask) => service.answer(ask)),
+      scope,
+    );
+    return body.stream ? send(reply, answer.chunks(pieces), service) : answer.whole(pieces);
+  });
+}
+
+const send = (reply: FastifyReply, chunks: AsyncGenerator<string, void>, { settings }: Service) =>
+  sendEvents(reply, chunks, { ...settings, onError: errorEvent });
+
+const errorEvent = (error: ApiError) => event(openaiErrorBody(error));
+
+function asksOf({ body, client, id: requestId }: FastifyRequest<{ Body: ChatBody }>, signal: AbortSignal): Ask[] {
+  const options = chatOptions(body);
+  const prompt = { messages: chatMessages(body.messages) };
+  return Array.from({ length: body.n ?? 1 }, (_, index) => ({
+    model: body.model ?? undefined,
+    prompt,
+    options: optionsOfChoice(options, index),
+    client,
+    operation: "chat",
+    requestId,
+    follows: index > 0,
+    signal,
+  }));
+}
+
+function chatOptions(body: ChatBody): SessionChatOptions {
+  return {
+    ...generateOptions(body),
+    maxTokens: body.max_completion_tokens ?? body.max_tokens ?? undefined,
+    logprobs: body.logprobs ? (body.top_logprobs ?? 0) : undefined,
+    templateVariables: body.chat_template_kwargs ?? undefined,
+  };
+}
+
+interface Logprobs {
+  readonly content: readonly TokenEntry[];
+  readonly refusal: null;
+}
+
+/** What came of one choice so far. */
+interface Choice {
+  readonly entries: TokenEntries | undefined;
+  text: string;
+  readonly logprobs: TokenEntry[];
+  finish: Finish | undefined;
+}
+
+/** The answer to one request, whole or in chunks. */
+class ChatAnswer {
+  readonly #service: Service;
+  readonly #body: ChatBody;
+  readonly #model: string;
+  readonly #choices = new Map<number, Choice>();
+  readonly #head: object;
+
+  constructor(service: Service, body: ChatBody) {
+    this.#service = service;
+    this.#body = body;
+    this.#model = service.models.nameOf(body.model ?? undefined);
+    this.#head = {
+      id: `chatcmpl-${randomUUID().replaceAll("-", "")}`,
+      object: body.stream ? "chat.completion.chunk" : "chat.completion",
+      created: Math.floor(Date.now() / 1000),
+      model: this.#model,
+      system_fingerprint: fingerprint(),
+    };
+  }
+
+  async whole(pieces: AsyncIterable<ChoicePiece>): Promise<object> {
+    for await (const { index, piece } of pieces) this.#take(index, piece);
+    const choices = [...this.#choices].sort(([a], [b]) => a - b).map(([index, choice]) => wholeChoice(index, choice));
+    return { ...this.#head, choices, usage: this.#usage(), timings: this.#timings() };
+  }
+
+  async *chunks(pieces: AsyncIterable<ChoicePiece>): AsyncGenerator<string, void> {
+    for await (const { index, piece } of pieces) {
+      if (!this.#choices.has(index)) yield this.#chunk(index, { role: "assistant", content: "", refusal: null }, null);
+      const logprobs = this.#take(index, piece);
+      const { text, finish } = piece;
+      if (text !== "" || logprobs?.content.length) yield this.#chunk(index, { content: text }, logprobs);
+      if (finish !== undefined) yield this.#chunk(index, {}, null, finishReason(finish));
+    }
+    if (this.#withUsage) yield this.#event({ choices: [], usage: this.#usage(), timings: this.#timings() });
+    yield event("[DONE]");
+  }
+
+  /** Notes what `piece` says; gives the log probabilities that it brings out. */
+  #take(index: number, piece: Piece): Logprobs | null {
+    const choice = this.#choices.get(index) ?? this.#begin(index);
+    choice.text += piece.text;
+    choice.finish ??= piece.finish;
+    const content = choice.entries?.take(piece);
+    if (content === undefined) return null;
+    choice.logprobs.push(...content);
+    return { content, refusal: null };
+  }
+
+  #begin(index: number): Choice {
+    const { tokenizer } = this.#service.models.engine(this.#model);
+    const entries = this.#body.logprobs ? new TokenEntries(tokenizer) : undefined;
+    const choice = { entries, text: "", logprobs: [], finish: undefined };
+    this.#choices.set(index, choice);
+    return choice;
+  }
+
+  #chunk(index: number, delta: object, logprobs: Logprobs | null, reason: string | null = null): string {
+    const choices = [{ index, delta, logprobs, finish_reason: reason }];
+    return this.#event({ choices, ...(this.#withUsage && { usage: null }) });
+  }
+
+  #event(fields: object): string {
+    return event({ ...this.#head, ...fields });
+  }
+
+  get #withUsage(): boolean {
+    return this.#body.stream_options?.include_usage === true;
+  }
+
+  get #finishes(): Finish[] {
+    return [...this.#choices.values()].flatMap(({ finish }) => finish ?? []);
+  }
+
+  #usage() {
+    return usageOf(this.#finishes, this.#choices.size);
+  }
+
+  #timings() {
+    return timingsOf(this.#finishes[0]);
+  }
+}
+
+function wholeChoice(index: number, { text, entries, logprobs, finish }: Choice) {
+  return {
+    index,
+    message: { role: "assistant", content: text, refusal: null },
+    logprobs: entries === undefined ? null : { content: logprobs, refusal: null },
+    finish_reason: finish && finishReason(finish),
+  };
+}
+
+/** A full context is a length too. */
+const finishReason = ({ reason }: Finish): string => (reason === "context" ? "length" : reason);

@@ -1,0 +1,46 @@
+/** Messages of OpenAI's form → those that chat templates know: text in one string, and roles by their older names. */
+import type { ChatMessage } from "../../index.js";
+import { refusedField } from "../errors.js";
+import { array, object, type Schema } from "../schema.js";
+
+export interface ChatBodyMessage {
+  readonly role: string;
+  readonly content?: string | readonly ContentPart[] | null;
+  readonly [field: string]: unknown;
+}
+
+interface ContentPart {
+  readonly type: string;
+  readonly text?: string;
+  readonly refusal?: string;
+}
+
+const PART = object({ type: { type: "string" }, text: { type: "string" }, refusal: { type: "string" } }, ["type"]);
+
+export const MESSAGES_SCHEMA: Schema = array(
+  object(
+    {
+      role: { enum: ["system", "developer", "user", "assistant", "tool", "function"] },
+      content: { type: ["string", "array", "null"], items: PART },
+    },
+    ["role"],
+  ),
+  { minItems: 1 },
+);
+
+export function chatMessages(messages: readonly ChatBodyMessage[]): ChatMessage[] {
+  return messages.map(({ role, content = null, ...rest }, i) => {
+    const text = typeof content === "string" || content === null ? content : textOf(content, `messages[${i}].content`);
+    return { ...rest, role: role === "developer" ? "system" : role, content: text };
+  });
+}
+
+function textOf(parts: readonly ContentPart[], name: string): string {
+  return parts
+    .map(({ type, text, refusal }, i) => {
+      if (type === "text") return text ?? "";
+      if (type === "refusal") return refusal ?? "";
+      throw refusedField(`${name}[${i}].type`, `Models here read text, not ${JSON.stringify(type.slice(0, 60))}.`);
+    })
+    .join("");
+}

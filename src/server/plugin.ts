@@ -1,0 +1,48 @@
+/**
+ * The server as a plugin of fastify: its routes, checks and error form hold within it and nowhere else, under any prefix. It
+ * closes its models when the app closes.
+ */
+import cors from "@fastify/cors";
+import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
+import { useKeys } from "./auth.js";
+import { ApiError, apiErrorOf, openaiErrorBody, setErrorHeaders } from "./errors.js";
+import { chatRoutes } from "./openai/chat.js";
+import { modelRoutes } from "./openai/models.js";
+import type { ServiceOptions } from "./options.js";
+import { useSchemas } from "./schema.js";
+import { Service } from "./service.js";
+
+export interface PluginOptions extends ServiceOptions {
+  /** a service of the caller's own, in the place of the other options; the plugin closes it all the same */
+  readonly service?: Service | undefined;
+}
+
+export async function ternion(app: FastifyInstance, options: PluginOptions): Promise<void> {
+  const service = options.service ?? new Service(options);
+  const { apiKeys, corsOrigins } = service.settings;
+  app.setErrorHandler(sendError);
+  app.setNotFoundHandler(notFound);
+  if (corsOrigins.length > 0) await app.register(cors, corsOptions(corsOrigins));
+  useKeys(app, apiKeys);
+  useSchemas(app);
+  app.removeContentTypeParser("text/plain"); // what a page of another origin could send without asking
+  modelRoutes(app, service);
+  chatRoutes(app, service);
+  app.addHook("onClose", () => service.close());
+}
+
+/** Credentials go to no other origin. */
+function corsOptions(origins: readonly string[]) {
+  return { origin: origins.includes("*") ? "*" : [...origins], credentials: false, maxAge: 600 };
+}
+
+function sendError(error: FastifyError, _request: FastifyRequest, reply: FastifyReply): void {
+  const shown = apiErrorOf(error);
+  setErrorHeaders(reply, shown);
+  reply.code(shown.statusCode).send(openaiErrorBody(shown));
+}
+
+function notFound({ method, url }: FastifyRequest): never {
+  const path = url.replace(/\?.*$/s, "").slice(0, 200);
+  throw new ApiError(404, `Invalid URL (${method} ${path})`, { code: "unknown_url" });
+}
