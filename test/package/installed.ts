@@ -7,6 +7,7 @@ import { existsSync } from "node:fs";
 import { readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
+import { createTernion } from "../../src/ai/index.js";
 import { collect, Engine } from "../../src/index.js";
 import { repositoryFile } from "../golden.js";
 import { Folder, type Outcome } from "./folder.js";
@@ -30,13 +31,16 @@ after(() => Promise.all([lean, full, tools].map((folder) => folder?.remove())));
 
 const QUESTION = "What is the capital of France?";
 const APP = `import { collect, Engine } from "ternion";
+import { createTernion } from "ternion/ai";
 const [model] = process.argv.slice(2);
 const engine = await Engine.load(model, { backend: process.env.BACKEND });
 const session = engine.session();
 const options = { temperature: 0, maxTokens: 24 };
 const bare = await collect(session.generate("${QUESTION}", options));
 const chat = await collect(session.chat([{ role: "user", content: "${QUESTION}" }], options));
-console.log(JSON.stringify([bare.ids, chat.ids]));
+const prompt = [{ role: "user", content: [{ type: "text", text: "${QUESTION}" }] }];
+const { content } = await createTernion({ engine })().doGenerate({ prompt, temperature: 0, maxOutputTokens: 24 });
+console.log(JSON.stringify([bare.ids, chat.ids, content]));
 await engine.close();
 `;
 
@@ -47,7 +51,9 @@ async function answerHere(): Promise<string> {
   const bare = await collect(session.generate(QUESTION, options));
   const chat = await collect(session.chat([{ role: "user", content: QUESTION }], options));
   assert.match(bare.text, /Paris/);
-  return `${JSON.stringify([bare.ids, chat.ids])}\n`;
+  const prompt = [{ role: "user", content: [{ type: "text", text: QUESTION }] }] as const;
+  const { content } = await createTernion({ engine })().doGenerate({ prompt, temperature: 0, maxOutputTokens: 24 });
+  return `${JSON.stringify([bare.ids, chat.ids, content])}\n`;
 }
 
 function answers({ code, stdout, stderr }: Outcome): void {
@@ -132,6 +138,7 @@ test("with the optional packages the GPU backend finds WebGPU", async () => {
 
 /** What a strict project writes. */
 const TYPED = `import { collect, Engine, type EngineOptions, type Finish, type GenerateOptions, diagnose, readGguf, verify } from "ternion";
+import { createTernion, type StreamPart } from "ternion/ai";
 const options: EngineOptions = { threads: 1, backend: "cpu", onProgress: ({ phase }) => void phase.length };
 const asked: GenerateOptions = { maxTokens: 5, stop: ["x"] };
 export async function answer(signal: AbortSignal, model: URL): Promise<string> {
@@ -145,9 +152,16 @@ export async function answer(signal: AbortSignal, model: URL): Promise<string> {
   const first: number = ids[0];
   return text + first + end;
 }
+export async function parts(): Promise<ReadableStream<StreamPart>> {
+  await using ternion = createTernion({ model: "x", ...options });
+  const prompt = [{ role: "user", content: [{ type: "text", text: "Hi" }] }] as const;
+  return (await ternion("x").doStream({ prompt, temperature: 0 })).stream;
+}
 export const all = [Engine.load(), diagnose(), readGguf("x"), verify("x")];
 // @ts-expect-error: a number is no model
 Engine.load(5);
+// @ts-expect-error: ternion has no such models
+createTernion()("x").doEmbed;
 // @ts-expect-error: a string is no count
 export const wrong: GenerateOptions = { maxTokens: "5" };
 `;
@@ -160,6 +174,7 @@ describe("types", () => {
 
   for (const compiler of ["typescript", "typescript7"]) {
     for (const [module, moduleResolution] of [
+      ["node16", "node16"],
       ["nodenext", "nodenext"],
       ["esnext", "bundler"],
     ]) {
