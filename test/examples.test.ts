@@ -16,8 +16,10 @@ const PRINTS: Readonly<Record<string, readonly RegExp[]>> = {
   ],
   "benchmark.mjs": [/^cpu: .*, loaded in \d+ ms\n(\d at once: \d+ tokens\/s, first token after \d+ ms\n){3}$/],
   "express.mjs": [/^listening on http/, /\ndata: \{"text":" France"\}\n/, /\ndata: \{"finish":\{"reason":"stop"/],
+  "langchain.mjs": [/^The capital of France is Paris\.\n.*Rome\.\n.*Tokyo\.\n.*Madrid\.\n$/],
   "next-route.mjs": [/^The capital of France is Paris\.\n200, and 400 for a wrong body\n$/],
   "rag.mjs": [/ 0 of them cached/, /\(library\.md, museum\.md\)\n.*\n {2}\d+ prompt tokens, [1-9]\d+ of them cached/],
+  "server-openai.mjs": [/^model: local\nThe capital of France is Paris\.\n\d+ tokens in, \d+ out\n$/],
 };
 
 const FOLDER = repositoryFile("examples");

@@ -3,7 +3,7 @@
  * first asked and closed with the provider, or uses one that the caller has.
  */
 import * as check from "../check.js";
-import { TernionError } from "../errors.js";
+import { lastName, TernionError } from "../errors.js";
 import { boxModel, Engine, type EngineOptions, type ModelInput } from "../index.js";
 import { type ModelType, noSuchModel } from "./errors.js";
 import { TernionLanguageModel } from "./model.js";
@@ -80,10 +80,9 @@ function checked<Version extends SpecificationVersion>(options: TernionOptions<V
 
 /** "models/bitnet-2b.gguf" → "bitnet-2b" */
 function nameOf(model: TernionOptions["model"] = boxModel()): string {
-  if (!(typeof model === "string" || model instanceof URL)) return "ternion";
-  const [path] = String(model instanceof URL ? model.pathname : model).split(/[?#]/);
-  const name = path.split(/[/\\]/).findLast((part) => part !== "") ?? "";
-  return name.replace(/\.gguf$/i, "") || "ternion";
+  if (typeof model !== "string" && !(model instanceof URL)) return "ternion";
+  const path = String(model).replace(/[?#].*$/, "");
+  return lastName(path).replace(/(-00001-of-\d{5})?\.gguf$/i, "") || "ternion";
 }
 
 /** One engine, loaded once; after a failure the next who asks tries again. */
