@@ -20,10 +20,20 @@ export { repairMetadata } from "./model/repair.js";
 export type { ModelSummary } from "./model/summary.js";
 export type { Machine } from "./platform/machine.js";
 export { boxModel } from "./platform/package.js";
-export { collect, type Finish, type FinishReason, type GenerateOptions, type Piece } from "./run/generate.js";
+export type { ChatPromptOptions } from "./run/chat.js";
+export {
+  type Collected,
+  collect,
+  type Finish,
+  type FinishReason,
+  type GenerateOptions,
+  type Piece,
+  type ToolCall,
+} from "./run/generate.js";
 export { type Perplexity, type PerplexityOptions, perplexity, type Scorer } from "./run/perplexity.js";
 export type { ScoreOptions, Session, SessionChatOptions } from "./run/session.js";
 export type { SamplingOptions, TokenLogprob } from "./sampling/sampler.js";
+export type { Tool, ToolCallPart, ToolChoice, ToolOptions } from "./text/calls/tool.js";
 export {
   BITNET_CHAT_TEMPLATE,
   type ChatMessage,

@@ -40,6 +40,7 @@ class Blocks {
 
 const UNIFIED: Readonly<Record<FinishReason, ResultFinishReason["unified"]>> = {
   stop: "stop",
+  tool_calls: "tool-calls",
   length: "length",
   context: "length",
 };

@@ -14,11 +14,12 @@ import { withLayout } from "../model/weights.js";
 import { collectGarbage } from "../platform/garbage.js";
 import { node } from "../platform/node.js";
 import { boxModel } from "../platform/package.js";
+import { CHAT_PROMPT_CHECKS, type ChatPromptOptions, chatOf } from "../run/chat.js";
 import type { Placed } from "../run/failover.js";
 import { Scheduler } from "../run/scheduler.js";
 import { Session } from "../run/session.js";
 import { Slots } from "../run/slots.js";
-import { ChatTemplate } from "../text/chat.js";
+import { type ChatMessage, ChatTemplate } from "../text/chat.js";
 import type { Tokenizer } from "../text/tokenizer.js";
 import type { ModelInput } from "./input.js";
 import { LoadClock, type LoadReport, type ProgressEvent } from "./load-report.js";
@@ -242,6 +243,12 @@ export class Engine implements AsyncDisposable {
       vocabularySize: this.config.vocabularySize,
       contextLength: this.contextLength,
     });
+  }
+
+  /** Ids of the prompt that `session.chat` feeds: to count them, or to look at their text. */
+  async encodeChat(messages: readonly ChatMessage[], options: ChatPromptOptions = {}): Promise<readonly number[]> {
+    this.#throwIfClosed();
+    return chatOf(this.#chatTemplate, messages, check.options(options, CHAT_PROMPT_CHECKS)).encode();
   }
 
   /**

@@ -6,9 +6,10 @@ import * as check from "../check.js";
 import type { TokenLogprob } from "../sampling/logprobs.js";
 import { checkedMasks } from "../sampling/mask.js";
 import { createSampler, SAMPLING_CHECKS, type Sample, type SamplingOptions } from "../sampling/sampler.js";
-import { StopStrings, TextStream } from "../text/stream.js";
+import type { ToolCallPart } from "../text/calls/tool.js";
 import type { Tokenizer } from "../text/tokenizer.js";
 import { Answer, type AnswerOptions } from "./answer.js";
+import { AnswerText, type AnswerTools, type Heard } from "./answer-text.js";
 import type { Timeline } from "./timeline.js";
 
 export interface GenerateOptions extends SamplingOptions {
@@ -42,8 +43,8 @@ export const GENERATE_CHECKS: check.OptionChecks<GenerateOptions> = {
   signal: check.signal,
 };
 
-/** Why an answer ended: an end token or stop string, `maxTokens`, or a full context. */
-export type FinishReason = "stop" | "length" | "context";
+/** Why an answer ended: an end token or stop string, the same after calls of tools, `maxTokens`, or a full context. */
+export type FinishReason = "stop" | "tool_calls" | "length" | "context";
 
 export interface Finish {
   readonly reason: FinishReason;
@@ -72,12 +73,14 @@ export interface Finish {
 export interface Piece {
   /** whole characters; may be empty while one is incomplete or a stop string may be beginning */
   readonly text: string;
-  /** the token of this step; absent from the last piece */
+  /** the token of this step; absent from the last pieces, and where a step has several parts from all but the first */
   readonly id?: number;
   /** natural-log probability, with option `logprobs` */
   readonly logprob?: number;
   /** the likeliest tokens of this step, with option `logprobs` */
   readonly top?: readonly TokenLogprob[];
+  /** a part of a call, which follows the text of this piece */
+  readonly toolCall?: ToolCallPart;
   /** in the last piece only */
   readonly finish?: Finish;
 }
@@ -86,6 +89,7 @@ export interface Piece {
 export interface Generation extends GenerateOptions, Pick<AnswerOptions, "mask"> {
   /** the prompt's ids, at least one, at most the context's length, and how many of them a shift keeps */
   prepare(): Promise<{ prompt: readonly number[]; keepTokens: number }>;
+  readonly tools?: AnswerTools | undefined;
 }
 
 /** Streams the continuation of a prompt. The timeline is in use until the stream ends, and has a place as it computes. */
@@ -96,7 +100,7 @@ export async function* generate(
 ): AsyncGenerator<Piece, void, undefined> {
   const { maxTokens = Number.POSITIVE_INFINITY, ignoreEnd = false, signal } = options;
   const sampler = createSampler(options);
-  const text = new AnswerText(tokenizer, options.stop);
+  const text = new AnswerText(tokenizer, options);
   const endBefore = (sample: Sample | undefined): FinishReason | undefined => {
     if (sample === undefined) return "context";
     if (maxTokens === 0) return "length";
@@ -120,62 +124,61 @@ export async function* generate(
       reason = endBefore(sample);
       if (sample === undefined || reason !== undefined) break;
       completionTokens++;
-      yield pieceOf(text.push(sample.id), sample);
-      if (text.stop !== undefined) reason = "stop";
+      yield* piecesOf(text.push(sample.id), sample);
+      if (text.ended) reason = "stop";
       else if (completionTokens === maxTokens) reason = "length";
     }
     const usage = { promptTokens: prompt.length, cachedTokens: answer.cached, completionTokens };
     const timings = clock.timings(prompt.length - answer.cached, completionTokens);
+    const rest = text.rest();
+    yield* rest.slice(0, -1);
+    if (reason === "stop" && text.calls > 0) reason = "tool_calls";
     const ended = { reason: reason ?? "context", ...(text.stop !== undefined && { stop: text.stop }) };
-    yield { text: text.rest(), finish: { ...ended, usage, timings, seed: sampler.seed } };
+    yield { ...rest[rest.length - 1], finish: { ...ended, usage, timings, seed: sampler.seed } };
   } finally {
     await answer?.close();
     timeline.leave();
   }
 }
 
+/** A whole call of a tool. */
+export interface ToolCall {
+  readonly id: string;
+  readonly name: string;
+  /** JSON text; cut off where the answer was */
+  readonly arguments: string;
+}
+
+/** A whole answer. */
+export interface Collected {
+  readonly text: string;
+  readonly ids: number[];
+  readonly toolCalls: ToolCall[];
+  readonly finish: Finish;
+}
+
 /** Collects a whole answer. */
-export async function collect(pieces: AsyncIterable<Piece>): Promise<{ text: string; ids: number[]; finish: Finish }> {
+export async function collect(pieces: AsyncIterable<Piece>): Promise<Collected> {
   if (!(Symbol.asyncIterator in Object(pieces))) throw check.wrongType("pieces", "what generate or chat gives", pieces);
   let text = "";
   const ids: number[] = [];
+  const toolCalls: ToolCall[] = [];
   for await (const piece of pieces) {
     text += piece.text;
     if (piece.id !== undefined) ids.push(piece.id);
-    if (piece.finish !== undefined) return { text, ids, finish: piece.finish };
+    if (piece.toolCall !== undefined) collectCall(toolCalls, piece.toolCall);
+    if (piece.finish !== undefined) return { text, ids, toolCalls, finish: piece.finish };
   }
   throw new Error("the answer ended without a last piece");
 }
 
-function pieceOf(text: string, { id, logprob, top }: Sample): Piece {
-  return { text, id, ...(logprob !== undefined && { logprob }), ...(top !== undefined && { top }) };
+function collectCall(calls: ToolCall[], { index, id = "", name = "", arguments: text = "" }: ToolCallPart): void {
+  const before = calls[index] ?? { id, name, arguments: "" };
+  calls[index] = { ...before, arguments: before.arguments + text };
 }
 
-/** The text of an answer, up to a stop string. */
-class AnswerText {
-  /** the stop string that ended it */
-  stop: string | undefined;
-  readonly #tokenizer: Tokenizer;
-  readonly #stream = new TextStream();
-  readonly #stops: StopStrings;
-
-  constructor(tokenizer: Tokenizer, stop: GenerateOptions["stop"]) {
-    this.#tokenizer = tokenizer;
-    this.#stops = new StopStrings(check.strings("stop", stop ?? []));
-  }
-
-  /** What is certain after one more token, and was not before. */
-  push(id: number): string {
-    const bytes = this.#tokenizer.isSpecial(id) ? new Uint8Array() : this.#tokenizer.bytes(id);
-    const { text, stop } = this.#stops.push(this.#stream.push(bytes));
-    this.stop = stop;
-    return text;
-  }
-
-  /** What is left; an unfinished character at the end completes no stop string. */
-  rest(): string {
-    return this.stop === undefined ? this.#stops.push(this.#stream.flush()).text + this.#stops.flush() : "";
-  }
+function piecesOf([first, ...others]: readonly Heard[], { id, logprob, top }: Sample): Piece[] {
+  return [{ ...first, id, ...(logprob !== undefined && { logprob }), ...(top !== undefined && { top }) }, ...others];
 }
 
 class Clock {

@@ -5,15 +5,11 @@
 import * as check from "../check.js";
 import { TernionError } from "../errors.js";
 import { logSoftmaxAt, NoDistribution } from "../sampling/logprobs.js";
-import {
-  type ChatMessage,
-  type ChatTemplate,
-  checkMessages,
-  TEMPLATE_CHECKS,
-  type TemplateOptions,
-} from "../text/chat.js";
+import type { ChatMessage, ChatTemplate } from "../text/chat.js";
 import type { Tokenizer } from "../text/tokenizer.js";
 import { shiftContext } from "./answer.js";
+import type { AnswerTools } from "./answer-text.js";
+import { CHAT_PROMPT_CHECKS, type ChatPromptOptions, chatOf } from "./chat.js";
 import { GENERATE_CHECKS, type GenerateOptions, generate, type Piece } from "./generate.js";
 import { scoreAll } from "./score.js";
 import { Timeline, type TimelineSetup } from "./timeline.js";
@@ -31,9 +27,9 @@ export interface SessionSetup extends TimelineSetup {
   readonly vocabularySize: number;
 }
 
-export interface SessionChatOptions extends GenerateOptions, TemplateOptions {}
+export interface SessionChatOptions extends GenerateOptions, ChatPromptOptions {}
 
-const CHAT_CHECKS: check.OptionChecks<SessionChatOptions> = { ...GENERATE_CHECKS, ...TEMPLATE_CHECKS };
+const CHAT_CHECKS: check.OptionChecks<SessionChatOptions> = { ...GENERATE_CHECKS, ...CHAT_PROMPT_CHECKS };
 
 export class Session implements AsyncDisposable {
   readonly #setup: SessionSetup;
@@ -60,16 +56,15 @@ export class Session implements AsyncDisposable {
     return this.#answer(() => this.#encode(given, own), own);
   }
 
-  /** Answers the last of `messages`, by the chat template of the model. A wrong argument or option throws at the call. */
+  /**
+   * Answers the last of `messages`, by the chat template of the model. A wrong argument or option throws at the call. Calls of
+   * `tools` come as parts in `Piece.toolCall`; what becomes of them is the caller's business: give the next call of `chat` the
+   * message with its `tool_calls`, and messages of role "tool" with the results, in OpenAI's form.
+   */
   chat(messages: readonly ChatMessage[], options: SessionChatOptions = {}): AsyncGenerator<Piece, void, undefined> {
     const own = this.#checked(options, CHAT_CHECKS);
-    const given = checkMessages(messages);
-    return this.#answer(async () => {
-      const { chatTemplate } = this.#setup;
-      if (chatTemplate !== undefined) return chatTemplate.encode(given, check.values(own, TEMPLATE_CHECKS));
-      const message = "The model file has no chat template: expected metadata key tokenizer.chat_template. ";
-      throw new TernionError("CHAT_TEMPLATE", `${message}Use generate() with a prompt of your own form.`);
-    }, own);
+    const { encode, tools } = chatOf(this.#setup.chatTemplate, messages, own);
+    return this.#answer(encode, own, tools);
   }
 
   /**
@@ -100,13 +95,17 @@ export class Session implements AsyncDisposable {
     return this.close();
   }
 
-  #answer(encode: () => Promise<readonly number[]>, options: GenerateOptions): AsyncGenerator<Piece, void, undefined> {
+  #answer(
+    encode: () => Promise<readonly number[]>,
+    options: GenerateOptions,
+    tools?: AnswerTools,
+  ): AsyncGenerator<Piece, void, undefined> {
     const prepare = async () => {
       const ids = await encode();
       const keepTokens = options.keepTokens ?? this.#beginning(ids);
       return { prompt: this.#fit(ids, { ...options, keepTokens }), keepTokens };
     };
-    return generate(this.#timeline, this.#setup.tokenizer, { ...options, prepare });
+    return generate(this.#timeline, this.#setup.tokenizer, { ...options, prepare, tools });
   }
 
   #checked<T extends GenerateOptions>(options: T, checks: check.OptionChecks<T>): T {

@@ -7,6 +7,9 @@ import * as check from "../check.js";
 import { printable, quote, TernionError } from "../errors.js";
 import type { TemplateAnswer, TemplateFailure, TemplateJob, TemplateRunner } from "../platform/platform.js";
 import { builtInOf } from "./built-in.js";
+import { type CallFormat, formatOf } from "./calls/formats.js";
+import { toolsVariable, withCalls } from "./calls/prompt.js";
+import type { CheckedTool } from "./calls/tool.js";
 import { type ChatMessage, checkMessages, checkVariables, type DataObject } from "./messages.js";
 import { Provenance } from "./provenance.js";
 import type { Tokenizer } from "./tokenizer.js";
@@ -60,13 +63,15 @@ export async function renderChat(
 ): Promise<string> {
   const { bosToken = "", eosToken = "" } = check.options(options, RENDER_CHECKS);
   const template = check.string("template", options.template);
-  const data = dataOf(messages, options);
+  const data = dataOf(checkMessages(messages), options);
   const renderer = new Renderer(runner, template, options);
   return renderer.render({ ...data, bos_token: bosToken, eos_token: eosToken }, await renderer.literals());
 }
 
 /** The chat template of a model and its tokenizer. */
 export class ChatTemplate {
+  /** of calls of tools; undefined where the template does not show tools */
+  readonly callFormat: CallFormat | undefined;
   readonly #tokenizer: Tokenizer;
   readonly #source: string;
   readonly #provenance: Provenance;
@@ -77,6 +82,7 @@ export class ChatTemplate {
   /** `runner` ends with this. */
   constructor(tokenizer: Tokenizer, source: string, runner: TemplateRunner) {
     this.#runner = runner;
+    this.callFormat = formatOf(source);
     this.#tokenizer = tokenizer;
     this.#source = source;
     this.#provenance = new Provenance(tokenizer);
@@ -84,10 +90,18 @@ export class ChatTemplate {
 
   /**
    * The prompt as ids: those of `encode(await renderChat(...), { parseSpecial: true })` where no message has the text of
-   * a special token. Where one does, it stays plain characters. BOS comes first if the vocabulary asks for it, once.
+   * a special token. Where one does, it stays plain characters. BOS comes first if the vocabulary asks for it, once. Calls
+   * in the messages and `tools` are shown as calls/prompt.ts says.
    */
-  async encode(messages: readonly ChatMessage[], options: TemplateOptions = {}): Promise<number[]> {
-    const data = dataOf(messages, check.options(options, TEMPLATE_CHECKS));
+  async encode(
+    messages: readonly ChatMessage[],
+    options: TemplateOptions = {},
+    tools: readonly CheckedTool[] = [],
+  ): Promise<number[]> {
+    const given = withCalls(checkMessages(messages), tools, this.callFormat);
+    const own = dataOf(given, check.options(options, TEMPLATE_CHECKS));
+    const shown = tools.length > 0 && this.callFormat !== undefined;
+    const data = shown ? { ...own, tools: toolsVariable(tools) } : own;
     const renderer = new Renderer(this.#runner, this.#source, options);
     this.#literals ??= await renderer.literals();
     const marked = this.#provenance.begin(this.#literals, data);
@@ -109,12 +123,12 @@ export class ChatTemplate {
   }
 }
 
-/** What the template gets, but for its special tokens. */
+/** What the template gets, but for its special tokens; `messages` are checked. */
 function dataOf(messages: readonly ChatMessage[], options: TemplateOptions): DataObject {
   return {
     ...checkVariables("templateVariables", options.templateVariables ?? {}),
     add_generation_prompt: options.addGenerationPrompt ?? true,
-    messages: checkMessages(messages),
+    messages: messages as DataObject[string],
   };
 }
 

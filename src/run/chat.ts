@@ -1,0 +1,47 @@
+/** A chat with tools: messages → the ids of the prompt, and how the calls in the answer are spelled. */
+import * as check from "../check.js";
+import { TernionError } from "../errors.js";
+import { HERMES } from "../text/calls/formats.js";
+import { TOOL_OPTION_CHECKS, type ToolOptions, toolUseOf } from "../text/calls/tool.js";
+import {
+  type ChatMessage,
+  type ChatTemplate,
+  checkMessages,
+  TEMPLATE_CHECKS,
+  type TemplateOptions,
+} from "../text/chat.js";
+import type { AnswerTools } from "./answer-text.js";
+
+export interface ChatPromptOptions extends TemplateOptions, ToolOptions {}
+
+export const CHAT_PROMPT_CHECKS: check.OptionChecks<ChatPromptOptions> = { ...TEMPLATE_CHECKS, ...TOOL_OPTION_CHECKS };
+
+export interface Chat {
+  encode(): Promise<readonly number[]>;
+  readonly tools: AnswerTools | undefined;
+}
+
+/** `options` are checked; they may have others beside. */
+export function chatOf(
+  template: ChatTemplate | undefined,
+  messages: readonly ChatMessage[],
+  options: ChatPromptOptions,
+): Chat {
+  const given = checkMessages(messages);
+  const use = toolUseOf(options);
+  if (use?.forced)
+    throw new RangeError("toolChoice: expected auto or none, got what forces a call, which cannot be done yet");
+  const format = template?.callFormat ?? HERMES;
+  return {
+    encode: async () => {
+      if (template === undefined) throw noTemplate();
+      return template.encode(given, check.values(options, TEMPLATE_CHECKS), use?.tools);
+    },
+    tools: use && { use, format },
+  };
+}
+
+function noTemplate(): TernionError {
+  const message = "The model file has no chat template: expected metadata key tokenizer.chat_template. ";
+  return new TernionError("CHAT_TEMPLATE", `${message}Use generate() with a prompt of your own form.`);
+}
