@@ -7,6 +7,7 @@ import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from
 import { useKeys } from "./auth.js";
 import { ApiError, apiErrorOf, openaiErrorBody, setErrorHeaders } from "./errors.js";
 import { chatRoutes } from "./openai/chat.js";
+import { completionRoutes } from "./openai/completions.js";
 import { modelRoutes } from "./openai/models.js";
 import type { ServiceOptions } from "./options.js";
 import { useSchemas } from "./schema.js";
@@ -28,6 +29,7 @@ export async function ternion(app: FastifyInstance, options: PluginOptions): Pro
   app.removeContentTypeParser("text/plain"); // what a page of another origin could send without asking
   modelRoutes(app, service);
   chatRoutes(app, service);
+  completionRoutes(app, service);
   app.addHook("onClose", () => service.close());
 }
 

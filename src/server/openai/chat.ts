@@ -1,12 +1,11 @@
 /** `/v1/chat/completions`: a body becomes calls of the library, and pieces become OpenAI's chat completions and chunks. */
 import { randomUUID } from "node:crypto";
-import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
+import type { FastifyInstance, FastifyRequest } from "fastify";
 import type { Finish, Piece, SessionChatOptions } from "../../index.js";
 import type { Ask } from "../ask.js";
-import { type ApiError, openaiErrorBody } from "../errors.js";
 import { FLAG, integer, object, type Schema } from "../schema.js";
 import type { Service } from "../service.js";
-import { event, scopeOf, sendEvents } from "../sse.js";
+import { event, scopeOf } from "../sse.js";
 import { type ChoicePiece, choicePieces } from "./choices.js";
 import {
   allOptional,
@@ -19,6 +18,7 @@ import {
 } from "./fields.js";
 import { TokenEntries, type TokenEntry } from "./logprobs.js";
 import { type ChatBodyMessage, chatMessages, MESSAGES_SCHEMA } from "./messages.js";
+import { finishReason, send } from "./send.js";
 import { fingerprint, timingsOf, usageOf } from "./usage.js";
 
 interface ChatBody extends SharedFields {
@@ -48,6 +48,8 @@ const REFUSED: Readonly<Record<string, Refusal>> = {
   modalities: { harmless: [["text"]], reason: "Models here answer in text." },
   functions: { reason: "Use tools." },
   function_call: { harmless: ["none", "auto"], reason: "Use tool_choice." },
+  response_format: { harmless: [{ type: "text" }], reason: "Structured output is not there yet." },
+  tools: { harmless: [[]], reason: "Tools are not there yet." },
   store: { harmless: [false], reason: "Answers are not kept." },
   web_search_options: { reason: "There is no search." },
 };
@@ -59,18 +61,10 @@ export function chatRoutes(app: FastifyInstance, service: Service): void {
     const scope = scopeOf(reply);
     const asks = asksOf(request, scope.signal);
     const answer = new ChatAnswer(service, body);
-    const pieces = choicePieces(
-      asks.map((ask) => service.answer(ask)),
-      scope,
-    );
+    const pieces = choicePieces(service, asks, { scope, each: asks.length });
     return body.stream ? send(reply, answer.chunks(pieces), service) : answer.whole(pieces);
   });
 }
-
-const send = (reply: FastifyReply, chunks: AsyncGenerator<string, void>, { settings }: Service) =>
-  sendEvents(reply, chunks, { ...settings, onError: errorEvent });
-
-const errorEvent = (error: ApiError) => event(openaiErrorBody(error));
 
 function asksOf({ body, client, id: requestId }: FastifyRequest<{ Body: ChatBody }>, signal: AbortSignal): Ask[] {
   const options = chatOptions(body);
@@ -201,6 +195,3 @@ function wholeChoice(index: number, { text, entries, logprobs, finish }: Choice)
     finish_reason: finish && finishReason(finish),
   };
 }
-
-/** A full context is a length too. */
-const finishReason = ({ reason }: Finish): string => (reason === "context" ? "length" : reason);

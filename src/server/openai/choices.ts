@@ -1,10 +1,12 @@
 /**
- * The pieces of several answers to one request, each with the index of its choice. The first answer begins alone: when its
- * first piece is there its prompt is in the cache, and the others find it. Nothing more is asked of an answer before its
+ * The pieces of several answers to one request, each with the index of its choice. Of the answers to one prompt the first
+ * begins alone: when its first piece is there the prompt is in the cache, and the others find it. Nothing more is asked of an answer before its
  * last piece was taken.
  */
 import type { Piece } from "../../index.js";
+import type { Ask } from "../ask.js";
 import { ClientGone } from "../errors.js";
+import type { Service } from "../service.js";
 
 export interface ChoicePiece {
   readonly index: number;
@@ -17,19 +19,28 @@ interface Arrived {
   readonly result: Promise<IteratorResult<Piece, void>>;
 }
 
-/** `scope` is that of the answers: where one fails the others end. */
+interface Choices {
+  /** that of all the answers: where one fails the others end */
+  readonly scope: AbortController;
+  /** answers to each prompt, one after the other */
+  readonly each: number;
+}
+
 export async function* choicePieces(
-  answers: readonly Answer[],
-  scope: AbortController,
+  service: Service,
+  asks: readonly Ask[],
+  { scope, each }: Choices,
 ): AsyncGenerator<ChoicePiece, void, undefined> {
+  const answers = asks.map((ask) => service.answer(ask));
   const arrivals = new Arrivals(answers);
-  let begun = 0;
+  const waiting = new Set(answers.keys());
+  const begin = (index: number) => waiting.delete(index) && arrivals.ask(index);
   try {
-    arrivals.ask(begun++);
+    for (let index = 0; index < answers.length; index += each) begin(index);
     for (let open = answers.length; open > 0; ) {
       const { index, result } = await arrivals.next();
       const { done, value } = await result;
-      while (begun < answers.length) arrivals.ask(begun++);
+      if (index % each === 0) for (let other = index + 1; other < index + each; other++) begin(other);
       if (done) open--;
       else {
         yield { index, piece: value };

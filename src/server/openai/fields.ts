@@ -77,10 +77,11 @@ export function generateOptions(body: SharedFields): GenerateOptions {
   };
 }
 
+const SEEDS = 2 ** 53 - MOST_CHOICES;
+
 /** Any integer names a seed; the library counts from 0. -1 is "a random one" elsewhere. */
 function seedOf(seed: number | undefined): number | undefined {
-  if (seed === undefined || seed === -1) return undefined;
-  return seed < 0 ? Number.MAX_SAFE_INTEGER + 1 + seed : seed;
+  return seed === undefined || seed === -1 ? undefined : Math.abs(seed) % SEEDS;
 }
 
 function biasOf(bias: SharedFields["logit_bias"]): GenerateOptions["logitBias"] {

@@ -1,4 +1,4 @@
-/** Log probabilities of tokens in OpenAI's form: the token as text, its bytes, and the likeliest beside it. */
+/** Log probabilities of tokens in both of OpenAI's forms. That of chats: the token as text, its bytes, and the likeliest beside it. */
 import type { Piece, Tokenizer } from "../../index.js";
 
 export interface Likelihood {
@@ -41,3 +41,50 @@ export class TokenEntries {
     return out;
   }
 }
+
+/** The older form, of text completions: a list for each thing to know. */
+export interface LegacyForm {
+  readonly tokens: readonly string[];
+  readonly token_logprobs: readonly number[];
+  /** the likeliest, and the one that was taken */
+  readonly top_logprobs: readonly Readonly<Record<string, number>>[];
+  /** where each begins in the text, in characters */
+  readonly text_offset: readonly number[];
+}
+
+export class LegacyLogprobs {
+  #offset: number;
+
+  /** `before` comes before the first of them in the text. */
+  constructor(before: string) {
+    this.#offset = lengthOf(before);
+  }
+
+  take(entries: readonly TokenEntry[]): LegacyForm {
+    return {
+      tokens: entries.map(({ token }) => token),
+      token_logprobs: entries.map(({ logprob }) => logprob),
+      top_logprobs: entries.map(({ token, logprob, top_logprobs }) => {
+        return Object.fromEntries([...top_logprobs.map((each) => [each.token, each.logprob]), [token, logprob]]);
+      }),
+      text_offset: entries.map(({ token }) => this.#next(token)),
+    };
+  }
+
+  #next(token: string): number {
+    const offset = this.#offset;
+    this.#offset += lengthOf(token);
+    return offset;
+  }
+
+  static joined(parts: readonly LegacyForm[]): LegacyForm {
+    return {
+      tokens: parts.flatMap(({ tokens }) => tokens),
+      token_logprobs: parts.flatMap(({ token_logprobs }) => token_logprobs),
+      top_logprobs: parts.flatMap(({ top_logprobs }) => top_logprobs),
+      text_offset: parts.flatMap(({ text_offset }) => text_offset),
+    };
+  }
+}
+
+const lengthOf = (text: string) => Array.from(text).length;
