@@ -107,6 +107,7 @@ function ofLibrary(error: TernionError): ApiError {
   const { code, message } = error;
   if (code === "CONTEXT_OVERFLOW") return tooLong(error);
   if (code === "CHAT_TEMPLATE") return new ApiError(400, message, { param: "messages", code: "chat_template" });
+  if (code === "TOKENIZER") return new ApiError(400, message, { param: "tokens", code: "invalid_value" });
   if (BUSY_CODES.includes(code)) return busy(error);
   if (UNAVAILABLE_CODES.includes(code)) return unavailable("The model is not available now.", error);
   return internal(error);

@@ -116,7 +116,10 @@ export class Models {
 
   async #close(): Promise<void> {
     this.#closing.abort(closed());
-    for (const model of this.#all) this.#refuse(model, closed());
+    for (const model of this.#all) {
+      model.state = "closing";
+      this.#refuse(model, closed());
+    }
     await Promise.all(this.#all.map(({ engine }) => engine?.close()));
     await Promise.all(this.#work);
   }

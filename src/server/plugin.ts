@@ -6,12 +6,14 @@ import cors from "@fastify/cors";
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { useKeys } from "./auth.js";
 import { ApiError, apiErrorOf, openaiErrorBody, setErrorHeaders } from "./errors.js";
+import { healthRoutes } from "./health.js";
 import { chatRoutes } from "./openai/chat.js";
 import { completionRoutes } from "./openai/completions.js";
 import { modelRoutes } from "./openai/models.js";
 import type { ServiceOptions } from "./options.js";
 import { useSchemas } from "./schema.js";
 import { Service } from "./service.js";
+import { tokenRoutes } from "./tokens.js";
 
 export interface PluginOptions extends ServiceOptions {
   /** a service of the caller's own, in the place of the other options; the plugin closes it all the same */
@@ -27,6 +29,8 @@ export async function ternion(app: FastifyInstance, options: PluginOptions): Pro
   useKeys(app, apiKeys);
   useSchemas(app);
   app.removeContentTypeParser("text/plain"); // what a page of another origin could send without asking
+  healthRoutes(app, service);
+  tokenRoutes(app, service);
   modelRoutes(app, service);
   chatRoutes(app, service);
   completionRoutes(app, service);

@@ -60,6 +60,11 @@ export class Service {
     return this.models.withEngine(this.models.find(model), signal, use);
   }
 
+  /** Whether a request would not have to wait for a model. */
+  get isReady(): boolean {
+    return this.models.all.some(({ state }) => state === "loaded");
+  }
+
   close(): Promise<void> {
     return this.models.close();
   }
