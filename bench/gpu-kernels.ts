@@ -12,6 +12,7 @@ import { FEATURES } from "../src/backend/gpu/device/features.js";
 import type { Call, Window } from "../src/backend/gpu/device/kernel.js";
 import { attend, partialBytes } from "../src/backend/gpu/kernels/attend.js";
 import { best, bestScratchBytes } from "../src/backend/gpu/kernels/best.js";
+import { anglesAt, BLOCK, blockBytes, type CacheLayer } from "../src/backend/gpu/kernels/cache.js";
 import { logits } from "../src/backend/gpu/kernels/logits.js";
 import { gateNormQuantize, normQuantize } from "../src/backend/gpu/kernels/norm-quantize.js";
 import { ropeStore } from "../src/backend/gpu/kernels/rope-store.js";
@@ -115,7 +116,7 @@ class Lab {
 
 async function cases(lab: Lab, prompt: number, contexts: readonly number[]): Promise<Case[]> {
   const rows = prompt;
-  const capacity = Math.max(...contexts);
+  const slotBlocks = Math.ceil(Math.max(...contexts, prompt) / BLOCK);
   const f32 = (elements: number) => lab.window(4 * elements);
   const quantized = async (width: number) => ({
     normed: await f32(rows * width),
@@ -135,10 +136,17 @@ async function cases(lab: Lab, prompt: number, contexts: readonly number[]): Pro
   const [q, k, v] = [await matrix(WIDTH, WIDTH), await matrix(KV, WIDTH), await matrix(KV, WIDTH)];
   const [o, down] = [await matrix(WIDTH, WIDTH), await matrix(WIDTH, FFN)];
   const [gate, up] = [await matrix(FFN, WIDTH), await matrix(FFN, WIDTH)];
-  const [keys, values] = [await lab.windows(4 * capacity * KV), await lab.windows(4 * capacity * KV)];
-  const angles = await f32(capacity * HEAD_DIM);
-  const attention = { heads: HEADS, kvHeads: KV_HEADS, headDim: HEAD_DIM, capacity };
-  const partials = await lab.window(partialBytes({ ...attention, rows }));
+  const shape = { slots: 1, slotBlocks, kvHeads: KV_HEADS, headDim: HEAD_DIM };
+  const cached = () => lab.windows(slotBlocks * blockBytes(shape));
+  const [keys, values] = [await cached(), await cached()];
+  const tables = await lab.window(anglesAt(shape) + 4 * slotBlocks * BLOCK * HEAD_DIM);
+  lab.device.write(
+    tables.buffer,
+    0,
+    Int32Array.from({ length: slotBlocks }, (_, i) => i),
+  );
+  const cacheOf = (layer: number): CacheLayer => ({ ...shape, tables, keys: keys[layer], values: values[layer] });
+  const partials = await lab.window(partialBytes({ cache: cacheOf(0), heads: HEADS, rows }));
   const slots = await lab.window(4 * rows);
   lab.device.write(slots.buffer, 0, new Int32Array(rows));
   const positions = await lab.window(4 * rows);
@@ -207,14 +215,21 @@ async function cases(lab: Lab, prompt: number, contexts: readonly number[]): Pro
     macs: 2 * WIDTH * count * (last + 1 - (count - 1) / 2),
     calls: (layer) => {
       setPositions(last + 1 - count);
-      const cache = { keys: keys[layer], values: values[layer] };
-      const all = { ...attention, ...cache, rows: count, out: context, q: q.out, slots, positions, partials };
+      const all = {
+        cache: cacheOf(layer),
+        heads: HEADS,
+        rows: count,
+        out: context,
+        q: q.out,
+        slots,
+        positions,
+        partials,
+      };
       return attend({ ...all, longest: last });
     },
   });
   const rope = (layer: number): Finish => {
-    const cache = { keys: keys[layer], values: values[layer] };
-    return { kind: "rope", angles, places: slots, positionAt: 1, ...cache, headDim: HEAD_DIM, capacity };
+    return { kind: "rope", cache: cacheOf(layer), places: slots, positionAt: 1 };
   };
   const forms = lab.device.features.has("subgroup matrices") ? [false, true] : [false];
   return [
@@ -263,10 +278,8 @@ async function cases(lab: Lab, prompt: number, contexts: readonly number[]): Pro
       bytes: 4 * prompt * (WIDTH + 2 * KV),
       macs: 0,
       calls: (layer) => {
-        const cache = { keys: keys[layer], values: values[layer] };
-        return [
-          ropeStore({ ...attention, ...cache, rows: prompt, q: q.out, k: k.out, v: v.out, angles, slots, positions }),
-        ];
+        const all = { cache: cacheOf(layer), heads: HEADS, rows: prompt, q: q.out, k: k.out, v: v.out };
+        return [ropeStore({ ...all, slots, positions })];
       },
     },
   ];

@@ -69,9 +69,9 @@ export interface Best {
  */
 export interface Cache {
   readonly shape: CacheShape;
-  /** positions of one block: the backend's, or all of a slot */
+  /** positions of one block */
   readonly blockPositions: number;
-  /** blocks in all; as many as slots where the backend keeps each slot in one piece */
+  /** blocks in all */
   readonly blocks: number;
 }
 
@@ -81,10 +81,7 @@ export interface CacheShape {
   readonly slots: number;
   /** most positions of one slot */
   readonly positions: number;
-  /**
-   * blocks that the slots get by `place`, and none has any before; default: each slot has its own for all positions.
-   * RangeError where the backend keeps each slot in one piece.
-   */
+  /** blocks that the slots get by `place`, and none has any before; default: each slot has its own for all positions */
   readonly blocks?: number;
   readonly kvHeads: number;
   /** elements of one head, a multiple of 8 */
@@ -214,7 +211,7 @@ export interface Backend {
   /** how many runs may be called before the first of them has ended; 1 where running ahead gains nothing */
   readonly runsAhead: number;
 
-  /** positions of one block of its caches; Infinity where it keeps each slot in one piece */
+  /** positions of one block of its caches */
   readonly blockPositions: number;
 
   /** types of weights that it can compute with */
@@ -230,13 +227,12 @@ export interface Backend {
   /**
    * Lays a slot out: its position p is in block `blocks[floor(p / blockPositions)]`, and those beyond the last block have
    * no place. What blocks hold stays. Slots may share blocks, such as those of a common beginning, that no batch stores to.
-   * Acts on the runs that are called later; not called between `begin` and `run`. Copies the array. RangeError where the
-   * backend keeps each slot in one piece, but for the block of the slot's own number.
+   * Acts on the runs that are called later; not called between `begin` and `run`. Copies the array.
    */
   place(cache: Cache, slot: number, blocks: Int32Array): void;
   /**
    * Copies what block `from` holds after the runs called before, of all layers, to block `to`, as the runs called later see
-   * it. Called as `place` is, in one order with it. RangeError where the backend keeps each slot in one piece.
+   * it. Called as `place` is, in one order with it.
    */
   copyBlock(cache: Cache, from: number, to: number): void;
   /**

@@ -13,7 +13,7 @@ const folderOf = (op: string) => op.replace(/[A-Z]/g, (letter) => `-${letter.toL
 /** Ops of the contract: what records and returns at once. */
 const CONTRACT = [...textOf("src/backend/backend.ts").matchAll(/^ {2}(\w+)\(.*\): void;$/gm)]
   .map(([, name]) => name)
-  .filter((name) => !["begin", "mark", "place", "setTracer", "write"].includes(name));
+  .filter((name) => !["begin", "copyBlock", "mark", "place", "setTracer", "write"].includes(name));
 
 /** Every WGSL file, "attend/combine". */
 const SHADERS = readdirSync(repositoryFile("wgsl"), { recursive: true, encoding: "utf8" })
@@ -71,7 +71,9 @@ test("every binding has its shape beside it, or above it", () => {
 
 test("one function knows where the cache holds a head", () => {
   const others = SHADERS.filter(
-    (path) => path !== "shared/cache" && /capacity\s*[*+]|[*+]\s*\w*\.?capacity/.test(shader(path)),
+    (path) =>
+      path !== "shared/cache" &&
+      /\bBLOCK\b\s*[*+/%]|[*+/%]\s*BLOCK\b|\.blocks\b/.test(shader(path).replace(/\/\/.*/g, "")),
   );
   assert.deepEqual(others, []);
   for (const path of ["attend/attend", "rope-store/rope-store", "ternary-row/rope"]) {

@@ -17,7 +17,7 @@
 //
 // Constants: COLUMNS, headDim / 4; HEADS; CHUNK, positions.
 // Preconditions: headDim a multiple of 8, at most 512; CHUNK a multiple of 64; heads a multiple of kvHeads; a row's position is
-// below capacity, and the cache holds its slot up to that position.
+// below SLOT_BLOCKS * BLOCK, and the cache holds its slot up to that position; BLOCK a multiple of CHUNK.
 
 const THREADS = 256u;
 const LANES = 4u; // threads that share a position
@@ -32,19 +32,19 @@ const POOL = max(CHUNK, THREADS / 2u);
 struct Params {
   heads: u32,
   kvHeads: u32,
-  capacity: u32, // positions of a slot
   chunks: u32, // of the longest row; for attendSplit
   scale: f32, // 1 / sqrt(headDim)
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> q: array<vec4<f32>>; // (rows, heads, COLUMNS)
-@group(0) @binding(2) var<storage, read> keys: array<vec4<f32>>; // (slots, kvHeads, capacity, COLUMNS)
-@group(0) @binding(3) var<storage, read> values: array<vec4<f32>>; // (slots, kvHeads, capacity, COLUMNS)
-@group(0) @binding(4) var<storage, read> slots: array<i32>; // (rows)
-@group(0) @binding(5) var<storage, read> positions: array<i32>; // (rows)
+@group(0) @binding(2) var<storage, read> keys: array<vec4<f32>>; // (blocks, kvHeads, BLOCK, COLUMNS)
+@group(0) @binding(3) var<storage, read> values: array<vec4<f32>>; // (blocks, kvHeads, BLOCK, COLUMNS)
+@group(0) @binding(4) var<storage, read> tables: CacheTables; // (SLOTS, SLOT_BLOCKS) blocks
+@group(0) @binding(5) var<storage, read> slots: array<i32>; // (rows)
+@group(0) @binding(6) var<storage, read> positions: array<i32>; // (rows)
 // attend: (rows, heads, COLUMNS); attendSplit: (rows, heads, chunks, COLUMNS + 1), the last one's x most, y sum
-@group(0) @binding(6) var<storage, read_write> out: array<vec4<f32>>;
+@group(0) @binding(7) var<storage, read_write> out: array<vec4<f32>>;
 
 var<workgroup> query: array<vec4<f32>, HEADS * SHARE * LANES>; // (HEADS, columns), zeros after the last column
 var<workgroup> weights: array<f32, HEADS * CHUNK>; // scores first
@@ -87,8 +87,8 @@ fn sumOf(v: vec4<f32>) -> f32 { return (v.x + v.y) + (v.z + v.w); }
 /** The chunk that begins at position `first`; threads below COLUMNS get the mix of their column. */
 fn attendChunk(share: Share, first: u32, thread: u32) -> array<Chunk, HEADS> {
   let count = min(CHUNK, share.length - first);
-  let cache = CacheShape(params.kvHeads, params.capacity, COLUMNS);
-  let start = cacheAt(cache, share.slot, share.kvHead, first);
+  let block = blockOf(share.slot, first);
+  let start = cacheAt(CacheShape(params.kvHeads, COLUMNS), block, share.kvHead, first);
 
   let lane = thread % LANES;
   for (var step = 0u; step < CHUNK / POSITIONS; step++) {

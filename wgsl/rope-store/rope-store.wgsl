@@ -4,24 +4,23 @@
 //   (x[i], x[i + half]) = (x[i] c - x[i + half] s, x[i + half] c + x[i] s);  keys[at] = k, values[at] = v of (slot, position)
 //
 // A thread takes elements i and i + half of one head of q, k or v. For a single row ternary-row/rope.wgsl does the same in the
-// dispatch of the matrices. Preconditions: an even headDim; a row's position is below capacity.
+// dispatch of the matrices. Preconditions: an even headDim; the cache has a block for the position.
 
 struct Params {
   heads: u32,
   kvHeads: u32,
   half: u32, // headDim / 2
-  capacity: u32, // positions of a slot
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> angles: array<vec2<f32>>; // (positions, half) cos, sin
+@group(0) @binding(1) var<storage, read> tables: CacheTables; // (SLOTS, SLOT_BLOCKS) blocks, (positions, half) angles
 @group(0) @binding(2) var<storage, read> slots: array<i32>; // (rows)
 @group(0) @binding(3) var<storage, read> positions: array<i32>; // (rows)
 @group(0) @binding(4) var<storage, read> v: array<f32>; // (rows, kvHeads, headDim)
 @group(0) @binding(5) var<storage, read_write> q: array<f32>; // (rows, heads, headDim)
 @group(0) @binding(6) var<storage, read_write> k: array<f32>; // (rows, kvHeads, headDim)
-@group(0) @binding(7) var<storage, read_write> keys: array<f32>; // (slots, kvHeads, capacity, headDim)
-@group(0) @binding(8) var<storage, read_write> values: array<f32>; // (slots, kvHeads, capacity, headDim)
+@group(0) @binding(7) var<storage, read_write> keys: array<f32>; // (blocks, kvHeads, BLOCK, headDim)
+@group(0) @binding(8) var<storage, read_write> values: array<f32>; // (blocks, kvHeads, BLOCK, headDim)
 
 @compute @workgroup_size(64)
 fn ropeStore(@builtin(global_invocation_id) at: vec3<u32>) {
@@ -29,7 +28,7 @@ fn ropeStore(@builtin(global_invocation_id) at: vec3<u32>) {
   let i = at.x % params.half;
   var head = at.x / params.half;
   let position = u32(positions[row]);
-  let angle = angles[position * params.half + i];
+  let angle = tables.angles[position * params.half + i];
   if head < params.heads {
     let start = (row * params.heads + head) * 2u * params.half + i;
     let pair = rotated(q[start], q[start + params.half], angle);
@@ -40,8 +39,8 @@ fn ropeStore(@builtin(global_invocation_id) at: vec3<u32>) {
   head -= params.heads;
   let kvHead = head % params.kvHeads;
   let start = (row * params.kvHeads + kvHead) * 2u * params.half + i;
-  let cache = CacheShape(params.kvHeads, params.capacity, 2u * params.half);
-  let to = cacheAt(cache, u32(slots[row]), kvHead, position) + i;
+  let cache = CacheShape(params.kvHeads, 2u * params.half);
+  let to = cacheAt(cache, blockOf(u32(slots[row]), position), kvHead, position) + i;
   if head < params.kvHeads {
     let pair = rotated(k[start], k[start + params.half], angle);
     k[start] = pair.x;

@@ -1,16 +1,16 @@
 // `finish` of ternary-row: queries, keys and values. A team makes elements i and i + half of one head, so that those of queries
 // and keys can be rotated; keys and values are stored in the cache too, as `ropeStore` does.
-// Preconditions: OUTPUTS 2; half a multiple of 16.
+// Preconditions: OUTPUTS 2; half a multiple of 16; the cache has a block for the row's position.
 
 const MADE = 2u * TEAMS; // of a workgroup
 
-@group(0) @binding(FIRST + 4) var<storage, read> angles: array<vec2<f32>>; // (positions, half) cos, sin
+@group(0) @binding(FIRST + 4) var<storage, read> tables: CacheTables;      // (SLOTS, SLOT_BLOCKS) blocks, (positions, half) angles
 @group(0) @binding(FIRST + 5) var<storage, read> places: array<i32>;       // the row's slot first
-@group(0) @binding(FIRST + 6) var<storage, read_write> keys: array<f32>;   // (slots, kvHeads, capacity, headDim)
+@group(0) @binding(FIRST + 6) var<storage, read_write> keys: array<f32>;   // (blocks, kvHeads, BLOCK, headDim)
 @group(0) @binding(FIRST + 7) var<storage, read_write> cached: array<f32>; // values, alike
 
-var<private> slot: u32;
 var<private> position: u32;
+var<private> block: u32; // of the cache, where the position is
 var<private> angle: vec2<f32>; // of the thread's pair
 
 /** The first element of a team's pair. */
@@ -26,9 +26,9 @@ fn outputOf(group: u32, team: u32, i: u32) -> Place {
 
 fn prepare(group: u32, thread: u32) {
   let output = pairOf(shareOf(group, MADE).first, thread % TEAMS);
-  slot = u32(places[0]);
   position = u32(places[params.positionAt]);
-  angle = angles[position * params.half + output % (2u * params.half)];
+  block = blockOf(u32(places[0]), position);
+  angle = tables.angles[position * params.half + output % (2u * params.half)];
 }
 
 fn finish(group: u32, thread: u32, scale: f32) {
@@ -46,8 +46,8 @@ fn finish(group: u32, thread: u32, scale: f32) {
   keep(share.matrix, output, pair.x);
   keep(share.matrix, output + params.half, pair.y);
   if share.matrix == 0u { return; }
-  let cache = CacheShape(params.outputs1 / headDim, params.capacity, headDim);
-  let to = cacheAt(cache, slot, output / headDim, position) + output % headDim;
+  let cache = CacheShape(params.outputs1 / headDim, headDim);
+  let to = cacheAt(cache, block, output / headDim, position) + output % headDim;
   if share.matrix == 1u {
     keys[to] = pair.x;
     keys[to + params.half] = pair.y;

@@ -38,7 +38,6 @@ struct Params {
   eps: f32,
   // for rotary embedding
   half: u32, // headDim / 2
-  capacity: u32, // positions of a slot
   positionAt: u32, // where the position lies in `places`
   chunks: u32, // of attention, where the row is their sum
 }

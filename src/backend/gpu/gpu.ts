@@ -26,9 +26,11 @@ import {
   type WeightSource,
 } from "../backend.js";
 import { copyBatch, markedRows, masksOf, rankedBy } from "../batch.js";
+import { BlockTable } from "../blocks.js";
 import { Channel } from "./channel.js";
 import { addTimes } from "./device/timestamps.js";
 import { TAKES } from "./formats.js";
+import { BLOCK } from "./kernels/cache.js";
 import { loadWeights } from "./load.js";
 import type { DeviceOptions, Opened } from "./protocol.js";
 import { NONE, Recorder, Records } from "./record.js";
@@ -42,7 +44,7 @@ interface Handle {
   readonly id: number;
 }
 type GpuQuantized = Quantized & Handle;
-type GpuCache = Cache & Handle;
+type GpuCache = Cache & Handle & { readonly placed: BlockTable };
 type GpuWeight = Weight & Handle;
 type GpuHead = Head & Handle;
 
@@ -55,7 +57,7 @@ interface Mark {
 export class GpuBackend implements Backend {
   readonly kind = "gpu";
   readonly runsAhead = RUNS_AHEAD;
-  readonly blockPositions = Number.POSITIVE_INFINITY;
+  readonly blockPositions = BLOCK;
   readonly takes = TAKES;
   readonly #channel: Channel;
   readonly #opened: Opened;
@@ -122,20 +124,19 @@ export class GpuBackend implements Backend {
     return { id, width, normed } as GpuQuantized;
   }
 
-  /** A slot is one block, and stays where it is. */
-  cache(shape: CacheShape): Cache {
-    const { positions, slots, blocks = slots } = shape;
-    if (blocks !== slots) throw new RangeError(`cache: expected one block for each of ${slots} slots, got ${blocks}`);
+  cache(shape: CacheShape): GpuCache {
     const id = this.#handles++;
     this.#channel.post("cache", { id, shape });
-    return { id, shape, blockPositions: positions, blocks } as GpuCache;
+    const placed = new BlockTable(shape, BLOCK);
+    return { id, shape, placed, blockPositions: BLOCK, blocks: placed.blocks };
   }
-  place(_cache: Cache, slot: number, blocks: Int32Array): void {
-    if (blocks.length === 1 && blocks[0] === slot) return;
-    throw new RangeError(`place: expected block ${slot}, since the GPU keeps a slot in one piece, got ${blocks}`);
+  place(cache: Cache, slot: number, blocks: Int32Array): void {
+    placedOf(cache).place(slot, blocks);
+    this.#channel.post("place", { cache: idOf(cache), slot, blocks: blocks.slice() });
   }
-  copyBlock(): void {
-    throw new RangeError("copyBlock: expected a cache in blocks, but the GPU keeps a slot in one piece");
+  copyBlock(cache: Cache, from: number, to: number): void {
+    for (const block of [from, to]) placedOf(cache).checkBlock("copyBlock", block);
+    this.#channel.post("copyBlock", { cache: idOf(cache), from, to });
   }
   /** Of float32, whatever type was asked for. */
   positionBytes({ layers, kvHeads, headDim }: PositionShape): number {
@@ -174,9 +175,11 @@ export class GpuBackend implements Backend {
     this.#recorder.add({ op: "ternary", x: idOf(x), projections: all });
   }
   ropeStore(cache: Cache, layer: number, { q, k, v }: { q: Tensor; k: Tensor; v: Tensor }): void {
+    placedOf(cache).check(this.#batch);
     this.#recorder.add({ op: "ropeStore", cache: idOf(cache), layer, q: idOf(q), k: idOf(k), v: idOf(v) });
   }
   attend(out: Tensor, q: Tensor, cache: Cache, layer: number): void {
+    placedOf(cache).check(this.#batch);
     this.#recorder.add({ op: "attend", out: idOf(out), q: idOf(q), cache: idOf(cache), layer });
   }
   gate(out: Tensor, gate: Tensor, up: Tensor, activation: Activation): void {
@@ -277,3 +280,4 @@ const none = new Int32Array();
 
 /** The handles of this backend carry their numbers. */
 const idOf = (handle: Tensor | Quantized | Weight | Cache | Head): number => (handle as unknown as Handle).id;
+const placedOf = (cache: Cache): BlockTable => (cache as GpuCache).placed;

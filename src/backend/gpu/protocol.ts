@@ -77,6 +77,8 @@ export interface Requests {
   tensor: { ask: { id: number; maxRows: number; width: number }; answer: undefined };
   quantized: { ask: { id: number; normed: number; maxRows: number; width: number }; answer: undefined };
   cache: { ask: { id: number; shape: CacheShape }; answer: undefined };
+  place: { ask: { cache: number; slot: number; blocks: Int32Array }; answer: undefined };
+  copyBlock: { ask: { cache: number; from: number; to: number }; answer: undefined };
   head: { ask: { id: number; weight: number; maxRows: number; maxBest: number }; answer: undefined };
   run: { ask: RunRequest; answer: RunResult };
   write: { ask: { tensor: number; data: Float32Array }; answer: undefined };

@@ -5,6 +5,8 @@ import { listAdapters, openAdapter } from "../../../src/backend/gpu/device/adapt
 import { Device } from "../../../src/backend/gpu/device/device.js";
 import type { GpuHost } from "../../../src/backend/gpu/device/host.js";
 import type { Call, Kernel } from "../../../src/backend/gpu/device/kernel.js";
+import { blockBytes } from "../../../src/backend/gpu/kernels/cache.js";
+import { Memory } from "../../../src/backend/gpu/thread/memory.js";
 import type { TernionError } from "../../../src/errors.js";
 import { webgpu } from "../../../src/platform/webgpu.js";
 import { NO_ADAPTER } from "./require.js";
@@ -114,6 +116,18 @@ test("memory that the adapter has not is an error that says what was asked for",
       return true;
     });
     await device.allocate(1024, "little"); // the device lives on
+  });
+});
+
+test("a cache of which a kernel could not see all is an error before anything runs", skip, async () => {
+  await withDevice({}, async (device) => {
+    const shape = { layers: 1, slots: 1, positions: 1, kvHeads: 4, headDim: 128, ropeBase: 10_000 };
+    const blocks = Math.ceil(device.maxWindow / blockBytes(shape)) + 1;
+    await assert.rejects(new Memory(device).addCache(0, { ...shape, blocks }), (error: TernionError) => {
+      assert.equal(error.code, "OUT_OF_MEMORY");
+      assert.match(error.message, /^key-value cache of \d+ x 128 positions: expected \d+ bytes/);
+      return true;
+    });
   });
 });
 

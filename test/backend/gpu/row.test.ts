@@ -7,6 +7,7 @@ import { normQuantize } from "../../../src/backend/gpu/kernels/norm-quantize.js"
 import { ropeStore } from "../../../src/backend/gpu/kernels/rope-store.js";
 import { ternary } from "../../../src/backend/gpu/kernels/ternary.js";
 import { ternaryRow } from "../../../src/backend/gpu/kernels/ternary-row.js";
+import { cacheData, cacheOf } from "./cache.js";
 import { type Harness, kernelTest } from "./harness.js";
 import { generator, pack, ternaries } from "./random.js";
 
@@ -110,38 +111,26 @@ for (const { heads, kvHeads, headDim } of [
       async (h) => {
         const random = generator(position + heads);
         const noise = (n: number) => Float32Array.from({ length: n }, () => (random() % 2001) / 1000 - 1);
-        const shape = { heads, kvHeads, headDim, capacity: 4 * CHUNK, rows: 1 };
-        const stored = 2 * kvHeads * shape.capacity * headDim;
-        const [pastKeys, pastValues] = [noise(stored), noise(stored)];
+        const shape = { slots: 2, slotBlocks: 4, kvHeads, headDim };
+        const past = cacheData(shape, noise);
         const [slots, positions] = [await h.from(Int32Array.of(1)), await h.from(Int32Array.of(position))];
         const places = await h.from(Int32Array.of(1, 0, position));
-        const angles = await h.from(noise(shape.capacity * headDim));
-        const partials = await h.zeros(partialBytes(shape));
         const run = await operands(h, 256, [heads * headDim, kvHeads * headDim, kvHeads * headDim]);
         const both = [];
         for (const joined of [true, false]) {
-          const [keys, values] = [await h.from(pastKeys), await h.from(pastValues)];
+          const cache = await cacheOf(h, shape, past);
+          const partials = await h.zeros(partialBytes({ heads, cache, rows: 1 }));
           const out = await h.zeros(4 * heads * headDim);
-          const common = { ...shape, slots, positions, keys, values };
+          const common = { cache, heads, rows: 1, slots, positions };
           const left = await run((parts) => {
             const [q, k, v] = parts.projections.map((projection) => projection.out);
             const mixed = { ...common, q, out, partials, longest: position };
-            const rope = {
-              kind: "rope",
-              angles,
-              places,
-              positionAt: 2,
-              keys,
-              values,
-              headDim,
-              capacity: shape.capacity,
-            } as const;
-            const made = joined
-              ? [ternaryRow(parts, rope)]
-              : [...apart(parts), ropeStore({ ...common, q, k, v, angles })];
+            const rope = { kind: "rope", cache, places, positionAt: 2 } as const;
+            const made = joined ? [ternaryRow(parts, rope)] : [...apart(parts), ropeStore({ ...common, q, k, v })];
             return [...made, ...attend(mixed)];
           });
-          both.push({ ...left, out: await h.words(out), keys: await h.words(keys), values: await h.words(values) });
+          const [keys, values] = [await h.words(cache.keys), await h.words(cache.values)];
+          both.push({ ...left, out: await h.words(out), keys, values });
         }
         assert.deepEqual(both[0], both[1]);
       },
@@ -158,18 +147,18 @@ for (const { heads, kvHeads, headDim } of [
   for (const position of [2 * CHUNK, 4 * CHUNK - 1, 7 * CHUNK + 3, 9 * CHUNK]) {
     kernelTest(`a row from chunks: ${heads} heads, ${kvHeads} kv of ${headDim}, position ${position}`, async (h) => {
       const random = generator(position + heads);
-      const noise = (n: number) => h.from(Float32Array.from({ length: n }, () => (random() % 2001) / 1000 - 1));
-      const shape = { heads, kvHeads, headDim, capacity: 10 * CHUNK, rows: 1 };
+      const noise = (n: number) => Float32Array.from({ length: n }, () => (random() % 2001) / 1000 - 1);
+      const shape = { slots: 1, slotBlocks: 10, kvHeads, headDim };
       const width = heads * headDim;
-      const stored = kvHeads * shape.capacity * headDim;
-      const [q, keys, values] = [await noise(width), await noise(stored), await noise(stored)];
+      const [q, cache] = [await h.from(noise(width)), await cacheOf(h, shape, cacheData(shape, noise))];
       const [slots, positions] = [await h.from(Int32Array.of(0)), await h.from(Int32Array.of(position))];
-      const partials = await h.zeros(partialBytes(shape));
+      const partials = await h.zeros(partialBytes({ heads, cache, rows: 1 }));
       const run = await operands(h, width, [40], true);
       const both = [];
       for (const joined of [true, false]) {
         const context = await h.zeros(4 * width);
-        const mixed = { ...shape, slots, positions, q, keys, values, partials, out: context, longest: position };
+        const where = { cache, heads, rows: 1, slots, positions };
+        const mixed = { ...where, q, partials, out: context, longest: position };
         const chunks = { partials, positions, context, chunks: chunksOf(position), headDim };
         const left = await run((parts) =>
           joined

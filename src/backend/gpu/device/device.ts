@@ -108,8 +108,11 @@ export class Device {
     return Math.floor(Math.min(maxStorageBufferBindingSize, maxBufferSize) / 256) * 256;
   }
 
-  /** A buffer of zeros for the kernels; rejects with OUT_OF_MEMORY when the device has not that much. */
-  async allocate(bytes: number, what: string): Promise<GPUBuffer> {
+  /**
+   * A buffer of zeros for the kernels, of which one sees `bound` bytes at a time; rejects with OUT_OF_MEMORY when the device
+   * has not that much.
+   */
+  async allocate(bytes: number, what: string, bound = 0): Promise<GPUBuffer> {
     const size = Math.ceil(bytes / 4) * 4;
     const { maxBufferSize } = this.gpu.limits;
     const refused = (reason: string) =>
@@ -119,6 +122,7 @@ export class Device {
           "Use a smaller context, fewer sessions, a smaller batch, or the CPU backend.",
       );
     if (size > maxBufferSize) throw refused(`this adapter's buffers end at ${maxBufferSize} bytes`);
+    if (bound > this.maxWindow) throw refused(`this adapter's kernels see at most ${this.maxWindow} bytes of it`);
     this.gpu.pushErrorScope("out-of-memory");
     this.gpu.pushErrorScope("validation");
     const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;

@@ -1,30 +1,35 @@
 /** Attention of each row over what the cache holds of its slot: whole, or by chunks that `combine` folds. */
 import type { Call, Window } from "../device/kernel.js";
-import { type AttentionShape, f32, read, u32, written } from "./operands.js";
+import { BLOCK, CACHE_FILES, type CacheLayer, type CacheTables, cacheConstants } from "./cache.js";
+import { f32, read, u32, written } from "./operands.js";
 
-/** Positions that one workgroup takes at a time; a row's bits depend on it. */
-export const CHUNK = 128;
+/** Positions that one workgroup takes at a time, a block of the cache; a row's bits depend on it. */
+export const CHUNK = BLOCK;
 /** With more rows than this a workgroup walks all chunks of its row: there are enough workgroups then. */
 const MOST_CHUNKED_ROWS = 16;
 
 /** Bytes of `partials` that `attend` may need. */
-export function partialBytes(a: { rows: number; heads: number; headDim: number; capacity: number }): number {
-  return Math.min(a.rows, MOST_CHUNKED_ROWS) * a.heads * Math.ceil(a.capacity / CHUNK) * (a.headDim + 4) * 4;
+export function partialBytes({ rows, heads, cache }: { rows: number; heads: number; cache: CacheTables }): number {
+  const chunks = chunksOf(cache.slotBlocks * BLOCK - 1);
+  return Math.min(rows, MOST_CHUNKED_ROWS) * heads * chunks * (cache.headDim + 4) * 4;
 }
 
-export type Attention = AttentionShape & {
+export type Attention = {
+  readonly cache: CacheLayer;
+  readonly heads: number;
+  readonly rows: number;
   /** largest position of the batch */
   readonly longest: number;
-} & Readonly<Record<"out" | "q" | "keys" | "values" | "slots" | "positions" | "partials", Window>>;
+} & Readonly<Record<"out" | "q" | "slots" | "positions" | "partials", Window>>;
 
 /**
  * out = softmax(q k^T / sqrt(headDim)) v over positions 0..position of each row's slot. All forms give the same bits.
  */
 export function attend(a: Attention): Call[] {
   const { out, partials, positions, heads, rows, longest } = a;
-  if (!isChunked(rows, longest)) return [chunked(a, "attend", out, [blocksOf(a), rows, 1])];
+  if (!isChunked(rows, longest)) return [chunked(a, "attend", out, [workgroupsOf(a), rows, 1])];
   const chunks = chunksOf(longest);
-  const columns = a.headDim / 4;
+  const columns = a.cache.headDim / 4;
   return [
     attendSplit(a),
     {
@@ -51,35 +56,36 @@ export const isChunked = (rows: number, longest: number) => longest >= CHUNK && 
 
 /** The first half of `attend` where it is chunked: leaves `partials` (rows, heads, chunks, headDim + 4). */
 export function attendSplit(a: Attention): Call {
-  return chunked(a, "attendSplit", a.partials, [chunksOf(a.longest), blocksOf(a), a.rows]);
+  return chunked(a, "attendSplit", a.partials, [chunksOf(a.longest), workgroupsOf(a), a.rows]);
 }
 
 /** Workgroups of a row. */
-const blocksOf = (a: Attention) => a.kvHeads * Math.ceil(a.heads / a.kvHeads / headsOf(a));
+const workgroupsOf = (a: Attention) => a.cache.kvHeads * Math.ceil(a.heads / a.cache.kvHeads / headsOf(a));
 
 /** Workgroups that fill a device; with fewer every query head has its own, which then ends sooner. */
 const FEW_WORKGROUPS = 64;
 
 /** Query heads of a workgroup. */
-function headsOf({ heads, kvHeads, rows, longest }: Attention): number {
+function headsOf({ cache: { kvHeads }, heads, rows, longest }: Attention): number {
   const workgroups = rows * kvHeads * (isChunked(rows, longest) ? chunksOf(longest) : 1);
   return heads === kvHeads || workgroups < FEW_WORKGROUPS ? 1 : 4;
 }
 
 function chunked(a: Attention, entryPoint: "attend" | "attendSplit", out: Window, grid: Call["grid"]): Call {
-  const { q, keys, values, slots, positions, heads, kvHeads, headDim, capacity, longest } = a;
+  const { cache, q, slots, positions, heads, longest } = a;
+  const { tables, keys, values, kvHeads, headDim } = cache;
   const form = entryPoint === "attend" ? "whole" : "chunks";
   return {
     kernel: {
       name: `attend (${form}, ${headsOf(a)} x ${headDim})`,
-      files: ["shared/chunk", "shared/cache", "attend/attend"],
+      files: ["shared/chunk", ...CACHE_FILES, "attend/attend"],
       entryPoint,
-      constants: { COLUMNS: headDim / 4, HEADS: headsOf(a), CHUNK },
-      params: [...["heads", "kvHeads", "capacity", "chunks"].map(u32), f32("scale")],
-      bindings: [...["q", "keys", "values", "slots", "positions"].map(read), written("out")],
+      constants: { ...cacheConstants(cache), COLUMNS: headDim / 4, HEADS: headsOf(a), CHUNK },
+      params: [...["heads", "kvHeads", "chunks"].map(u32), f32("scale")],
+      bindings: [...["q", "keys", "values", "tables", "slots", "positions"].map(read), written("out")],
     },
-    params: { heads, kvHeads, capacity, chunks: chunksOf(longest), scale: 1 / Math.sqrt(headDim) },
-    bindings: { q, slots, positions, out, keys, values },
+    params: { heads, kvHeads, chunks: chunksOf(longest), scale: 1 / Math.sqrt(headDim) },
+    bindings: { q, keys, values, tables, slots, positions, out },
     grid,
   };
 }

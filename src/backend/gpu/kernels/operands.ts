@@ -54,14 +54,3 @@ export interface QuantizedWindows {
   /** i32 (rows) the sum of a row's int8 values */
   readonly sums: Window;
 }
-
-/** The shape of attention and of the cache that it reads. */
-export interface AttentionShape {
-  readonly heads: number;
-  readonly kvHeads: number;
-  /** a multiple of 8, at most 512 */
-  readonly headDim: number;
-  /** positions of a slot */
-  readonly capacity: number;
-  readonly rows: number;
-}

@@ -1,23 +1,26 @@
 /** Rotary embedding, and the store of keys and values. */
 import type { Call, Window } from "../device/kernel.js";
-import { type AttentionShape, read, u32, written } from "./operands.js";
+import { CACHE_FILES, type CacheLayer, cacheConstants } from "./cache.js";
+import { read, u32, written } from "./operands.js";
 
-/** Rotates q and k in place at their rows' positions, and stores k and v. `angles`: (positions, headDim / 2) cos, sin. */
-export function ropeStore(
-  a: AttentionShape & Record<"q" | "k" | "v" | "angles" | "keys" | "values" | "slots" | "positions", Window>,
-): Call {
-  const { q, k, v, angles, keys, values, slots, positions, heads, kvHeads, headDim, capacity, rows } = a;
+type Operands = { readonly cache: CacheLayer; readonly heads: number; readonly rows: number } & Readonly<
+  Record<"q" | "k" | "v" | "slots" | "positions", Window>
+>;
+
+/** Rotates q and k in place at their rows' positions, and stores k and v. */
+export function ropeStore({ cache, q, k, v, slots, positions, heads, rows }: Operands): Call {
+  const { kvHeads, headDim, tables, keys, values } = cache;
   return {
     kernel: {
       name: "rope store",
-      files: ["shared/rotate", "shared/cache", "rope-store/rope-store"],
+      files: ["shared/rotate", ...CACHE_FILES, "rope-store/rope-store"],
       entryPoint: "ropeStore",
-      constants: {},
-      params: ["heads", "kvHeads", "half", "capacity"].map(u32),
-      bindings: [...["angles", "slots", "positions", "v"].map(read), ...["q", "k", "keys", "values"].map(written)],
+      constants: cacheConstants(cache),
+      params: ["heads", "kvHeads", "half"].map(u32),
+      bindings: [...["tables", "slots", "positions", "v"].map(read), ...["q", "k", "keys", "values"].map(written)],
     },
-    params: { heads, kvHeads, half: headDim / 2, capacity },
-    bindings: { angles, slots, positions, v, q, k, keys, values },
+    params: { heads, kvHeads, half: headDim / 2 },
+    bindings: { tables, slots, positions, v, q, k, keys, values },
     grid: [Math.ceil(((heads + 2 * kvHeads) * headDim) / 2 / 64), rows, 1],
   };
 }

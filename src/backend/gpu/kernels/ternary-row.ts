@@ -2,6 +2,7 @@
 import type { Activation } from "../../backend.js";
 import type { Call, Window } from "../device/kernel.js";
 import { CHUNK } from "./attend.js";
+import { CACHE_FILES, type CacheLayer, cacheConstants } from "./cache.js";
 import {
   DENSE_TYPES,
   type Dense,
@@ -57,16 +58,11 @@ export type Finish =
 /** The first two of three matrices are rotated, as `ropeStore` does, and the last two stored in the cache. */
 export interface Rope {
   readonly kind: "rope";
-  readonly angles: Window;
   /** i32: the slot, and at index `positionAt` the position */
   readonly places: Window;
   readonly positionAt: number;
-  readonly keys: Window;
-  readonly values: Window;
-  /** a multiple of 32 */
-  readonly headDim: number;
-  /** positions of a slot */
-  readonly capacity: number;
+  /** of a headDim that is a multiple of 32 */
+  readonly cache: CacheLayer;
 }
 
 /** Teams of a workgroup, see wgsl/ternary-row/, and outputs of a team. */
@@ -109,11 +105,7 @@ export function ternaryRow({ x, weight, eps, columns, quantized, projections }: 
         ...input.constants,
         ...more.constants,
       },
-      params: [
-        ...MATRIX_PARAMS,
-        ...["share", "eps"].map(f32),
-        ...["half", "capacity", "positionAt", "chunks"].map(u32),
-      ],
+      params: [...MATRIX_PARAMS, ...["share", "eps"].map(f32), ...["half", "positionAt", "chunks"].map(u32)],
       bindings: [
         ...["weight", input.first].map(read),
         ...["normed", "values", "scales", "sums"].map(written),
@@ -166,11 +158,11 @@ interface InputParts extends Fragment {
 
 interface FinishParts extends Fragment {
   readonly name: readonly string[];
-  readonly params: Readonly<Record<"half" | "capacity" | "positionAt", number>>;
+  readonly params: Readonly<Record<"half" | "positionAt", number>>;
 }
 
 function finishOf(finish: Finish): FinishParts {
-  const params = { half: 0, capacity: 0, positionAt: 0 };
+  const params = { half: 0, positionAt: 0 };
   const none = { name: [], files: [], constants: {}, params, bindings: [], windows: {} };
   switch (finish.kind) {
     case "store":
@@ -185,14 +177,16 @@ function finishOf(finish: Finish): FinishParts {
       };
     }
     case "rope": {
-      const { angles, places, positionAt, keys, values: cached, headDim, capacity } = finish;
+      const { cache, places, positionAt } = finish;
+      const { tables, keys, values: cached } = cache;
       return {
         ...none,
         name: ["rope"],
-        files: ["shared/rotate", "shared/cache"],
-        params: { half: headDim / 2, capacity, positionAt },
-        bindings: [...["angles", "places"].map(read), ...["keys", "cached"].map(written)],
-        windows: { angles, places, keys, cached },
+        files: ["shared/rotate", ...CACHE_FILES],
+        constants: cacheConstants(cache),
+        params: { half: cache.headDim / 2, positionAt },
+        bindings: [...["tables", "places"].map(read), ...["keys", "cached"].map(written)],
+        windows: { tables, places, keys, cached },
       };
     }
   }

@@ -1,7 +1,9 @@
 /** The handles of the backend as buffers of the device. */
 import type { CacheShape } from "../../backend.js";
+import { BlockTable } from "../../blocks.js";
 import type { Device } from "../device/device.js";
 import type { Window } from "../device/kernel.js";
+import { anglesAt, BLOCK, blockBytes, type CacheLayer } from "../kernels/cache.js";
 import type { Dense, QuantizedWindows, Table } from "../kernels/operands.js";
 
 /** f32 (maxRows, width) */
@@ -28,11 +30,10 @@ export type GpuWeight = { readonly ternary: GpuTernary } | { readonly table: Tab
 
 export interface GpuCache {
   readonly shape: CacheShape;
-  /** one of each a layer: f32 (slots, kvHeads, positions, headDim) */
-  readonly keys: readonly Window[];
-  readonly values: readonly Window[];
-  /** f32 (positions, headDim / 2, 2): cosine and sine */
-  readonly angles: Window;
+  readonly layers: readonly CacheLayer[];
+  readonly placed: BlockTable;
+  /** room for one block of one layer's keys: what is copied within a buffer goes through another one */
+  readonly moved: Window;
 }
 
 /** Scratch and results of `best`: see kernels/best.ts. */
@@ -72,9 +73,9 @@ export class Memory {
 
   constructor(readonly device: Device) {}
 
-  async allocate(bytes: number, what: string): Promise<Window> {
+  async allocate(bytes: number, what: string, bound = 0): Promise<Window> {
     const size = Math.max(4, Math.ceil(bytes / 4) * 4);
-    const buffer = await this.device.allocate(size, what);
+    const buffer = await this.device.allocate(size, what, bound);
     this.bytes += size;
     return wholeOf(buffer);
   }
@@ -97,18 +98,44 @@ export class Memory {
   }
 
   async addCache(id: number, shape: CacheShape): Promise<void> {
-    const { layers, slots, positions, kvHeads, headDim } = shape;
-    const layer = 4 * slots * kvHeads * positions * headDim;
-    const what = `key-value cache of ${slots} x ${positions} positions`;
-    const keys: Window[] = [];
-    const values: Window[] = [];
-    for (let i = 0; i < layers; i++) {
-      keys.push(await this.allocate(layer, what));
-      values.push(await this.allocate(layer, what));
+    const { slots, positions, kvHeads, headDim } = shape;
+    const placed = new BlockTable(shape, BLOCK);
+    const { slotBlocks, words } = placed;
+    const bytes = placed.blocks * blockBytes(shape);
+    const what = `key-value cache of ${placed.blocks} x ${BLOCK} positions`;
+    const tables = await this.allocate(
+      anglesAt({ slots, slotBlocks }) + 4 * positions * headDim,
+      "tables of the cache",
+    );
+    this.device.write(tables.buffer, 0, words);
+    this.device.write(tables.buffer, anglesAt({ slots, slotBlocks }), anglesOf(shape));
+    const layers: CacheLayer[] = [];
+    for (let i = 0; i < shape.layers; i++) {
+      const [keys, values] = [await this.allocate(bytes, what, bytes), await this.allocate(bytes, what, bytes)];
+      layers.push({ tables, slots, slotBlocks, kvHeads, headDim, keys, values });
     }
-    const angles = await this.allocate(4 * positions * headDim, "rotary angles");
-    this.device.write(angles.buffer, 0, anglesOf(shape));
-    this.caches.set(id, { shape, keys, values, angles });
+    const moved = await this.allocate(blockBytes(shape), "a block of the cache");
+    this.caches.set(id, { shape, layers, placed, moved });
+  }
+
+  /** As of the next run that is submitted. */
+  place({ layers, placed }: GpuCache, slot: number, blocks: Int32Array): void {
+    placed.place(slot, blocks);
+    const first = slot * placed.slotBlocks;
+    const words = placed.words.subarray(first, first + placed.slotBlocks);
+    this.device.write(layers[0].tables.buffer, 4 * first, words);
+  }
+
+  /** After the runs that were submitted. */
+  copyBlock({ layers, shape, moved }: GpuCache, from: number, to: number): void {
+    const { gpu } = this.device;
+    const encoder = gpu.createCommandEncoder();
+    const bytes = blockBytes(shape);
+    for (const { buffer } of layers.flatMap(({ keys, values }) => [keys, values])) {
+      encoder.copyBufferToBuffer(buffer, from * bytes, moved.buffer, 0, bytes);
+      encoder.copyBufferToBuffer(moved.buffer, 0, buffer, to * bytes, bytes);
+    }
+    gpu.queue.submit([encoder.finish()]);
   }
 
   tensor = (id: number) => found(this.tensors, id);

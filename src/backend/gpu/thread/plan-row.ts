@@ -73,17 +73,15 @@ function withRope(start: Start, store: RopeStore, { slots, positions }: Places):
   const { memory, ternary } = start;
   const { projections } = ternary;
   const [q, k, v] = [store.q, store.k, store.v].map((out) => projections.find((projection) => projection.out === out));
-  const { shape, angles, keys, values } = memory.cacheOf(store.cache);
-  const { headDim, positions: capacity } = shape;
+  const cache = memory.cacheOf(store.cache).layers[store.layer];
   if (projections.length !== 3 || q === undefined || k === undefined || v === undefined) return undefined;
-  if (headDim % 32 !== 0 || projections.some(({ addTo }) => addTo !== NONE)) return undefined;
+  if (cache.headDim % 32 !== 0 || projections.some(({ addTo }) => addTo !== NONE)) return undefined;
   // one binding for both
   const size = positions.offset + positions.size - slots.offset;
   const places = { buffer: slots.buffer, offset: slots.offset, size };
   const positionAt = (positions.offset - slots.offset) / 4;
-  const cache = { keys: keys[store.layer], values: values[store.layer], headDim, capacity };
   const ordered = { ...start, ternary: { ...ternary, projections: [q, k, v] } };
-  return { call: rowCall(ordered, { kind: "rope", angles, places, positionAt, ...cache }), count: 3 };
+  return { call: rowCall(ordered, { kind: "rope", cache, places, positionAt }), count: 3 };
 }
 
 function rowCall({ memory, norm, ternary, x }: Start, finish: Finish): Call {

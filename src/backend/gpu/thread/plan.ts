@@ -108,13 +108,12 @@ export class Planner {
       const row = joinRow(memory, ops, i, { batch });
       return row && { calls: [row.call], count: row.count };
     }
-    const { headDim, positions: capacity } = memory.cacheOf(op.cache).shape;
-    const longest = Math.min(shape.longest, capacity - 1);
+    const attention = await this.#attention(op, shape);
+    const { longest, partials, positions, out: context, cache } = attention;
     const chunks = chunksOf(longest);
     const follows = next?.op === "normQuantize" && next.x === op.out;
     if (!follows || !isChunked(1, longest) || chunks > MOST_MERGED) return undefined;
-    const attention = await this.#attention(op, shape);
-    const { partials, positions, out: context } = attention;
+    const { headDim } = cache;
     const row = joinRow(memory, ops, i + 1, { batch, partials: { partials, positions, context, chunks, headDim } });
     return row && { calls: [attendSplit(attention), row.call], count: row.count + 1 };
   }
@@ -137,14 +136,11 @@ export class Planner {
       case "ternary":
         return calls(this.#ternary(op, rows));
       case "ropeStore": {
-        const { shape: cache, keys, values, angles } = memory.cacheOf(op.cache);
-        const { kvHeads, headDim, positions: capacity } = cache;
-        const heads = memory.tensor(op.q).width / headDim;
+        const cache = memory.cacheOf(op.cache).layers[op.layer];
+        const heads = memory.tensor(op.q).width / cache.headDim;
         const [q, k, v] = [window(op.q), window(op.k), window(op.v)];
         const { slots, positions } = batch;
-        const layer = { keys: keys[op.layer], values: values[op.layer] };
-        const all = { q, k, v, angles, ...layer, slots, positions, heads, kvHeads, headDim, capacity, rows };
-        return calls([ropeStore(all)]);
+        return calls([ropeStore({ cache, q, k, v, slots, positions, heads, rows })]);
       }
       case "attend":
         return calls(attend(await this.#attention(op, shape)));
@@ -217,28 +213,24 @@ export class Planner {
 
   async #attention(op: Attend, { rows, longest }: BatchShape): Promise<Attention> {
     const { memory, batch } = this;
-    const { shape, keys, values } = memory.cacheOf(op.cache);
-    const { kvHeads, headDim, positions: capacity } = shape;
+    const { shape, layers } = memory.cacheOf(op.cache);
+    const cache = layers[op.layer];
     const q = memory.tensor(op.q);
-    const heads = q.width / headDim;
-    const bytes = partialBytes({ rows: this.options.maxRows, heads, headDim, capacity });
+    const heads = q.width / cache.headDim;
+    const bytes = partialBytes({ rows: this.options.maxRows, heads, cache });
     if (this.#partials === undefined || this.#partials.size < bytes) {
       this.#partials = await memory.allocate(bytes, "attention partials");
     }
     return {
       out: memory.tensor(op.out).window,
       q: q.window,
-      keys: keys[op.layer],
-      values: values[op.layer],
+      cache,
       slots: batch.slots,
       positions: batch.positions,
       partials: this.#partials,
       heads,
-      kvHeads,
-      headDim,
-      capacity,
       rows,
-      longest: Math.min(longest, capacity - 1),
+      longest: Math.min(longest, shape.positions - 1),
     };
   }
 

@@ -71,6 +71,14 @@ class DeviceThread {
       await this.memory.addCache(id, shape);
       return now(undefined);
     },
+    place: async ({ cache, slot, blocks }) => {
+      this.memory.place(this.memory.cacheOf(cache), slot, blocks);
+      return now(undefined);
+    },
+    copyBlock: async ({ cache, from, to }) => {
+      this.memory.copyBlock(this.memory.cacheOf(cache), from, to);
+      return now(undefined);
+    },
     head: async (head) => {
       await addHead(this.memory, head);
       return now(undefined);
