@@ -46,6 +46,7 @@ export type ErrorCode =
   | "SESSION_BUSY"
   | "CLOSED";
 
+/** What the world does wrong, with a `code` that stays the same from version to version. */
 export class TernionError extends Error {
   override readonly name = "TernionError";
   readonly code: ErrorCode;

@@ -1,6 +1,6 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 /** The public API. Its types name nothing of Node.js or WebGPU; see test/package/installed.ts. */
-export type { ByteSource, OpTime, TernaryLayout } from "./backend/backend.js";
+export type { Activation, ByteSource, CacheType, OpTime, TernaryLayout } from "./backend/backend.js";
 export type { TokenIds } from "./check.js";
 export { Engine, type TracedTensor, type TraceOptions } from "./engine/engine.js";
 export { type ModelBytes, type ModelInput, readGguf } from "./engine/input.js";
@@ -11,6 +11,9 @@ export type { SelfCheck, SelfCheckOptions } from "./engine/self-check.js";
 export { createTokenizer, renderChat } from "./engine/text.js";
 export { type ErrorCode, TernionError } from "./errors.js";
 export type { GgufArray, GgufFile, GgufHead, GgufTensor, GgufValue } from "./gguf/file.js";
+export type { Metadata } from "./gguf/metadata.js";
+export type { ReadOptions } from "./gguf/read.js";
+export type { NumericArray } from "./gguf/types.js";
 export { type DownloadOptions, download } from "./hub/pull.js";
 export { httpBytes, type RangeOptions } from "./hub/range.js";
 export type { ModelConfig } from "./model/config.js";
@@ -41,17 +44,23 @@ export {
   type TemplateOptions,
 } from "./text/chat.js";
 export type {
+  DecodeOptions,
   EncodeAsyncOptions,
   EncodeOptions,
   PromptPart,
   Tokenizer,
 } from "./text/tokenizer.js";
+export type { CpuFindings, CpuQuestion } from "./tools/doctor/cpu.js";
 export { type Diagnosis, type DoctorOptions, diagnose } from "./tools/doctor/doctor.js";
+export type { GpuFindings } from "./tools/doctor/gpu.js";
 export type { SelfTest } from "./tools/doctor/self-test.js";
 export { type RepairedFile, type RepairOptions, repairFile } from "./tools/repair/repair.js";
 export { renderHtml } from "./tools/report/html.js";
 export { renderMarkdown } from "./tools/report/markdown.js";
 export { measureReport, type ReportData, type ReportOptions, type ReportStage } from "./tools/report/measure.js";
+export type { PromptResult } from "./tools/report/prompts.js";
+export type { SpeedPoint } from "./tools/report/speeds.js";
+export type { Traffic } from "./tools/report/traffic.js";
 export type { ReportVerdict } from "./tools/report/verdict.js";
 export type { Agreement, Fingerprint } from "./tools/verify/agreement.js";
 export type { OpVerdict } from "./tools/verify/judge.js";

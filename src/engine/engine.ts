@@ -36,6 +36,7 @@ export interface TracedTensor {
   readonly data: Float32Array;
 }
 
+/** Of `engine.trace`. */
 export interface TraceOptions {
   /** ids that go through as a prompt, the others one by one, as in generation; default: all */
   readonly promptLength?: number | undefined;
@@ -43,6 +44,7 @@ export interface TraceOptions {
 
 const TRACE_CHECKS: check.OptionChecks<TraceOptions> = { promptLength: check.integer(0) };
 
+/** A loaded model on a backend; `Engine.load` makes one. Close it to end its threads and give its memory back. */
 export class Engine implements AsyncDisposable {
   readonly config: ModelConfig;
   readonly tokenizer: Tokenizer;
@@ -325,6 +327,7 @@ export class Engine implements AsyncDisposable {
     await this.#source?.close();
     if (kind !== "gpu" && memoryBytes > COLLECTED_BYTES) await collectGarbage();
   }
+  /** The same as `close`, for `await using`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }

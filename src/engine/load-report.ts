@@ -2,12 +2,14 @@
 import type { TernaryLayout } from "../backend/backend.js";
 import type { Repair } from "../model/family.js";
 
+/** How far a load has come, as option `onProgress` reports it. */
 export interface ProgressEvent {
   readonly phase: "download" | "weights";
   readonly loadedBytes: number;
   readonly totalBytes: number;
 }
 
+/** One step of a load: how long it took, and over how many bytes. */
 export interface LoadStep {
   /** "metadata", "layout", "backend", "weights", "tokenizer", "cache", "head"; weights and tokenizer run at the same time */
   readonly component: string;

@@ -6,6 +6,7 @@ import { headOf, modelOf, type OpenHead, type OpenModel } from "../model/open.js
 import { type ModelSummary, summaryOf } from "../model/summary.js";
 import { type ModelInput, openGguf, readGguf } from "./input.js";
 
+/** Of `openHead` and `modelSummary`. */
 export interface OpenOptions {
   /** refuse a file whose metadata needs repair; default false */
   readonly strict?: boolean | undefined;

@@ -5,8 +5,10 @@ import * as check from "../check.js";
 import type { ModelConfig } from "../model/config.js";
 import type { ProgressEvent } from "./load-report.js";
 
+/** Which backend computes; "reference" is exact, slow, and for comparison. */
 export type BackendName = "auto" | "cpu" | "gpu" | "reference";
 
+/** What the defaults choose well: to compare, and to measure. */
 export interface Tuning {
   /**
    * What the key-value cache holds: "i16", 16-bit integers with a scale for each head and position, or "f32", twice the
@@ -25,6 +27,7 @@ export interface Tuning {
   readonly revectorize?: boolean | undefined;
 }
 
+/** Of `Engine.load`. */
 export interface EngineOptions {
   /** default "auto": the GPU where there is one that can run the model, else the CPU */
   readonly backend?: BackendName | undefined;
@@ -54,6 +57,7 @@ export interface EngineOptions {
   readonly tuning?: Tuning | undefined;
   /** measure time by op, see `takeProfile`; default false */
   readonly profile?: boolean | undefined;
+  /** called as a download and the load go on */
   readonly onProgress?: ((event: ProgressEvent) => void) | undefined;
   /** called when backend "auto" goes on with the CPU, because of `reason`: at load, or in the middle of an answer */
   readonly onFallback?: ((reason: unknown) => void) | undefined;

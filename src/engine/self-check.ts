@@ -14,12 +14,14 @@ const PROBE =
  */
 const LIMIT_EXPONENT = 0.75;
 
+/** Of `engine.selfCheck`. */
 export interface SelfCheckOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
 export const SELF_CHECK_CHECKS: check.OptionChecks<SelfCheckOptions> = { signal: check.signal };
 
+/** What `engine.selfCheck` found. */
 export interface SelfCheck {
   /** whether `perplexity` is below `limit` */
   readonly ok: boolean;

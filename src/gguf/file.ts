@@ -5,6 +5,7 @@ import type { GgmlType, GgufValueType, NumericArray } from "./types.js";
 /** 64-bit integers are numbers when they are safe integers, else bigints. */
 export type GgufValue = number | bigint | boolean | string | GgufArray;
 
+/** A metadata value that is an array. */
 export interface GgufArray {
   /** of the elements */
   readonly type: GgufValueType;
@@ -12,6 +13,7 @@ export interface GgufArray {
   readonly values: NumericArray | readonly string[] | readonly boolean[];
 }
 
+/** An entry of the tensor table: what it is, and where its bytes are. */
 export interface GgufTensor {
   readonly name: string;
   readonly type: GgmlType;

@@ -6,6 +6,7 @@ import { integerKind, type Kind } from "../check.js";
 import { quote } from "../errors.js";
 import type { GgufValue } from "./file.js";
 
+/** Metadata of a file by key, as `general.architecture`. */
 export type Metadata = ReadonlyMap<string, GgufValue>;
 
 export const TEXT: Kind<string> = { expected: "a string", holds: (value) => typeof value === "string" };

@@ -18,6 +18,7 @@ const MAX_HEAD = 256 * 1024 * 1024;
 /** Longest read that an abort waits for. */
 const LONGEST_READ = 8 * 1024 * 1024;
 
+/** Of `readGguf`. */
 export interface ReadOptions {
   /** ends reading with the signal's reason */
   readonly signal?: AbortSignal | undefined;

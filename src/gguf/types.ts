@@ -35,6 +35,7 @@ export const NUMERIC_ARRAYS = {
 } as const;
 
 export type NumericType = keyof typeof NUMERIC_ARRAYS;
+/** Numbers of a metadata array, in the typed array of their type. */
 export type NumericArray = InstanceType<(typeof NUMERIC_ARRAYS)[NumericType]>;
 
 interface TypeLayout {

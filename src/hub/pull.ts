@@ -19,6 +19,7 @@ import { request } from "./http.js";
 import { LockLost, locked } from "./lock.js";
 import { IDLE_TIMEOUT, PATIENCE_CHECKS, progressOf, RETRIES, transfer } from "./transfer.js";
 
+/** Of `download`. */
 export interface DownloadOptions {
   /** bytes of the model that are here, and of the whole model; 0 where the server does not say */
   readonly onProgress?: ((loaded: number, total: number) => void) | undefined;

@@ -9,6 +9,7 @@ import { type Address, addressOf, failure } from "./address.js";
 import { Interrupted, type Reply, request } from "./http.js";
 import { backoff, IDLE_TIMEOUT, PATIENCE_CHECKS, pause, RETRIES, refused, versionOf } from "./transfer.js";
 
+/** Of `httpBytes`. */
 export interface RangeOptions {
   /** ends reads with the signal's reason */
   readonly signal?: AbortSignal | undefined;

@@ -10,6 +10,7 @@ import { type Metadata, MetadataReader, TEXT } from "../gguf/metadata.js";
 import { ARCHITECTURES, familyOf } from "./families/families.js";
 import type { Sizes } from "./family.js";
 
+/** The configuration of a model, as its file gives it. */
 export interface ModelConfig extends Sizes {
   readonly arch: string;
   readonly name: string;

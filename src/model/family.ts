@@ -54,6 +54,7 @@ export interface LayerTensor extends Shape {
   readonly name: string;
 }
 
+/** A defect of a file's metadata, and what is used in its place. */
 export interface Repair {
   /** the metadata key */
   readonly key: string;

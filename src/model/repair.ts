@@ -8,6 +8,7 @@ import { type Metadata, textOf } from "../gguf/metadata.js";
 import { FAMILIES, familyOf } from "./families/families.js";
 import type { Repair } from "./family.js";
 
+/** A copy of `metadata` without the known defects, and what was repaired; the file itself stays as it is. */
 export function repairMetadata(metadata: Metadata): { metadata: Map<string, GgufValue>; repairs: Repair[] } {
   if (typeof metadata?.get !== "function") throw check.wrongType("metadata", "a Map as readGguf gives it", metadata);
   const repaired = new Map(metadata);

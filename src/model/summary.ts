@@ -3,6 +3,7 @@ import { lastName } from "../errors.js";
 import type { GgufFile } from "../gguf/file.js";
 import type { ModelConfig } from "./config.js";
 
+/** What a model is, in a few numbers. */
 export interface ModelSummary {
   readonly filename: string;
   readonly type: string;

@@ -4,6 +4,7 @@ import { cpus, freemem, release, totalmem } from "node:os";
 import { packageVersion } from "./package.js";
 import { availableProcessors } from "./processors.js";
 
+/** The machine as far as speed depends on it. */
 export interface Machine {
   /** model of the processor, as the system names it */
   readonly cpu: string;

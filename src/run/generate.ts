@@ -12,6 +12,7 @@ import { Answer, type AnswerOptions } from "./answer.js";
 import { AnswerText, type AnswerTools, type Heard } from "./answer-text.js";
 import type { Timeline } from "./timeline.js";
 
+/** Of `session.generate`. */
 export interface GenerateOptions extends SamplingOptions {
   /** most tokens to generate; default: until the context is full */
   readonly maxTokens?: number | undefined;
@@ -46,6 +47,7 @@ export const GENERATE_CHECKS: check.OptionChecks<GenerateOptions> = {
 /** Why an answer ended: an end token or stop string, the same after calls of tools, `maxTokens`, or a full context. */
 export type FinishReason = "stop" | "tool_calls" | "length" | "context";
 
+/** How an answer ended, and what it took. */
 export interface Finish {
   readonly reason: FinishReason;
   /** the stop string that ended the answer */

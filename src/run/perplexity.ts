@@ -13,9 +13,11 @@ import type { Session } from "./session.js";
 export interface Scorer {
   readonly tokenizer: Tokenizer;
   readonly contextLength: number;
+  /** A new timeline. */
   session(): Session;
 }
 
+/** Of `perplexity`. */
 export interface PerplexityOptions {
   /** tokens of one window, 2 or more; default: the whole context */
   readonly window?: number | undefined;
@@ -32,6 +34,7 @@ const CHECKS = {
   signal: check.signal,
 };
 
+/** How well a model predicts a text. */
 export interface Perplexity {
   /** tokens that were predicted */
   readonly tokens: number;

@@ -14,6 +14,7 @@ import { GENERATE_CHECKS, type GenerateOptions, generate, type Piece } from "./g
 import { scoreAll } from "./score.js";
 import { Timeline, type TimelineSetup } from "./timeline.js";
 
+/** Of `session.score`. */
 export interface ScoreOptions {
   readonly signal?: AbortSignal | undefined;
 }
@@ -27,10 +28,12 @@ export interface SessionSetup extends TimelineSetup {
   readonly vocabularySize: number;
 }
 
+/** Of `session.chat`. */
 export interface SessionChatOptions extends GenerateOptions, ChatPromptOptions {}
 
 const CHAT_CHECKS: check.OptionChecks<SessionChatOptions> = { ...GENERATE_CHECKS, ...CHAT_PROMPT_CHECKS };
 
+/** A timeline of tokens, with one answer at a time; `engine.session()` makes one. */
 export class Session implements AsyncDisposable {
   readonly #setup: SessionSetup;
   readonly #timeline: Timeline;
@@ -91,6 +94,7 @@ export class Session implements AsyncDisposable {
   async close(): Promise<void> {
     this.#timeline.close();
   }
+  /** The same as `close`, for `await using`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }

@@ -2,6 +2,7 @@
 import { TernionError } from "../errors.js";
 import { best } from "./ranking.js";
 
+/** A token and its natural-log probability. */
 export interface TokenLogprob {
   readonly id: number;
   readonly logprob: number;

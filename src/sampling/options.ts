@@ -3,6 +3,7 @@
 import type { OptionChecks } from "../check.js";
 import * as check from "../check.js";
 
+/** How the next token is drawn. The defaults are llama.cpp's. */
 export interface SamplingOptions {
   /** divides the logits; 0 takes the best token always, the lower id of equals; default 0.8 */
   readonly temperature?: number | undefined;

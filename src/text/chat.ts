@@ -17,6 +17,7 @@ import type { Tokenizer } from "./tokenizer.js";
 export { BITNET_CHAT_TEMPLATE } from "./built-in.js";
 export { type ChatMessage, checkMessages } from "./messages.js";
 
+/** What a chat template gets beside the messages, and how long it may take. */
 export interface TemplateOptions {
   /** what the template gets beside the messages: tools, documents, enable_thinking, ... */
   readonly templateVariables?: Readonly<Record<string, unknown>> | undefined;
@@ -27,6 +28,7 @@ export interface TemplateOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** Of `renderChat`. */
 export interface ChatOptions extends TemplateOptions {
   /** Jinja source */
   readonly template: string;

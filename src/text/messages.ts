@@ -5,6 +5,7 @@
 import * as check from "../check.js";
 import { printable } from "../errors.js";
 
+/** A message of a chat, in the form that chat templates know. */
 export interface ChatMessage {
   /** "system", "user", "assistant", "tool", or what else the template knows */
   readonly role: string;

@@ -12,6 +12,7 @@ import { PlainText } from "./plain.js";
 import { WordFinder } from "./special.js";
 import { readVocabulary, type Vocabulary } from "./vocabulary.js";
 
+/** Of `tokenizer.encode`. */
 export interface EncodeOptions {
   /** begin with BOS, unless the text itself does; default: what the vocabulary asks for */
   readonly addBos?: boolean | undefined;
@@ -22,15 +23,18 @@ export interface EncodeOptions {
 /** Text, and ids that stand for themselves: how a rendered chat keeps its special tokens apart from what users wrote. */
 export type PromptPart = string | number;
 
+/** Of `tokenizer.encodeAsync`. */
 export interface EncodeAsyncOptions extends EncodeOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** Of `tokenizer.decode`. */
 export interface DecodeOptions {
   /** leave special tokens out; default false: they give their text */
   readonly skipSpecial?: boolean | undefined;
 }
 
+/** Text to ids and back, by the vocabulary of a model file. */
 export interface Tokenizer {
   /** number of ids */
   readonly size: number;
@@ -39,6 +43,7 @@ export interface Tokenizer {
   readonly addBos: boolean;
   /** ids that end a turn or a text: eos and eot */
   readonly stopIds: ReadonlySet<number>;
+  /** The ids of a text; it blocks for about a second a megabyte. */
   encode(text: string | readonly PromptPart[], options?: EncodeOptions): number[];
   /** The same in slices of some 10 ms, between which others have their turn; for texts of any length. */
   encodeAsync(text: string | readonly PromptPart[], options?: EncodeAsyncOptions): Promise<number[]>;
@@ -48,7 +53,9 @@ export interface Tokenizer {
   bytes(id: number): Uint8Array;
   /** The spelling in the vocabulary: " the" is "Ġthe". */
   piece(id: number): string;
+  /** The id of a spelling, or undefined where the vocabulary has none. */
   idOf(piece: string): number | undefined;
+  /** Whether an id is a control token, which stands for no text of a user. */
   isSpecial(id: number): boolean;
   /** spellings of all special tokens */
   readonly specialPieces: readonly string[];

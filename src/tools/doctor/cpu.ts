@@ -2,6 +2,7 @@
 import { relaxedSimd, simd, threads } from "wasm-feature-detect";
 import type { DotForm, Trial } from "../../backend/cpu/choice/forms.js";
 
+/** What the CPU backend finds here. */
 export interface CpuFindings {
   /** 128-bit SIMD, which the backend needs */
   readonly simd: boolean;
@@ -16,6 +17,7 @@ export interface CpuFindings {
   readonly trials: readonly Trial[];
 }
 
+/** What of the tuning the doctor is to try. */
 export interface CpuQuestion {
   readonly kernel?: DotForm | undefined;
   readonly revectorize?: boolean | undefined;

@@ -10,6 +10,7 @@ import { type CpuFindings, type CpuQuestion, examineCpu } from "./cpu.js";
 import { examineGpu, type GpuFindings } from "./gpu.js";
 import { referenceAnswer, type SelfTest, selfTest } from "./self-test.js";
 
+/** Of `diagnose`. */
 export interface DoctorOptions {
   /** path of a model that knows the capital of France; default: the one in the box */
   readonly model?: string | undefined;
@@ -25,6 +26,7 @@ const CHECKS: check.OptionChecks<DoctorOptions> = {
   tuning: check.group<CpuQuestion>({ kernel: TUNING_CHECKS.kernel, revectorize: TUNING_CHECKS.revectorize }),
 };
 
+/** What `diagnose` found: which backends can run here, what is missing, and whether their answers are right. */
 export interface Diagnosis {
   readonly machine: Machine;
   readonly cpu: CpuFindings;

@@ -6,6 +6,7 @@ import type { AdapterInfo } from "../../backend/gpu/device/adapter-info.js";
 import { installCommand, packageFile } from "../../platform/package.js";
 import { type Finding, vulkanFindings } from "./vulkan.js";
 
+/** What the GPU backend finds here. */
 export interface GpuFindings {
   readonly adapters: readonly AdapterInfo[];
   /** empty where an adapter is hardware */

@@ -17,6 +17,7 @@ export interface Answer {
   readonly ids: readonly number[];
 }
 
+/** A short answer of one backend, beside the reference backend's. */
 export interface SelfTest {
   readonly backend: BackendName;
   /** "cpu: 2 threads, relaxed SIMD, int16 dot"; absent where the backend could not be loaded */

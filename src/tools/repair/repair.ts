@@ -19,6 +19,7 @@ import type { Repair } from "../../model/family.js";
 import { guessLayout } from "../../model/layout-evidence.js";
 import type { OpenModel } from "../../model/open.js";
 
+/** Of `repairFile`. */
 export interface RepairOptions {
   /** order of the ternary codes in the file; default "auto": found out as it is while loading */
   readonly i2sLayout?: "auto" | TernaryLayout | undefined;
@@ -36,6 +37,7 @@ const CHECKS: check.OptionChecks<RepairOptions> = {
   signal: check.signal,
 };
 
+/** What `repairFile` wrote. */
 export interface RepairedFile {
   /** what was repaired of the metadata */
   readonly repairs: readonly Repair[];

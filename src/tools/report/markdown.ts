@@ -3,6 +3,7 @@ import * as check from "../../check.js";
 import { type Block, sectionsOf } from "./document.js";
 import type { ReportData } from "./measure.js";
 
+/** A report as Markdown: the tables of the page, without its charts. */
 export function renderMarkdown(data: ReportData): string {
   check.object("what measureReport gives")("data", data);
   const sections = sectionsOf(data).map(({ title, blocks }) => {

@@ -17,6 +17,7 @@ import { measureSpeeds, type SpeedPoint } from "./speeds.js";
 import { type Traffic, trafficOf } from "./traffic.js";
 import { askVerify, NOT_RUN, type ReportVerdict } from "./verdict.js";
 
+/** Of `measureReport`. */
 export interface ReportOptions extends EngineOptions {
   /** context lengths at which speed is measured, in tokens; default 16, 128, 512 */
   readonly contexts?: readonly number[] | undefined;
@@ -30,6 +31,7 @@ export interface ReportOptions extends EngineOptions {
   readonly onStage?: ((stage: ReportStage) => void) | undefined;
 }
 
+/** What `measureReport` is at, as its option `onStage` reports it. */
 export type ReportStage = "verify" | "load" | "prompts" | "perplexity" | "speeds" | "ops" | "traffic";
 
 const CHECKS: check.OptionChecks<ReportOptions> = {
@@ -46,6 +48,7 @@ function checkContexts(name: string, value: unknown): number[] {
   return Array.from(value, (length, i) => check.integer(1)(`${name}[${i}]`, length));
 }
 
+/** What `measureReport` measured: plain data, which `renderHtml` and `renderMarkdown` show. */
 export interface ReportData {
   readonly machine: Machine;
   readonly model: ModelSummary;

@@ -8,6 +8,7 @@ export const PROMPTS = [
   "Explain quantum computing in simple terms:",
 ] as const;
 
+/** The answer to one of the report's prompts. */
 export interface PromptResult {
   readonly prompt: string;
   readonly text: string;

@@ -4,6 +4,7 @@ import { collect } from "../../run/generate.js";
 import { median } from "./median.js";
 import { PROBE } from "./probe.js";
 
+/** Speed at one length of context. */
 export interface SpeedPoint {
   /** tokens of the prompt, which is the context of the tokens after it */
   readonly context: number;

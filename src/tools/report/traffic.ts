@@ -4,6 +4,7 @@ import type { ModelConfig } from "../../model/config.js";
 import type { ModelSummary } from "../../model/summary.js";
 import type { SpeedPoint } from "./speeds.js";
 
+/** Bytes that a token reads, and what that comes to in GB/s. */
 export interface Traffic {
   /** bytes of weights that a token depends on, in the form in which they are read */
   readonly weightBytes: number;

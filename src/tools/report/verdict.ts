@@ -1,6 +1,7 @@
 /** The verdict of `verify` in a sentence. */
 import { type Verdict, verify } from "../verify/verify.js";
 
+/** Whether the answers of the measured backend are right. */
 export interface ReportVerdict {
   /** "not run": it was not asked for */
   readonly status: "passed" | "failed" | "not run";

@@ -15,6 +15,7 @@ export interface Agreement {
   readonly at: { readonly row: number; readonly token: number };
 }
 
+/** Numbers that tell whether two machines compute the same logits. */
 export interface Fingerprint {
   /** of the logits as little-endian float32: the CPU backend gives the same on every machine, threads and kernels */
   readonly sha256: string;

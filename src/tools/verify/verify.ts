@@ -16,6 +16,7 @@ import type { Rows } from "./evaluate.js";
 import type { OpVerdict } from "./judge.js";
 import { type Fault, type ModelFile, type Subject, type Walked, type WalkOptions, walk } from "./walk.js";
 
+/** Of `verify`. */
 export interface VerifyOptions extends Omit<EngineOptions, "contextLength" | "maxSessions"> {
   /** at least 2 ids; default: those of `against`, else the first 16 of a built-in text */
   readonly tokens?: check.TokenIds | undefined;
@@ -36,6 +37,7 @@ const CHECKS: check.OptionChecks<VerifyOptions> = {
   onLayer: check.callable,
 };
 
+/** What `verify` found: every op beside the reference backend, and the whole pass. */
 export interface Verdict {
   /** no op of the backend is outside its tolerance, and none of the dump */
   readonly ok: boolean;
