@@ -30,6 +30,7 @@ export {
   type Finish,
   type FinishReason,
   type GenerateOptions,
+  joinToolCall,
   type Piece,
   type ToolCall,
 } from "./run/generate.js";

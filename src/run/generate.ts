@@ -168,13 +168,15 @@ export async function collect(pieces: AsyncIterable<Piece>): Promise<Collected> 
   for await (const piece of pieces) {
     text += piece.text;
     if (piece.id !== undefined) ids.push(piece.id);
-    if (piece.toolCall !== undefined) collectCall(toolCalls, piece.toolCall);
+    if (piece.toolCall !== undefined) joinToolCall(toolCalls, piece.toolCall);
     if (piece.finish !== undefined) return { text, ids, toolCalls, finish: piece.finish };
   }
   throw new Error("the answer ended without a last piece");
 }
 
-function collectCall(calls: ToolCall[], { index, id = "", name = "", arguments: text = "" }: ToolCallPart): void {
+/** Puts a part to the calls that came before it. */
+export function joinToolCall(calls: ToolCall[], part: ToolCallPart): void {
+  const { index, id = "", name = "", arguments: text = "" } = part;
   const before = calls[index] ?? { id, name, arguments: "" };
   calls[index] = { ...before, arguments: before.arguments + text };
 }

@@ -153,6 +153,8 @@ const FIELDS: Readonly<Record<string, string>> = {
   logitBias: "logit_bias",
   logprobs: "top_logprobs",
   schema: "response_format",
+  toolChoice: "tool_choice",
+  parallelToolCalls: "parallel_tool_calls",
 };
 
 function wrongValue(error: Error): ApiError {

@@ -1,7 +1,7 @@
 /** `/v1/chat/completions`: a body becomes calls of the library, and pieces become OpenAI's chat completions and chunks. */
 import { randomUUID } from "node:crypto";
 import type { FastifyInstance, FastifyRequest } from "fastify";
-import type { Finish, Piece, SessionChatOptions } from "../../index.js";
+import { type Finish, joinToolCall, type Piece, type SessionChatOptions, type ToolCall } from "../../index.js";
 import type { Ask } from "../ask.js";
 import { FLAG, integer, object, type Schema } from "../schema.js";
 import type { Service } from "../service.js";
@@ -19,9 +19,10 @@ import {
 import { TokenEntries, type TokenEntry } from "./logprobs.js";
 import { type ChatBodyMessage, chatMessages, MESSAGES_SCHEMA } from "./messages.js";
 import { finishReason, send } from "./send.js";
+import { callDelta, TOOL_SCHEMAS, type ToolFields, toolOptions, wholeCall } from "./tools.js";
 import { fingerprint, timingsOf, usageOf } from "./usage.js";
 
-interface ChatBody extends SharedFields {
+interface ChatBody extends SharedFields, ToolFields {
   readonly messages: readonly ChatBodyMessage[];
   readonly max_completion_tokens?: number | null;
   readonly logprobs?: boolean | null;
@@ -32,6 +33,7 @@ interface ChatBody extends SharedFields {
 const BODY: Schema = object(
   {
     ...SHARED_SCHEMAS,
+    ...TOOL_SCHEMAS,
     messages: MESSAGES_SCHEMA,
     ...allOptional({
       max_completion_tokens: integer(0),
@@ -49,7 +51,6 @@ const REFUSED: Readonly<Record<string, Refusal>> = {
   functions: { reason: "Use tools." },
   function_call: { harmless: ["none", "auto"], reason: "Use tool_choice." },
   response_format: { harmless: [{ type: "text" }], reason: "Structured output is not there yet." },
-  tools: { harmless: [[]], reason: "Tools are not there yet." },
   store: { harmless: [false], reason: "Answers are not kept." },
   web_search_options: { reason: "There is no search." },
 };
@@ -84,6 +85,7 @@ function asksOf({ body, client, id: requestId }: FastifyRequest<{ Body: ChatBody
 function chatOptions(body: ChatBody): SessionChatOptions {
   return {
     ...generateOptions(body),
+    ...toolOptions(body),
     maxTokens: body.max_completion_tokens ?? body.max_tokens ?? undefined,
     logprobs: body.logprobs ? (body.top_logprobs ?? 0) : undefined,
     templateVariables: body.chat_template_kwargs ?? undefined,
@@ -99,6 +101,7 @@ interface Logprobs {
 interface Choice {
   readonly entries: TokenEntries | undefined;
   text: string;
+  readonly calls: ToolCall[];
   readonly logprobs: TokenEntry[];
   finish: Finish | undefined;
 }
@@ -134,8 +137,9 @@ class ChatAnswer {
     for await (const { index, piece } of pieces) {
       if (!this.#choices.has(index)) yield this.#chunk(index, { role: "assistant", content: "", refusal: null }, null);
       const logprobs = this.#take(index, piece);
-      const { text, finish } = piece;
+      const { text, toolCall, finish } = piece;
       if (text !== "" || logprobs?.content.length) yield this.#chunk(index, { content: text }, logprobs);
+      if (toolCall !== undefined) yield this.#chunk(index, { tool_calls: [callDelta(toolCall)] }, null);
       if (finish !== undefined) yield this.#chunk(index, {}, null, finishReason(finish));
     }
     if (this.#withUsage) yield this.#event({ choices: [], usage: this.#usage(), timings: this.#timings() });
@@ -146,6 +150,7 @@ class ChatAnswer {
   #take(index: number, piece: Piece): Logprobs | null {
     const choice = this.#choices.get(index) ?? this.#begin(index);
     choice.text += piece.text;
+    if (piece.toolCall !== undefined) joinToolCall(choice.calls, piece.toolCall);
     choice.finish ??= piece.finish;
     const content = choice.entries?.take(piece);
     if (content === undefined) return null;
@@ -156,7 +161,7 @@ class ChatAnswer {
   #begin(index: number): Choice {
     const { tokenizer } = this.#service.models.engine(this.#model);
     const entries = this.#body.logprobs ? new TokenEntries(tokenizer) : undefined;
-    const choice = { entries, text: "", logprobs: [], finish: undefined };
+    const choice = { entries, text: "", calls: [], logprobs: [], finish: undefined };
     this.#choices.set(index, choice);
     return choice;
   }
@@ -187,10 +192,16 @@ class ChatAnswer {
   }
 }
 
-function wholeChoice(index: number, { text, entries, logprobs, finish }: Choice) {
+function wholeChoice(index: number, { text, calls, entries, logprobs, finish }: Choice) {
+  const called = calls.length > 0;
   return {
     index,
-    message: { role: "assistant", content: text, refusal: null },
+    message: {
+      role: "assistant",
+      content: called && text === "" ? null : text,
+      refusal: null,
+      ...(called && { tool_calls: calls.map(wholeCall) }),
+    },
     logprobs: entries === undefined ? null : { content: logprobs, refusal: null },
     finish_reason: finish && finishReason(finish),
   };

@@ -22,7 +22,7 @@ function likelihood(tokenizer: Tokenizer, id: number, logprob: number): Likeliho
 
 /**
  * The entries of an answer, given out with its text: what belongs to text that is held back waits, and what belongs to a stop
- * string is left out as the string is.
+ * string or a call of a tool is left out as the string is.
  */
 export class TokenEntries {
   #held: TokenEntry[] = [];
@@ -30,13 +30,14 @@ export class TokenEntries {
   constructor(readonly tokenizer: Tokenizer) {}
 
   /** Those that `piece` brings out. */
-  take({ id, logprob, top = [], text, finish }: Piece): TokenEntry[] {
+  take({ id, logprob, top = [], text, toolCall, finish }: Piece): TokenEntry[] {
     if (id !== undefined && logprob !== undefined) {
       const top_logprobs = top.map((each) => likelihood(this.tokenizer, each.id, each.logprob));
       this.#held.push({ ...likelihood(this.tokenizer, id, logprob), top_logprobs });
     }
-    if (text === "" && finish === undefined) return [];
-    const out = finish?.stop === undefined ? this.#held : [];
+    if (text === "" && finish === undefined && toolCall === undefined) return [];
+    const ofCall = toolCall !== undefined && text === "";
+    const out = finish?.stop === undefined && !ofCall ? this.#held : [];
     this.#held = [];
     return out;
   }

@@ -1,7 +1,7 @@
 /** Messages of OpenAI's form → those that chat templates know: text in one string, and roles by their older names. */
 import type { ChatMessage } from "../../index.js";
 import { refusedField } from "../errors.js";
-import { array, object, type Schema } from "../schema.js";
+import { array, object, optional, type Schema, TEXT } from "../schema.js";
 
 export interface ChatBodyMessage {
   readonly role: string;
@@ -17,11 +17,22 @@ interface ContentPart {
 
 const PART = object({ type: { type: "string" }, text: { type: "string" }, refusal: { type: "string" } }, ["type"]);
 
+const CALL = object(
+  {
+    id: TEXT,
+    type: TEXT,
+    function: object({ name: TEXT, arguments: { type: "string" } }, ["name", "arguments"]),
+  },
+  ["function"],
+);
+
 export const MESSAGES_SCHEMA: Schema = array(
   object(
     {
       role: { enum: ["system", "developer", "user", "assistant", "tool", "function"] },
       content: { type: ["string", "array", "null"], items: PART },
+      tool_calls: optional(array(CALL)),
+      tool_call_id: optional(TEXT),
     },
     ["role"],
   ),
