@@ -8,12 +8,11 @@
  *
  * `--context 0` leaves the generation out, `--prompt 0` the prompt. Prompts are measured with the most threads only.
  */
-import { execFile } from "node:child_process";
-import { access } from "node:fs/promises";
-import { parseArgs, promisify } from "node:util";
+import { parseArgs } from "node:util";
 import { ENGINE, resultName, tuningOptions } from "./engine.js";
 import { modelPath } from "./model.js";
-import { CACHE, integer, integers, main } from "./options.js";
+import { integer, integers, main } from "./options.js";
+import { installPeer } from "./peers/install.js";
 import { Peer, type Question } from "./peers/protocol.js";
 import { writeResult } from "./results.js";
 import { medianRatio, type Summary, summary } from "./statistics.js";
@@ -33,23 +32,6 @@ export interface PeerFigures {
   readonly kv: string;
   readonly revectorize: boolean;
   readonly rows: readonly PeerRow[];
-}
-
-const PACKAGE = "node-llama-cpp";
-const VERSION = "3.22.1";
-
-/** Installs the peer with its prebuilt CPU binary; nothing is compiled, and package.json stays as it is. */
-async function installPeer(): Promise<void> {
-  const folder = `${CACHE}peers`;
-  try {
-    await access(`${folder}/node_modules/${PACKAGE}`);
-  } catch {
-    process.stderr.write(`installing ${PACKAGE} ${VERSION} into models/cache/peers\n`);
-    const system = { linux: "linux", darwin: "mac", win32: "win" }[process.platform as string] ?? process.platform;
-    const packages = [`${PACKAGE}@${VERSION}`, `@${PACKAGE}/${system}-${process.arch}@${VERSION}`];
-    const how = ["install", "--no-save", "--omit=optional", "--ignore-scripts", "--prefix", folder];
-    await promisify(execFile)("npm", [...how, ...packages]);
-  }
 }
 
 interface Measured {
