@@ -50,6 +50,7 @@ const USED = [
   /^wgsl\/[\w-]+\/[\w-]+\.wgsl$/,
   /^models\/(ternion-tiny\.gguf|README\.md)$/,
   /^docs\/[\w-]+\.md$/,
+  /^deploy\/ternion\.service$/,
   /^examples\/([\w-]+\.mjs|README\.md)$/,
   /^bench\/results\/.*\.svg$/,
   /^(package\.json|README\.md|CHANGELOG\.md|LICENSE)$/,
