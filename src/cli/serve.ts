@@ -1,11 +1,12 @@
 /** `ternion serve`: the models over HTTP, until Ctrl-C. */
 import type { Command } from "commander";
 import type { ModelEntry, RunningServer, ServerOptions } from "../server/index.js";
-import { messageOf } from "./exit.js";
+import { LOG_FORMATS, LOG_LEVELS, type LogFormat, type LogLevel } from "../server/logs.js";
+import { EXIT, messageOf } from "./exit.js";
 import { addEngineOptions, type EngineFlags, engineOptions } from "./options.js";
 import { LoadingBar } from "./progress.js";
 import { note } from "./streams.js";
-import { integerOption, repeatedOption } from "./values.js";
+import { choiceOption, integerOption, repeatedOption } from "./values.js";
 
 interface ServeOptions extends Omit<EngineFlags, "model"> {
   readonly model?: readonly string[];
@@ -20,7 +21,12 @@ interface ServeOptions extends Omit<EngineFlags, "model"> {
   readonly maxTokens?: number;
   readonly maxBody?: number;
   readonly corsOrigin?: readonly string[];
+  readonly drainTimeout?: number;
+  readonly logLevel?: LogLevel;
+  readonly logFormat?: LogFormat;
 }
+
+const DRAIN_SECONDS = 30;
 
 const EXAMPLES = `
 Examples:
@@ -45,7 +51,9 @@ export function registerServe(program: Command): void {
   command
     .option("--host <ADDRESS>", "where to listen; default: 127.0.0.1, this machine only")
     .addOption(integerOption("-p, --port <N>", "0: a free one; default: 8080", { min: 0, max: 65_535 }))
-    .addOption(repeatedOption("--api-key <KEY>", "requests must give it, all but those of health"))
+    .addOption(
+      repeatedOption("--api-key <KEY>", "requests must give it, all but those of health; default: $TERNION_API_KEY"),
+    )
     .addOption(repeatedOption("--cors-origin <ORIGIN>", "web pages from there may read answers, *: from everywhere"))
     .addOption(
       integerOption("--parallel <N>", "answers of a model at the same time; default: the engine's", {
@@ -60,24 +68,48 @@ export function registerServe(program: Command): void {
     .addOption(
       integerOption("-n, --max-tokens <N>", "most tokens of an answer; default: what the context holds", { min: 1 }),
     )
+    .addOption(
+      integerOption(
+        "--drain-timeout <S>",
+        `most seconds that answers have to end at SIGTERM or Ctrl-C; default: ${DRAIN_SECONDS}`,
+        { min: 0, max: 86_400 },
+      ),
+    )
+    .addOption(
+      choiceOption(
+        "--log-level <LEVEL>",
+        "what goes to the log on stderr; default: info, a line a request",
+        LOG_LEVELS,
+      ),
+    )
+    .addOption(choiceOption("--log-format <FORMAT>", "default: pretty on a terminal, else json", LOG_FORMATS))
     .addOption(integerOption("--max-body <BYTES>", "most bytes of a request; default: 4194304", { min: 1 }));
 }
 
-async function serve(options: ServeOptions): Promise<void> {
+async function serve({ drainTimeout = DRAIN_SECONDS, ...options }: ServeOptions): Promise<void> {
+  const stop = stopSignal();
+  const server = await Promise.race([started(options), stop]);
+  if (server === undefined) process.exit(EXIT.ok); // while it loads there is nothing to wait for
+  note(`listening at ${server.url}`);
+  await stop;
+  note("stopping: answers under way may end; a second signal ends them at once");
+  await server.drain(1000 * drainTimeout);
+}
+
+async function started(options: Omit<ServeOptions, "drainTimeout">): Promise<RunningServer> {
   const { startServer } = await import("../server/index.js"); // other commands do without its packages
   const bar = new LoadingBar();
-  let server: RunningServer;
   try {
-    server = await startServer(serverOptions(options, bar));
+    return await startServer(serverOptions(options, bar));
   } finally {
     bar.stop();
   }
-  note(`listening at ${server.url}`);
-  await stopped();
-  await server.close();
 }
 
-function serverOptions({ model, host, port, apiKey, ...options }: ServeOptions, bar: LoadingBar): ServerOptions {
+function serverOptions(
+  { model, host, port, apiKey, logLevel, logFormat, ...options }: Omit<ServeOptions, "drainTimeout">,
+  bar: LoadingBar,
+): ServerOptions {
   const { queueTimeout, requestTimeout, maxQueue, maxModels, maxTokens, maxBody, corsOrigin, parallel, ...flags } =
     options;
   return {
@@ -90,7 +122,9 @@ function serverOptions({ model, host, port, apiKey, ...options }: ServeOptions, 
     },
     host,
     port,
-    apiKeys: apiKey,
+    apiKeys: apiKey ?? keysOfEnvironment(),
+    logLevel: logLevel ?? "info",
+    logFormat: logFormat ?? (process.stderr.isTTY ? "pretty" : "json"),
     corsOrigins: corsOrigin,
     maxQueue,
     queueTimeoutMs: milliseconds(queueTimeout),
@@ -109,9 +143,22 @@ function modelEntry(text: string): ModelEntry {
   return name === undefined ? { model: text } : { name, model };
 }
 
-/** Resolves at Ctrl-C, or where a service manager asks to end. */
-function stopped(): Promise<void> {
+/** A command line can be read by every user of the machine. */
+function keysOfEnvironment(): readonly string[] | undefined {
+  const key = process.env.TERNION_API_KEY;
+  return key === undefined || key === "" ? undefined : [key];
+}
+
+/** Resolves at Ctrl-C, or where a service manager asks to end; from then on another such signal ends the process. */
+function stopSignal(): Promise<undefined> {
   return new Promise((resolve) => {
-    for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => resolve());
+    let came = false;
+    for (const signal of ["SIGINT", "SIGTERM"] as const) {
+      process.on(signal, () => {
+        if (came) process.exit(EXIT.ok);
+        came = true;
+        resolve(undefined);
+      });
+    }
   });
 }

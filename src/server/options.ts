@@ -2,6 +2,7 @@
 import * as check from "../check.js";
 import { lastName } from "../errors.js";
 import type { EngineOptions, ModelInput } from "../index.js";
+import { LOG_FORMATS, LOG_LEVELS, type LogFormat, type LogLevel } from "./logs.js";
 import type { Observer } from "./observer.js";
 
 export interface ModelEntry {
@@ -47,6 +48,12 @@ export interface ServerOptions extends ServiceOptions {
   readonly host?: string | undefined;
   /** default 8080; 0: a free one */
   readonly port?: number | undefined;
+  /** what goes to the log, which is a line a request; default "silent" */
+  readonly logLevel?: LogLevel | undefined;
+  /** default "json", a line each */
+  readonly logFormat?: LogFormat | undefined;
+  /** takes the lines of the log; default: they go to stderr */
+  readonly logWrite?: ((line: string) => void) | undefined;
 }
 
 const MOST_MS = 2 ** 31 - 1;
@@ -71,6 +78,9 @@ export const SERVER_CHECKS: check.OptionChecks<ServerOptions> = {
   ...SERVICE_CHECKS,
   host: check.filled,
   port: check.integer(0, 65_535),
+  logLevel: check.choice(LOG_LEVELS),
+  logFormat: check.choice(LOG_FORMATS),
+  logWrite: check.callable,
 };
 
 function checkModels(name: string, value: unknown): readonly (string | URL | ModelEntry)[] {

@@ -10,6 +10,7 @@ import { healthRoutes } from "./health.js";
 import { chatRoutes } from "./openai/chat.js";
 import { completionRoutes } from "./openai/completions.js";
 import { modelRoutes } from "./openai/models.js";
+import { operate } from "./operation.js";
 import type { ServiceOptions } from "./options.js";
 import { useSchemas } from "./schema.js";
 import { Service } from "./service.js";
@@ -26,6 +27,7 @@ export async function ternion(app: FastifyInstance, options: PluginOptions): Pro
   app.setErrorHandler(sendError);
   app.setNotFoundHandler(notFound);
   if (corsOrigins.length > 0) await app.register(cors, corsOptions(corsOrigins));
+  operate(app, service);
   useKeys(app, apiKeys);
   useSchemas(app);
   app.removeContentTypeParser("text/plain"); // what a page of another origin could send without asking
@@ -42,8 +44,9 @@ function corsOptions(origins: readonly string[]) {
   return { origin: origins.includes("*") ? "*" : [...origins], credentials: false, maxAge: 600 };
 }
 
-function sendError(error: FastifyError, _request: FastifyRequest, reply: FastifyReply): void {
+function sendError(error: FastifyError, request: FastifyRequest, reply: FastifyReply): void {
   const shown = apiErrorOf(error);
+  if (shown.statusCode >= 500) request.log.error({ err: shown.cause ?? shown }, "request failed");
   setErrorHeaders(reply, shown);
   reply.code(shown.statusCode).send(openaiErrorBody(shown));
 }

@@ -13,6 +13,7 @@ import {
   TernionError,
 } from "../index.js";
 import type { Ask, Prompt } from "./ask.js";
+import { Drain } from "./drain.js";
 import { ApiError, ClientGone } from "./errors.js";
 import { LoadFailed, Models, type ServedModel } from "./models.js";
 import { type Asked, Observers, type Outcome, type Rejection } from "./observer.js";
@@ -30,6 +31,7 @@ export class Service {
   readonly settings: Settings;
   readonly models: Models;
   readonly observers = new Observers();
+  readonly drain = new Drain();
 
   constructor(options: ServiceOptions = {}) {
     this.settings = settingsOf(options);

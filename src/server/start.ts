@@ -1,7 +1,8 @@
 /** A server of its own: the plugin, listening. */
 import type { AddressInfo } from "node:net";
-import Fastify, { type FastifyInstance } from "fastify";
+import Fastify, { type FastifyInstance, LogController } from "fastify";
 import * as check from "../check.js";
+import { loggerOptions } from "./logs.js";
 import { SERVER_CHECKS, type ServerOptions } from "./options.js";
 import { ternion } from "./plugin.js";
 import { Service } from "./service.js";
@@ -11,15 +12,35 @@ export interface RunningServer extends AsyncDisposable {
   readonly url: string;
   readonly app: FastifyInstance;
   readonly service: Service;
+  /**
+   * Takes no new requests, lets those under way end for `ms` milliseconds, and closes. Until then it says 503 to whoever asks
+   * whether it is ready.
+   */
+  drain(ms: number): Promise<void>;
   /** Ends the answers under way, the connections and the models; safe to call twice. */
   close(): Promise<void>;
 }
 
+/** Most milliseconds for the last bytes to reach their clients. */
+const LAST_WORDS_MS = 1000;
+
 /** Listens, and resolves when the first model is loaded as well. */
 export async function startServer(options: ServerOptions = {}): Promise<RunningServer> {
-  const { host = "127.0.0.1", port = 8080, ...rest } = check.options(options, SERVER_CHECKS);
+  const {
+    host = "127.0.0.1",
+    port = 8080,
+    logLevel,
+    logFormat,
+    logWrite,
+    ...rest
+  } = check.options(options, SERVER_CHECKS);
   const service = new Service(rest);
-  const app = Fastify({ bodyLimit: service.settings.maxBodyBytes, forceCloseConnections: true });
+  const app = Fastify({
+    bodyLimit: service.settings.maxBodyBytes,
+    forceCloseConnections: true,
+    logger: loggerOptions(logLevel ?? "silent", logFormat ?? "json", logWrite),
+    logController: new LogController({ disableRequestLogging: true }), // `operate` has a line of its own
+  });
   const close = () => app.close();
   try {
     await app.register(ternion, { service });
@@ -29,7 +50,14 @@ export async function startServer(options: ServerOptions = {}): Promise<RunningS
     await close();
     throw error;
   }
-  return { url: urlOf(app), app, service, close, [Symbol.asyncDispose]: close };
+  const drain = async (ms: number) => {
+    service.drain.begin();
+    await service.drain.ended(ms);
+    await service.close();
+    await service.drain.ended(LAST_WORDS_MS); // those that were cut are told so
+    await close();
+  };
+  return { url: urlOf(app), app, service, drain, close, [Symbol.asyncDispose]: close };
 }
 
 function urlOf({ server }: FastifyInstance): string {
