@@ -33,6 +33,8 @@ export type ErrorCode =
   // text
   | "TOKENIZER"
   | "CHAT_TEMPLATE"
+  // what an answer is to be: a schema, a grammar, a regular expression
+  | "GRAMMAR"
   // the installation
   | "PACKAGE_MISSING"
   // running

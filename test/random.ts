@@ -15,6 +15,16 @@ export class Random {
   integer(min: number, max: number): number {
     return min + Math.floor(this.next() * (max - min + 1));
   }
+  /** an integer from 0 to below `count` */
+  below(count: number): number {
+    return this.integer(0, count - 1);
+  }
+  pick<T>(values: readonly T[]): T {
+    return values[this.below(values.length)] as T;
+  }
+  chance(probability: number): boolean {
+    return this.next() < probability;
+  }
   /** mean 0, deviation 1 (Box and Muller) */
   gaussian(): number {
     return Math.sqrt(-2 * Math.log(1 - this.next())) * Math.cos(2 * Math.PI * this.next());

@@ -6,6 +6,7 @@ import * as check from "../check.js";
 import { isOutOfMemory, outOfMemory, TernionError } from "../errors.js";
 import type { GgufValue } from "../gguf/file.js";
 import { textOf } from "../gguf/metadata.js";
+import { Grammars } from "../grammar/grammar.js";
 import type { ModelConfig } from "../model/config.js";
 import { forward } from "../model/forward.js";
 import { guessLayout, type LayoutGuess } from "../model/layout-evidence.js";
@@ -56,6 +57,7 @@ export class Engine implements AsyncDisposable {
   readonly #scheduler: Scheduler;
   readonly #chatTemplate: ChatTemplate | undefined;
   readonly #slots: Slots;
+  readonly #grammars: Grammars;
   readonly #mayMove: boolean;
   #closing: Promise<void> | undefined;
   /** open as long as the model may move to another backend */
@@ -210,6 +212,7 @@ export class Engine implements AsyncDisposable {
     this.#chatTemplate =
       template === undefined ? undefined : new ChatTemplate(parts.tokenizer, template, node.templateRunner());
     this.#slots = new Slots(limits.maxSessions, parts.maxWaiting);
+    this.#grammars = new Grammars(parts.tokenizer, node.nextTurn);
   }
 
   /** the present one: see option `onFallback` */
@@ -244,6 +247,7 @@ export class Engine implements AsyncDisposable {
       chatTemplate: this.#chatTemplate,
       vocabularySize: this.config.vocabularySize,
       contextLength: this.contextLength,
+      grammars: this.#grammars,
     });
   }
 

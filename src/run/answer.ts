@@ -19,6 +19,10 @@ export interface AnswerOptions {
    * over shifts.
    */
   readonly mask?: MaskAt | undefined;
+  /** Called with each id that was chosen. */
+  readonly onId?: ((id: number) => void) | undefined;
+  /** Ids that must follow `history`, whatever would be chosen: they are fed at once. Asked after each id that was chosen. */
+  readonly forced?: ((history: readonly number[]) => readonly number[]) | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -30,6 +34,8 @@ export class Answer {
   /** all ids, what penalties look at: not cut by a shift */
   readonly #history: number[];
   #request: Request | undefined;
+  /** ids that follow, and were not given out yet */
+  #forced: number[] = [];
 
   /** `prompt` has at least one id, and fits into the context. */
   constructor(
@@ -51,6 +57,12 @@ export class Answer {
       await this.close();
       shiftContext(this.#ids, keepTokens, contextLength);
     }
+    const forced = this.#forced.shift();
+    if (forced !== undefined) {
+      signal?.throwIfAborted();
+      await this.close();
+      return this.#add({ id: forced });
+    }
     for (;;) {
       signal?.throwIfAborted(); // nothing more is taken of what has come already
       try {
@@ -60,6 +72,11 @@ export class Answer {
         await this.close();
       }
     }
+  }
+
+  /** Whether ids follow that need no choice. */
+  get isForced(): boolean {
+    return this.#forced.length > 0;
   }
 
   /** Ends what is under way: after that nothing writes to the timeline's place. */
@@ -72,6 +89,13 @@ export class Answer {
     // what was computed beyond the ids that were taken is never listed
     const last = this.#ids.length - 1;
     if (this.timeline.tokens.length === last) this.timeline.append(this.#ids[last]);
+    this.#add(sample);
+    this.options.onId?.(sample.id);
+    this.#forced.push(...(this.options.forced?.(this.#history) ?? []));
+    return sample;
+  }
+
+  #add(sample: Sample): Sample {
     this.#ids.push(sample.id);
     this.#history.push(sample.id);
     return sample;

@@ -3,6 +3,9 @@
  * how they are computed is the business of the answer.
  */
 import * as check from "../check.js";
+import { takeForced } from "../grammar/forced.js";
+import type { Guide } from "../grammar/guide.js";
+import { SHAPE_CHECKS, type Shape } from "../grammar/shape.js";
 import type { TokenLogprob } from "../sampling/logprobs.js";
 import { checkedMasks } from "../sampling/mask.js";
 import { createSampler, SAMPLING_CHECKS, type Sample, type SamplingOptions } from "../sampling/sampler.js";
@@ -13,7 +16,7 @@ import { AnswerText, type AnswerTools, type Heard } from "./answer-text.js";
 import type { Timeline } from "./timeline.js";
 
 /** Of `session.generate`. */
-export interface GenerateOptions extends SamplingOptions {
+export interface GenerateOptions extends SamplingOptions, Shape {
   /** most tokens to generate; default: until the context is full */
   readonly maxTokens?: number | undefined;
   /** text that ends the answer; it is left out of it */
@@ -42,6 +45,7 @@ export const GENERATE_CHECKS: check.OptionChecks<GenerateOptions> = {
   overflow: check.choice(["stop", "shift"]),
   keepTokens: check.integer(0),
   signal: check.signal,
+  ...SHAPE_CHECKS,
 };
 
 /** Why an answer ended: an end token or stop string, the same after calls of tools, `maxTokens`, or a full context. */
@@ -89,6 +93,8 @@ export interface Piece {
 
 /** An answer as its session asks for it. */
 export interface Generation extends GenerateOptions, Pick<AnswerOptions, "mask"> {
+  /** what the answer keeps to */
+  readonly guide?: (() => Promise<Guide>) | undefined;
   /** the prompt's ids, at least one, at most the context's length, and how many of them a shift keeps */
   prepare(): Promise<{ prompt: readonly number[]; keepTokens: number }>;
   readonly tools?: AnswerTools | undefined;
@@ -112,11 +118,16 @@ export async function* generate(
   timeline.enter();
   try {
     signal?.throwIfAborted();
+    const guide = await options.guide?.();
     const { prompt, keepTokens } = await options.prepare();
     await timeline.takePlace(signal);
     const clock = new Clock();
-    const mask = options.mask && checkedMasks(options.mask, tokenizer.size);
-    answer = new Answer(timeline, sampler, prompt, { ...options, maxTokens, keepTokens, mask });
+    answer = new Answer(timeline, sampler, prompt, {
+      ...options,
+      maxTokens,
+      keepTokens,
+      ...guidedBy(guide, tokenizer, options),
+    });
     let completionTokens = 0;
     let reason: FinishReason | undefined;
     while (reason === undefined) {
@@ -127,7 +138,7 @@ export async function* generate(
       if (sample === undefined || reason !== undefined) break;
       completionTokens++;
       yield* piecesOf(text.push(sample.id), sample);
-      if (text.ended) reason = "stop";
+      if (text.ended || (guide?.done && !answer.isForced)) reason = "stop";
       else if (completionTokens === maxTokens) reason = "length";
     }
     const usage = { promptTokens: prompt.length, cachedTokens: answer.cached, completionTokens };
@@ -141,6 +152,17 @@ export async function* generate(
     await answer?.close();
     timeline.leave();
   }
+}
+
+/** How an answer keeps to its grammar. With log probabilities every id is computed. */
+function guidedBy(guide: Guide | undefined, tokenizer: Tokenizer, { mask, logprobs }: Generation) {
+  if (guide === undefined) return { mask: mask && checkedMasks(mask, tokenizer.size) };
+  const forced = (history: readonly number[]) => takeForced(guide, tokenizer, history);
+  return {
+    mask: checkedMasks(() => guide.mask(), tokenizer.size),
+    onId: (id: number) => guide.accept(id),
+    forced: logprobs === undefined ? forced : undefined,
+  };
 }
 
 /** A whole call of a tool. */

@@ -4,6 +4,8 @@
  */
 import * as check from "../check.js";
 import { TernionError } from "../errors.js";
+import type { Grammars } from "../grammar/grammar.js";
+import { shapeOf } from "../grammar/shape.js";
 import { logSoftmaxAt, NoDistribution } from "../sampling/logprobs.js";
 import type { ChatMessage, ChatTemplate } from "../text/chat.js";
 import type { Tokenizer } from "../text/tokenizer.js";
@@ -26,6 +28,7 @@ export interface SessionSetup extends TimelineSetup {
   readonly tokenizer: Tokenizer;
   readonly chatTemplate: ChatTemplate | undefined;
   readonly vocabularySize: number;
+  readonly grammars: Grammars;
 }
 
 /** Of `session.chat`. */
@@ -109,13 +112,16 @@ export class Session implements AsyncDisposable {
       const keepTokens = options.keepTokens ?? this.#beginning(ids);
       return { prompt: this.#fit(ids, { ...options, keepTokens }), keepTokens };
     };
-    return generate(this.#timeline, this.#setup.tokenizer, { ...options, prepare, tools });
+    const shape = shapeOf(options);
+    const guide = shape && (() => this.#setup.grammars.matcher(shape));
+    return generate(this.#timeline, this.#setup.tokenizer, { ...options, prepare, tools, guide });
   }
 
   #checked<T extends GenerateOptions>(options: T, checks: check.OptionChecks<T>): T {
     const own = check.options(options, checks);
     const { keepTokens } = own;
     if (keepTokens !== undefined) check.integer(0, this.#mostKept)("keepTokens", keepTokens);
+    shapeOf(own);
     return own;
   }
 

@@ -7,6 +7,7 @@ import { openGguf } from "../../src/engine/input.js";
 import { placeModel } from "../../src/engine/placing.js";
 import { createTokenizer } from "../../src/engine/text.js";
 import { TernionError } from "../../src/errors.js";
+import { Grammars } from "../../src/grammar/grammar.js";
 import { readConfig } from "../../src/model/config.js";
 import { repairMetadata } from "../../src/model/repair.js";
 import { weightSources } from "../../src/model/weights.js";
@@ -137,7 +138,8 @@ export async function withParts<T>(options: PartsOptions, use: (parts: Parts) =>
     if (stopIds !== undefined) Object.assign(tokenizer, { stopIds: new Set(stopIds) });
     const { vocabularySize } = config;
     const setup = { scheduler, slots: new Slots(places), contextLength };
-    const shared = { ...setup, tokenizer, chatTemplate: undefined, vocabularySize };
+    const grammars = new Grammars(tokenizer, node.nextTurn);
+    const shared = { ...setup, tokenizer, grammars, chatTemplate: undefined, vocabularySize };
     return await use({
       queue,
       scheduler,

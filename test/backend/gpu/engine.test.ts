@@ -8,6 +8,7 @@ import { openGguf } from "../../../src/engine/input.js";
 import { placeModel } from "../../../src/engine/placing.js";
 import { createTokenizer } from "../../../src/engine/text.js";
 import type { TernionError } from "../../../src/errors.js";
+import { Grammars } from "../../../src/grammar/grammar.js";
 import { readConfig } from "../../../src/model/config.js";
 import { weightSources } from "../../../src/model/weights.js";
 import { node } from "../../../src/platform/node.js";
@@ -64,6 +65,7 @@ async function gpuSession(recover?: (parts: Parameters<typeof placeModel>[1]) =>
   const session = new Session({
     ...{ scheduler, slots, tokenizer, vocabularySize, contextLength: 256 },
     chatTemplate: undefined,
+    grammars: new Grammars(tokenizer, node.nextTurn),
   });
   return { backend, scheduler, session };
 }

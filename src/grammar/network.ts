@@ -1,0 +1,328 @@
+/**
+ * An expression as a recursive transition network over bytes: nodes with edges, and calls of other parts of it. Everything
+ * that would not end later is refused here: a rule that begins with itself, a grammar that no text satisfies, one that
+ * is too large.
+ */
+import { TernionError } from "../errors.js";
+import { type Expression, type Ranges, Rule } from "./expression.js";
+import { NonEmpty } from "./non-empty.js";
+import { byteSequences } from "./utf8.js";
+
+/** Enters the part at `start` from `min` to `max` times, one after the other, and goes on at `next`. */
+export interface Call {
+  readonly start: number;
+  readonly next: number;
+  readonly min: number;
+  readonly max: number;
+}
+
+export interface Node {
+  /** first byte, last byte and target of each edge, one after the other */
+  readonly edges: number[];
+  /** targets that take no byte */
+  readonly skips: number[];
+  call?: Call;
+  /** whether its part ends here */
+  readonly ends: boolean;
+}
+
+export interface Network {
+  /** those that lead nowhere have no way out */
+  readonly nodes: readonly Node[];
+  readonly start: number;
+  /** class of each byte: no edge tells bytes of one class apart */
+  readonly classOf: Uint8Array;
+  /** one byte of each class */
+  readonly bytes: readonly number[];
+}
+
+type Repeat = Extract<Expression, { kind: "repeat" }>;
+
+/** The first and the last node of a part. */
+interface Fragment {
+  readonly start: number;
+  readonly end: number;
+}
+
+const encoder = new TextEncoder();
+
+/** Of some 100 bytes each. */
+export const MOST_NODES = 100_000;
+
+export function networkOf(expression: Expression): Network {
+  const builder = new Builder(expression);
+  const { start } = builder.fragment(new Rule("root", expression));
+  builder.finish();
+  const { nodes } = builder;
+  prune(nodes, start);
+  refuseLeftRecursion(nodes, builder.names);
+  return { nodes, start, ...classesOf(nodes) };
+}
+
+class Builder {
+  readonly nodes: Node[] = [];
+  /** name of the rule that begins at a node */
+  readonly names = new Map<number, string>();
+  readonly #fragments = new Map<Rule, Fragment>();
+  readonly #waiting: Rule[] = [];
+  #nonEmpty: NonEmpty | undefined;
+
+  constructor(readonly root: Expression) {}
+
+  /** Nodes of a rule, which get their edges later. */
+  fragment(rule: Rule): Fragment {
+    let fragment = this.#fragments.get(rule);
+    if (fragment === undefined) {
+      fragment = { start: this.#node(), end: this.#node(true) };
+      this.#fragments.set(rule, fragment);
+      this.#waiting.push(rule);
+      this.names.set(fragment.start, rule.name);
+    }
+    return fragment;
+  }
+
+  /** Builds the rules that are asked for, and those that they ask for. */
+  finish(): void {
+    for (let rule = this.#waiting.pop(); rule !== undefined; rule = this.#waiting.pop()) {
+      const { start, end } = this.fragment(rule);
+      if (rule.body === undefined) throw refused(`rule ${rule.name}: expected a definition, got none`);
+      this.#build(rule.body, start, end);
+    }
+  }
+
+  #node(ends = false): number {
+    if (this.nodes.length === MOST_NODES) {
+      throw refused(`expected at most ${MOST_NODES} states, got more: ask for less at once`);
+    }
+    return this.nodes.push({ edges: [], skips: [], ends }) - 1;
+  }
+
+  #build(expression: Expression, from: number, to: number): void {
+    switch (expression.kind) {
+      case "text":
+        this.#text(encoder.encode(expression.text), from, to);
+        break;
+      case "character":
+        this.#character(expression.ranges, from, to);
+        break;
+      case "sequence":
+        this.#sequence(expression.parts, from, to);
+        break;
+      case "choice":
+        this.#choice(expression.parts, from, to);
+        break;
+      case "repeat":
+        this.#repeat(expression, from, to);
+        break;
+      case "rule":
+        this.#call(this.fragment(expression), { min: 1, max: 1 }, from, to);
+        break;
+      default:
+        expression satisfies never;
+    }
+  }
+
+  #text(bytes: Uint8Array, from: number, to: number): void {
+    if (bytes.length === 0) this.nodes[from].skips.push(to);
+    let at = from;
+    for (const [i, byte] of bytes.entries()) {
+      const next = i === bytes.length - 1 ? to : this.#node();
+      this.nodes[at].edges.push(byte, byte, next);
+      at = next;
+    }
+  }
+
+  /** Characters with the same last bytes share the nodes of these. */
+  #character(ranges: Ranges, from: number, to: number): void {
+    const tails = new Map<string, number>();
+    for (const [first, last] of ranges) {
+      for (const bytes of byteSequences(first, last)) {
+        let next = to;
+        for (let i = bytes.length - 1; i > 0; i--) {
+          const key = bytes.slice(i).join();
+          const known = tails.get(key);
+          const node = known ?? this.#node();
+          if (known === undefined) this.nodes[node].edges.push(...bytes[i], next);
+          tails.set(key, node);
+          next = node;
+        }
+        this.nodes[from].edges.push(...bytes[0], next);
+      }
+    }
+  }
+
+  #sequence(parts: readonly Expression[], from: number, to: number): void {
+    if (parts.length === 0) this.nodes[from].skips.push(to);
+    let at = from;
+    for (const [i, part] of parts.entries()) {
+      const next = i === parts.length - 1 ? to : this.#node();
+      this.#build(part, at, next);
+      at = next;
+    }
+  }
+
+  /** Texts share the nodes of what they begin with: thousands of them are then one way, and not thousands. */
+  #choice(parts: readonly Expression[], from: number, to: number): void {
+    const children = new Map<string, number>();
+    for (const part of parts) {
+      if (part.kind === "text" && part.text !== "") this.#branch(encoder.encode(part.text), from, to, children);
+      else this.#build(part, from, to);
+    }
+  }
+
+  #branch(bytes: Uint8Array, from: number, to: number, children: Map<string, number>): void {
+    let at = from;
+    for (const byte of bytes.subarray(0, -1)) {
+      const key = `${at} ${byte}`;
+      let next = children.get(key);
+      if (next === undefined) {
+        next = this.#node();
+        this.nodes[at].edges.push(byte, byte, next);
+        children.set(key, next);
+      }
+      at = next;
+    }
+    const last = bytes[bytes.length - 1];
+    this.nodes[at].edges.push(last, last, to);
+  }
+
+  #repeat({ part, min, max }: Repeat, from: number, to: number): void {
+    if (max <= 1) {
+      if (min === 0) this.nodes[from].skips.push(to);
+      if (max === 1) this.#build(part, from, to);
+    } else if (min <= 1 && max === Number.POSITIVE_INFINITY) {
+      this.#loop(part, min, from, to);
+    } else {
+      // a time that takes nothing counts for nothing
+      this.#nonEmpty ??= new NonEmpty(this.root);
+      const inner = { start: this.#node(), end: this.#node(true) };
+      this.#build(this.#nonEmpty.of(part), inner.start, inner.end);
+      this.#call(inner, { min: this.#nonEmpty.isNullable(part) ? 0 : min, max }, from, to);
+    }
+  }
+
+  #loop(part: Expression, min: number, from: number, to: number): void {
+    const [before, after] = [this.#node(), this.#node()];
+    this.nodes[from].skips.push(before);
+    if (min === 0) this.nodes[from].skips.push(to);
+    this.#build(part, before, after);
+    this.nodes[after].skips.push(before, to);
+  }
+
+  #call({ start }: Fragment, times: Pick<Call, "min" | "max">, from: number, to: number): void {
+    const node = this.#node();
+    this.nodes[from].skips.push(node);
+    this.nodes[node].call = { start, next: to, ...times };
+  }
+}
+
+/** The nodes for which `holds` is true, from those for which it is to those that follow from them. */
+function fixpoint(nodes: readonly Node[], bytes: boolean): Uint8Array {
+  const holds = new Uint8Array(nodes.length);
+  const users: number[][] = nodes.map(() => []);
+  for (const [i, { edges, skips, call }] of nodes.entries()) {
+    if (bytes) for (let e = 2; e < edges.length; e += 3) users[edges[e]].push(i);
+    for (const to of skips) users[to].push(i);
+    if (call !== undefined) {
+      users[call.start].push(i);
+      users[call.next].push(i);
+    }
+  }
+  const follows = ({ edges, skips, call, ends }: Node): boolean => {
+    if (ends || skips.some((to) => holds[to])) return true;
+    if (bytes) for (let e = 2; e < edges.length; e += 3) if (holds[edges[e]]) return true;
+    return call !== undefined && holds[call.next] === 1 && (call.min === 0 || holds[call.start] === 1);
+  };
+  const waiting = Array.from(nodes.keys());
+  for (let i = waiting.pop(); i !== undefined; i = waiting.pop()) {
+    if (holds[i] || !follows(nodes[i])) continue;
+    holds[i] = 1;
+    waiting.push(...users[i]);
+  }
+  return holds;
+}
+
+/** Takes out what leads to no end, so that whatever can go on can also end. */
+function prune(nodes: readonly Node[], start: number): void {
+  const reaches = fixpoint(nodes, true);
+  if (!reaches[start]) throw refused("no text satisfies it: expected at least one");
+  for (const node of nodes) {
+    const kept: number[] = [];
+    for (let e = 0; e < node.edges.length; e += 3) {
+      if (reaches[node.edges[e + 2]]) kept.push(node.edges[e], node.edges[e + 1], node.edges[e + 2]);
+    }
+    node.edges.splice(0, node.edges.length, ...kept);
+    node.skips.splice(0, node.skips.length, ...node.skips.filter((to) => reaches[to]));
+    if (node.call === undefined) continue;
+    const { call } = node;
+    if (!reaches[call.next]) delete node.call;
+    else if (!reaches[call.start]) node.call = { ...call, max: 0 };
+  }
+}
+
+/** A part that is entered within itself before a byte is taken would be entered without end. */
+function refuseLeftRecursion(nodes: readonly Node[], names: ReadonlyMap<number, string>): void {
+  const empty = fixpoint(nodes, false);
+  const nextOf = ({ skips, call }: Node): number[] => {
+    if (call === undefined) return skips;
+    const over = call.min === 0 || empty[call.start] ? [call.next] : [];
+    return call.max === 0 ? [...skips, call.next] : [...skips, call.start, ...over];
+  };
+  const group = components(nodes.map(nextOf));
+  for (const [i, { call }] of nodes.entries()) {
+    if (call === undefined || call.max === 0 || group[i] !== group[call.start]) continue;
+    throw refused(
+      `${names.get(call.start) ?? "a repeated part"}: expected it to begin with something else than itself`,
+    );
+  }
+}
+
+/** Number of the strongly connected component of each node (Tarjan 1972, without recursion). */
+function components(next: readonly (readonly number[])[]): Int32Array {
+  const order = new Int32Array(next.length).fill(-1);
+  const low = new Int32Array(next.length);
+  const group = new Int32Array(next.length).fill(-1);
+  const open: number[] = [];
+  let count = 0;
+  for (const root of next.keys()) {
+    if (order[root] >= 0) continue;
+    const path: { node: number; at: number }[] = [];
+    const enter = (node: number) => {
+      order[node] = low[node] = count++;
+      open.push(node);
+      path.push({ node, at: 0 });
+    };
+    enter(root);
+    for (let top = path.at(-1); top !== undefined; top = path.at(-1)) {
+      const { node } = top;
+      const to = next[node][top.at++];
+      if (to === undefined) {
+        path.pop();
+        const above = path.at(-1);
+        if (above !== undefined) low[above.node] = Math.min(low[above.node], low[node]);
+        if (low[node] === order[node])
+          for (let each = -1; each !== node; group[each] = node) each = open.pop() as number;
+      } else if (order[to] < 0) enter(to);
+      else if (group[to] < 0) low[node] = Math.min(low[node], order[to]);
+    }
+  }
+  return group;
+}
+
+function classesOf(nodes: readonly Node[]): Pick<Network, "classOf" | "bytes"> {
+  const begins = new Uint8Array(257);
+  begins[0] = 1;
+  for (const { edges } of nodes) {
+    for (let e = 0; e < edges.length; e += 3) begins[edges[e]] = begins[edges[e + 1] + 1] = 1;
+  }
+  const classOf = new Uint8Array(256);
+  const bytes: number[] = [];
+  for (let byte = 0; byte < 256; byte++) {
+    if (begins[byte]) bytes.push(byte);
+    classOf[byte] = bytes.length - 1;
+  }
+  return { classOf, bytes };
+}
+
+/** The error for what a schema, a grammar or a regular expression asks for that cannot be honoured. */
+export const refused = (problem: string): TernionError => new TernionError("GRAMMAR", problem);
