@@ -38,6 +38,16 @@ export async function packageBytes(path: string): Promise<Uint8Array<ArrayBuffer
   }
 }
 
+/** The address of what `import "name"` loads, of a package that this one depends on. */
+export function dependencyFile(name: string): URL {
+  try {
+    return new URL(import.meta.resolve(name));
+  } catch (cause) {
+    const message = `The package ternion: expected the package ${name} beside it, got none. Install ternion again.`;
+    throw new TernionError("PACKAGE_MISSING", message, { cause });
+  }
+}
+
 /** The path of the model in the box: 10.8 M parameters, MIT licence, see models/README.md. Throws PACKAGE_MISSING. */
 export const boxModel = (): string => fileURLToPath(packageFile("models/ternion-tiny.gguf"));
 

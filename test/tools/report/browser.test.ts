@@ -1,47 +1,31 @@
-/**
- * The page in Chromium, opened from a file with no network: charts and texts are there, nothing asked for anything. Needs
- * Debian's package `chromium`, or its path in TERNION_CHROMIUM; TERNION_REQUIRE_BROWSER=1 makes its absence a failure.
- */
+/** The page in Chromium, opened from a file with no network: charts and texts are there, nothing asked for anything. */
 import assert from "node:assert/strict";
-import { existsSync } from "node:fs";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { pathToFileURL } from "node:url";
-import { chromium } from "playwright-core";
 import { renderHtml } from "../../../src/tools/report/html.js";
+import { BROWSER_PATIENCE, openChromium, withoutChromium } from "../../chromium.js";
 import { someData } from "./data.js";
 
-const CHROMIUM = process.env.TERNION_CHROMIUM ?? "/usr/bin/chromium";
-const absent = existsSync(CHROMIUM) ? undefined : `${CHROMIUM} is not there: apt-get install chromium`;
-const required = process.env.TERNION_REQUIRE_BROWSER === "1";
-const PATIENCE = 180_000;
-
 test("the page renders from a file without network", {
-  skip: required ? false : absent,
-  timeout: 2 * PATIENCE,
+  skip: withoutChromium,
+  timeout: 2 * BROWSER_PATIENCE,
 }, async () => {
   const folder = await mkdtemp(join(tmpdir(), "ternion-page-"));
   const page = join(folder, "report.html");
   await writeFile(page, await renderHtml(someData({ prompt: "<img src=x onerror=alert(1)>" })));
-  const context = await chromium.launchPersistentContext(join(folder, "profile"), {
-    executablePath: CHROMIUM,
-    headless: true,
-    offline: true,
-    timeout: PATIENCE,
-    args: ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"],
-  });
+  const { context, close } = await openChromium({ offline: true });
   try {
     const tab = await context.newPage();
-    tab.setDefaultTimeout(PATIENCE);
     const requests: string[] = [];
     const complaints: string[] = [];
     tab.on("request", (request) => requests.push(request.url()));
     tab.on("console", (message) => complaints.push(message.text()));
     tab.on("pageerror", (error) => complaints.push(error.message));
     const { href } = pathToFileURL(page);
-    await tab.goto(href, { timeout: PATIENCE, waitUntil: "load" });
+    await tab.goto(href, { timeout: BROWSER_PATIENCE, waitUntil: "load" });
 
     assert.equal(await tab.title(), "Report of some.gguf");
     for (const chart of ["load", "promptSpeed", "generationSpeed", "ops", "traffic"]) {
@@ -57,7 +41,7 @@ test("the page renders from a file without network", {
     assert.deepEqual(requests, [href]);
     assert.deepEqual(complaints, []);
   } finally {
-    await context.close();
+    await close();
     await rm(folder, { recursive: true, force: true, maxRetries: 5 });
   }
 });
