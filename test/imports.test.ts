@@ -48,6 +48,8 @@ const IMPORTS = SOURCES.flatMap(importsOf);
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   cli: ["server", "index", "platform", "check", "errors"],
   server: ["index", "platform", "check", "errors"],
+  /** what the chat page's browser loads */
+  page: [],
   ai: ["index", "check", "errors"],
   index: [
     "tools",
@@ -106,6 +108,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
  */
 function partOf(path: string): string {
   if (path === "platform/platform.ts") return "host";
+  if (path.startsWith("server/page/browser/")) return "page";
   const [first, second, third] = path.replace(/\.ts$/, "").split("/");
   if (first !== "backend") return first;
   if (third !== undefined) return second;
@@ -239,6 +242,7 @@ const EVERYWHERE = [
   "gpu",
   "host",
   "check",
+  "page",
 ];
 
 test("what must run everywhere names no module and no global of Node.js", () => {

@@ -24,6 +24,7 @@ interface ServeOptions extends Omit<EngineFlags, "model"> {
   readonly drainTimeout?: number;
   readonly logLevel?: LogLevel;
   readonly logFormat?: LogFormat;
+  readonly page: boolean;
 }
 
 const DRAIN_SECONDS = 30;
@@ -34,7 +35,8 @@ Examples:
   ternion serve --model model.gguf --port 8000 --api-key secret
   ternion serve --model small=a.gguf --model large=b.gguf --max-models 1
 
-The API is that of OpenAI, at http://HOST:PORT/v1. The first model answers requests that name none.`;
+The API is that of OpenAI, at http://HOST:PORT/v1. The first model answers requests that name none. A browser finds a page to
+chat at http://HOST:PORT/.`;
 
 export function registerServe(program: Command): void {
   const command = program
@@ -55,6 +57,7 @@ export function registerServe(program: Command): void {
       repeatedOption("--api-key <KEY>", "requests must give it, all but those of health; default: $TERNION_API_KEY"),
     )
     .addOption(repeatedOption("--cors-origin <ORIGIN>", "web pages from there may read answers, *: from everywhere"))
+    .option("--no-page", "no chat page at the root")
     .addOption(
       integerOption("--parallel <N>", "answers of a model at the same time; default: the engine's", {
         min: 1,
@@ -90,7 +93,7 @@ async function serve({ drainTimeout = DRAIN_SECONDS, ...options }: ServeOptions)
   const stop = stopSignal();
   const server = await Promise.race([started(options), stop]);
   if (server === undefined) process.exit(EXIT.ok); // while it loads there is nothing to wait for
-  note(`listening at ${server.url}`);
+  note(`listening at ${server.url}${options.page ? " (a page to chat is there too)" : ""}`);
   await stop;
   note("stopping: answers under way may end; a second signal ends them at once");
   await server.drain(1000 * drainTimeout);
@@ -107,7 +110,7 @@ async function started(options: Omit<ServeOptions, "drainTimeout">): Promise<Run
 }
 
 function serverOptions(
-  { model, host, port, apiKey, logLevel, logFormat, ...options }: Omit<ServeOptions, "drainTimeout">,
+  { model, host, port, apiKey, logLevel, logFormat, page, ...options }: Omit<ServeOptions, "drainTimeout">,
   bar: LoadingBar,
 ): ServerOptions {
   const { queueTimeout, requestTimeout, maxQueue, maxModels, maxTokens, maxBody, corsOrigin, parallel, ...flags } =
@@ -122,6 +125,7 @@ function serverOptions(
     },
     host,
     port,
+    page,
     apiKeys: apiKey ?? keysOfEnvironment(),
     logLevel: logLevel ?? "info",
     logFormat: logFormat ?? (process.stderr.isTTY ? "pretty" : "json"),

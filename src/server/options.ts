@@ -36,6 +36,8 @@ export interface ServiceOptions {
   readonly apiKeys?: readonly string[] | undefined;
   /** Web pages of other origins that may read answers, as "https://example.org", or "*" for all. Default: none */
   readonly corsOrigins?: readonly string[] | undefined;
+  /** the chat page at the root. Default: yes in a server of its own, no in the plugin, whose app may have a root already */
+  readonly page?: boolean | undefined;
   /** a comment goes over a silent stream after so many milliseconds; default 10,000 */
   readonly keepAliveMs?: number | undefined;
   /** a client that takes nothing of its answer for so many milliseconds is disconnected; default 60,000 */
@@ -69,6 +71,7 @@ export const SERVICE_CHECKS: check.OptionChecks<ServiceOptions> = {
   maxBodyBytes: check.integer(1),
   apiKeys: check.strings,
   corsOrigins: check.strings,
+  page: check.boolean,
   keepAliveMs: check.integer(1, MOST_MS),
   stallTimeoutMs: check.integer(1, MOST_MS),
   observers: checkObservers,
@@ -119,6 +122,7 @@ export function settingsOf(options: ServiceOptions): Settings {
     maxBodyBytes: own.maxBodyBytes ?? 4 << 20,
     apiKeys: own.apiKeys ?? [],
     corsOrigins: own.corsOrigins ?? [],
+    page: own.page ?? false,
     keepAliveMs: own.keepAliveMs ?? 10_000,
     stallTimeoutMs: own.stallTimeoutMs ?? 60_000,
     observers: own.observers ?? [],

@@ -12,6 +12,7 @@ import { completionRoutes } from "./openai/completions.js";
 import { modelRoutes } from "./openai/models.js";
 import { operate } from "./operation.js";
 import type { ServiceOptions } from "./options.js";
+import { pageRoutes } from "./page/routes.js";
 import { useSchemas } from "./schema.js";
 import { Service } from "./service.js";
 import { tokenRoutes } from "./tokens.js";
@@ -23,7 +24,7 @@ export interface PluginOptions extends ServiceOptions {
 
 export async function ternion(app: FastifyInstance, options: PluginOptions): Promise<void> {
   const service = options.service ?? new Service(options);
-  const { apiKeys, corsOrigins } = service.settings;
+  const { apiKeys, corsOrigins, page } = service.settings;
   app.setErrorHandler(sendError);
   app.setNotFoundHandler(notFound);
   if (corsOrigins.length > 0) await app.register(cors, corsOptions(corsOrigins));
@@ -36,6 +37,7 @@ export async function ternion(app: FastifyInstance, options: PluginOptions): Pro
   modelRoutes(app, service);
   chatRoutes(app, service);
   completionRoutes(app, service);
+  if (page) pageRoutes(app);
   app.addHook("onClose", () => service.close());
 }
 

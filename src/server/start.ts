@@ -34,7 +34,7 @@ export async function startServer(options: ServerOptions = {}): Promise<RunningS
     logWrite,
     ...rest
   } = check.options(options, SERVER_CHECKS);
-  const service = new Service(rest);
+  const service = new Service({ ...rest, page: rest.page ?? true });
   const app = Fastify({
     bodyLimit: service.settings.maxBodyBytes,
     forceCloseConnections: true,

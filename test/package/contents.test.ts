@@ -46,6 +46,7 @@ test("every link of a packed document leads to a packed file", () => {
 
 const USED = [
   /^dist\/src\/.*\.(js|d\.ts)$/,
+  /^src\/server\/page\/assets\/[\w-]+\.(html|css|svg)$/,
   /^dist\/asm\/kernels\.\w+\.wasm$/,
   /^wgsl\/[\w-]+\/[\w-]+\.wgsl$/,
   /^models\/(ternion-tiny\.gguf|README\.md)$/,

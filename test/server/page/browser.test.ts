@@ -73,7 +73,7 @@ describe("the chat page", OPTIONS, () => {
     const shown = await tab.page.locator("#messages").textContent();
     assert.ok(shown?.includes("<script>alert"), "HTML is shown as it was typed");
     const links = await tab.page
-      .locator("#messages a")
+      .locator("#messages a[href]")
       .evaluateAll((all) => all.map((each) => each.getAttribute("href")));
     assert.deepEqual([...new Set(links)].sort(), [
       "http://remote.invalid/a",
@@ -286,7 +286,7 @@ describe("the chat page", OPTIONS, () => {
 
     await tab.page.locator("#skip").focus();
     const order: (string | undefined)[] = [];
-    for (let i = 0; i < 18; i++) {
+    for (let i = 0; i < 16; i++) {
       await keyboard.press("Tab");
       order.push((await focused()) ?? undefined);
     }
@@ -298,10 +298,10 @@ describe("the chat page", OPTIONS, () => {
       [
         ...["Rename", "Export", "Delete", "import", "export"],
         ...["Conversations", "Model", "Switch between light and dark", "Keyboard shortcuts", "Settings"],
-        ...["", "", "", "draft", "skip", "new"],
+        ...["", "", "", "draft"],
       ],
     );
-    await keyboard.press("Tab");
+    await tab.page.locator(`#${link}`).focus();
     await keyboard.press("Enter");
     await tab.page.locator(".user .siblings").waitFor();
   });
