@@ -101,7 +101,11 @@ const RETRY_BUSY = 1;
 const RETRY_UNAVAILABLE = 5;
 
 const BUSY_CODES: readonly ErrorCode[] = ["BUSY"];
-const UNAVAILABLE_CODES: readonly ErrorCode[] = ["CLOSED", "DEVICE_LOST", "BACKEND_UNAVAILABLE", "OUT_OF_MEMORY"];
+/** After one of them an engine answers nothing more. */
+const ENDED_CODES: readonly ErrorCode[] = ["CLOSED", "DEVICE_LOST", "BACKEND_FAILED"];
+const UNAVAILABLE_CODES: readonly ErrorCode[] = [...ENDED_CODES, "BACKEND_UNAVAILABLE", "OUT_OF_MEMORY"];
+
+export const hasEnded = (error: unknown) => error instanceof TernionError && ENDED_CODES.includes(error.code);
 
 function ofLibrary(error: TernionError): ApiError {
   const { code, message } = error;

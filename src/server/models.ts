@@ -96,6 +96,11 @@ export class Models {
     this.#released(model);
   }
 
+  /** Loads the model anew for those who come later: the engine they would get answers no more. */
+  renew(model: ServedModel, engine: Engine): void {
+    if (model.state === "loaded" && model.engine === engine) this.#letGo(model);
+  }
+
   /** Lets `use` have the engine without a place in it. */
   async withEngine<T>(model: ServedModel, signal: AbortSignal, use: (engine: Engine) => Promise<T> | T): Promise<T> {
     this.#throwIfClosed();
@@ -209,7 +214,7 @@ export class Models {
     const { engine } = model;
     model.state = "closing";
     model.engine = undefined;
-    await engine?.close();
+    await engine?.close().catch(() => {}); // one that failed may fail here too
     model.state = model.isAskedFor ? "wanted" : "absent";
     this.#makeRoom();
   }

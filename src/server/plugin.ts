@@ -24,7 +24,10 @@ export interface PluginOptions extends ServiceOptions {
 
 export async function ternion(app: FastifyInstance, options: PluginOptions): Promise<void> {
   const service = options.service ?? new Service(options);
-  const { apiKeys, corsOrigins, page } = service.settings;
+  const { apiKeys, corsOrigins, maxBodyBytes, page } = service.settings;
+  app.addHook("onRoute", (route) => {
+    route.bodyLimit ??= maxBodyBytes;
+  });
   app.setErrorHandler(sendError);
   app.setNotFoundHandler(notFound);
   if (corsOrigins.length > 0) await app.register(cors, corsOptions(corsOrigins));

@@ -14,7 +14,7 @@ import {
 } from "../index.js";
 import type { Ask, Prompt } from "./ask.js";
 import { Drain } from "./drain.js";
-import { ApiError, ClientGone } from "./errors.js";
+import { ApiError, ClientGone, hasEnded } from "./errors.js";
 import { LoadFailed, Models, type ServedModel } from "./models.js";
 import { type Asked, Observers, type Outcome, type Rejection } from "./observer.js";
 import { type ServiceOptions, type Settings, settingsOf } from "./options.js";
@@ -49,6 +49,9 @@ export class Service {
       const engine = await this.#enter(model, asked, limit.signal);
       try {
         yield* this.#observed(asked, engine, { ...ask, signal: limit.signal });
+      } catch (error) {
+        if (hasEnded(error)) this.models.renew(model, engine);
+        throw error;
       } finally {
         this.models.leave(model);
       }

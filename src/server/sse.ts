@@ -2,6 +2,7 @@
  * Server-sent events. The status line waits for the first event, so that an error before it has a status of its own; a
  * stream that is silent says so in comments; nothing is taken of an answer before the client's socket has room for it.
  */
+import { setMaxListeners } from "node:events";
 import { Readable } from "node:stream";
 import type { FastifyReply } from "fastify";
 import { type ApiError, apiErrorOf, ClientGone } from "./errors.js";
@@ -16,6 +17,7 @@ export function event(data: unknown, name?: string): string {
 /** Aborts with ClientGone when the connection ends before the answer does. */
 export function scopeOf({ raw }: FastifyReply): AbortController {
   const controller = new AbortController();
+  setMaxListeners(0, controller.signal); // a listener for each choice
   raw.once("close", () => {
     if (!raw.writableFinished) controller.abort(new ClientGone());
   });

@@ -3,6 +3,7 @@ import type { AddressInfo } from "node:net";
 import Fastify, { type FastifyInstance, LogController } from "fastify";
 import * as check from "../check.js";
 import { loggerOptions } from "./logs.js";
+import { LoadFailed } from "./models.js";
 import { SERVER_CHECKS, type ServerOptions } from "./options.js";
 import { ternion } from "./plugin.js";
 import { Service } from "./service.js";
@@ -48,7 +49,8 @@ export async function startServer(options: ServerOptions = {}): Promise<RunningS
     await service.withEngine(undefined, new AbortController().signal, () => {});
   } catch (error) {
     await close();
-    throw error;
+    const { cause } = Object(error) as Partial<Error>;
+    throw cause instanceof LoadFailed ? cause.cause : error; // who starts it may know why
   }
   const drain = async (ms: number) => {
     service.drain.begin();

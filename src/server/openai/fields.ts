@@ -1,4 +1,5 @@
 /** The fields that chat and text completions share: their checks, and what they mean to the library. */
+import { isDeepStrictEqual } from "node:util";
 import type { GenerateOptions } from "../../index.js";
 import { refusedField, wrongField } from "../errors.js";
 import { FLAG, integer, number, object, optional, type Schema, TEXT } from "../schema.js";
@@ -103,7 +104,7 @@ export function refuseFields(body: object, refusals: Readonly<Record<string, Ref
   for (const [name, { harmless = [], reason }] of Object.entries(refusals)) {
     const value: unknown = (body as Record<string, unknown>)[name];
     if (value === undefined || value === null) continue;
-    if (!harmless.some((each) => JSON.stringify(each) === JSON.stringify(value))) throw refusedField(name, reason);
+    if (!harmless.some((each) => isDeepStrictEqual(each, value))) throw refusedField(name, reason);
   }
 }
 
