@@ -67,7 +67,7 @@ export class Service {
 
   /** Whether a request would not have to wait for a model. */
   get isReady(): boolean {
-    return this.models.all.some(({ state }) => state === "loaded");
+    return !this.drain.begun && this.models.all.some(({ state }) => state === "loaded");
   }
 
   close(): Promise<void> {

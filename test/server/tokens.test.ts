@@ -47,6 +47,22 @@ test("pieces are text, or bytes where they are no whole characters", async () =>
   assert.equal(Buffer.concat(bytes).toString(), TEXT);
 });
 
+test("a template applied: what the chat of the library feeds", async () => {
+  const messages = [
+    { role: "developer", content: "Be brief." },
+    { role: "user", content: [{ type: "text", text: "Hello <|endoftext|>" }] },
+  ];
+  const { prompt } = (await post("/llm/apply-template", { messages })).json();
+  const ids = await engine.encodeChat([
+    { role: "system", content: "Be brief." },
+    { role: "user", content: "Hello <|endoftext|>" },
+  ]);
+  assert.equal(prompt, engine.tokenizer.decode(ids));
+  const image = [{ role: "user", content: [{ type: "image_url", image_url: { url: "x" } }] }];
+  const refused = (await post("/llm/apply-template", { messages: image })).json();
+  assert.equal(refused.error.param, "messages[0].content[0].type");
+});
+
 test("wrong tokens are refused", async () => {
   for (const tokens of [[-1], [1.5], [999_999], "x"]) {
     const { statusCode, body } = await post("/llm/detokenize", { tokens });
