@@ -87,6 +87,8 @@ export interface Piece {
   readonly top?: readonly TokenLogprob[];
   /** a part of a call, which follows the text of this piece */
   readonly toolCall?: ToolCallPart;
+  /** in the first piece only, unless it is the last: what the prompt took */
+  readonly prompt?: Pick<Finish["usage"], "promptTokens" | "cachedTokens">;
   /** in the last piece only */
   readonly finish?: Finish;
 }
@@ -137,7 +139,8 @@ export async function* generate(
       reason = endBefore(sample);
       if (sample === undefined || reason !== undefined) break;
       completionTokens++;
-      yield* piecesOf(text.push(sample.id), sample);
+      const used = { promptTokens: prompt.length, cachedTokens: answer.cached };
+      yield* piecesOf(text.push(sample.id), sample, completionTokens === 1 ? { prompt: used } : {});
       if (text.ended || (guide?.done && !answer.isForced)) reason = "stop";
       else if (completionTokens === maxTokens) reason = "length";
     }
@@ -203,8 +206,13 @@ export function joinToolCall(calls: ToolCall[], part: ToolCallPart): void {
   calls[index] = { ...before, arguments: before.arguments + text };
 }
 
-function piecesOf([first, ...others]: readonly Heard[], { id, logprob, top }: Sample): Piece[] {
-  return [{ ...first, id, ...(logprob !== undefined && { logprob }), ...(top !== undefined && { top }) }, ...others];
+function piecesOf(
+  [first, ...others]: readonly Heard[],
+  { id, logprob, top }: Sample,
+  start: Pick<Piece, "prompt">,
+): Piece[] {
+  const chosen = { id, ...(logprob !== undefined && { logprob }), ...(top !== undefined && { top }) };
+  return [{ ...first, ...chosen, ...start }, ...others];
 }
 
 class Clock {

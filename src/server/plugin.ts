@@ -4,6 +4,7 @@
  */
 import cors from "@fastify/cors";
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
+import { messageRoutes } from "./anthropic/messages.js";
 import { useKeys } from "./auth.js";
 import { ApiError, apiErrorOf, openaiErrorBody, setErrorHeaders } from "./errors.js";
 import { healthRoutes } from "./health.js";
@@ -40,6 +41,7 @@ export async function ternion(app: FastifyInstance, options: PluginOptions): Pro
   modelRoutes(app, service);
   chatRoutes(app, service);
   completionRoutes(app, service);
+  messageRoutes(app, service);
   if (page) pageRoutes(app);
   app.addHook("onClose", () => service.close());
 }

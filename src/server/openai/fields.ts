@@ -99,12 +99,12 @@ export interface Refusal {
   readonly reason: string;
 }
 
-/** Throws for the first field of `body` that cannot be honoured. */
-export function refuseFields(body: object, refusals: Readonly<Record<string, Refusal>>): void {
+/** Throws for the first field of `body`, an object at `at` of the request's, that cannot be honoured. */
+export function refuseFields(body: object, refusals: Readonly<Record<string, Refusal>>, at = ""): void {
   for (const [name, { harmless = [], reason }] of Object.entries(refusals)) {
     const value: unknown = (body as Record<string, unknown>)[name];
     if (value === undefined || value === null) continue;
-    if (!harmless.some((each) => isDeepStrictEqual(each, value))) throw refusedField(name, reason);
+    if (!harmless.some((each) => isDeepStrictEqual(each, value))) throw refusedField(at + name, reason);
   }
 }
 
