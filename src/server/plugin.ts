@@ -6,6 +6,7 @@ import cors from "@fastify/cors";
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { messageRoutes } from "./anthropic/messages.js";
 import { useKeys } from "./auth.js";
+import { limitDepth } from "./depth.js";
 import { ApiError, apiErrorOf, openaiErrorBody, setErrorHeaders } from "./errors.js";
 import { healthRoutes } from "./health.js";
 import { chatRoutes } from "./openai/chat.js";
@@ -34,6 +35,7 @@ export async function ternion(app: FastifyInstance, options: PluginOptions): Pro
   if (corsOrigins.length > 0) await app.register(cors, corsOptions(corsOrigins));
   operate(app, service);
   useKeys(app, apiKeys);
+  limitDepth(app);
   useSchemas(app);
   app.removeContentTypeParser("text/plain"); // what a page of another origin could send without asking
   healthRoutes(app, service);
