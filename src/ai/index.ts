@@ -5,10 +5,4 @@
 export { TernionLanguageModel } from "./model.js";
 export { createTernion, type TernionOptions, type TernionProvider } from "./provider.js";
 export type { TernionCallOptions } from "./settings.js";
-export type {
-  CallOptions,
-  GenerateResult,
-  SpecificationVersion,
-  StreamPart,
-  StreamResult,
-} from "./specification.js";
+export type * from "./specification.js";

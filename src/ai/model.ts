@@ -44,6 +44,8 @@ export class TernionLanguageModel<Version extends SpecificationVersion = "v3"> {
         content.push(text);
       } else if (part.type === "text-delta") {
         text.text += part.delta;
+      } else if (part.type === "tool-call") {
+        content.push(part);
       } else if (part.type === "finish") {
         const { finishReason, usage, providerMetadata = {} } = part;
         const { warnings, response } = answer;

@@ -1,11 +1,19 @@
 /** Pieces of an answer → parts of a stream of the AI SDK, in its order; and the whole of them as one result. */
-import type { Finish, FinishReason, Piece } from "../index.js";
-import type { FinishPart, JsonObject, JsonValue, ResultFinishReason, StreamPart, Usage } from "./specification.js";
+import type { Finish, FinishReason, Piece, ToolCallPart } from "../index.js";
+import type {
+  FinishPart,
+  JsonObject,
+  JsonValue,
+  ResultFinishReason,
+  StreamPart,
+  ToolCallContent,
+  Usage,
+} from "./specification.js";
 
-/** One text from its start to its end, then "finish". What the pieces throw is thrown. */
+/** Texts and calls, each from its start to its end, then "finish". What the pieces throw is thrown. */
 export async function* partsOf(
   pieces: AsyncIterable<Piece>,
-  { raw = false }: { readonly raw?: boolean },
+  { raw = false }: { readonly raw?: boolean | undefined } = {},
 ): AsyncGenerator<StreamPart, void, undefined> {
   const blocks = new Blocks();
   const logprobs: JsonValue[] = [];
@@ -19,22 +27,48 @@ export async function* partsOf(
   }
 }
 
-/** The text that is open. */
+type Parts = Generator<StreamPart, void, undefined>;
+
+/** The text or the call that is open: one at a time. */
 class Blocks {
   #texts = 0;
-  #open = false;
+  #text: string | undefined;
+  #call: ToolCallContent | undefined;
 
-  *push({ text }: Piece): Generator<StreamPart, void, undefined> {
-    if (text === "") return;
-    const id = `text-${this.#texts}`;
-    if (!this.#open) yield { type: "text-start", id };
-    this.#open = true;
-    yield { type: "text-delta", id, delta: text };
+  *push({ text, toolCall }: Piece): Parts {
+    if (text !== "") yield* this.#pushText(text);
+    if (toolCall !== undefined) yield* this.#pushCall(toolCall);
   }
 
-  *end(): Generator<StreamPart, void, undefined> {
-    if (this.#open) yield { type: "text-end", id: `text-${this.#texts++}` };
-    this.#open = false;
+  *#pushText(delta: string): Parts {
+    if (this.#text === undefined) {
+      yield* this.end();
+      this.#text = `text-${this.#texts++}`;
+      yield { type: "text-start", id: this.#text };
+    }
+    yield { type: "text-delta", id: this.#text, delta };
+  }
+
+  *#pushCall({ id, name = "", arguments: delta = "" }: ToolCallPart): Parts {
+    if (id !== undefined) {
+      yield* this.end();
+      this.#call = { type: "tool-call", toolCallId: id, toolName: name, input: "" };
+      yield { type: "tool-input-start", id, toolName: name };
+    }
+    if (this.#call === undefined || delta === "") return;
+    this.#call.input += delta;
+    yield { type: "tool-input-delta", id: this.#call.toolCallId, delta };
+  }
+
+  /** A call that `maxOutputTokens` has cut is given as it is: the AI SDK marks it as invalid. */
+  *end(): Parts {
+    if (this.#text !== undefined) yield { type: "text-end", id: this.#text };
+    if (this.#call !== undefined) {
+      yield { type: "tool-input-end", id: this.#call.toolCallId };
+      yield this.#call;
+    }
+    this.#text = undefined;
+    this.#call = undefined;
   }
 }
 

@@ -9,6 +9,7 @@ import { type ModelType, noSuchModel } from "./errors.js";
 import { TernionLanguageModel } from "./model.js";
 import type { SpecificationVersion } from "./specification.js";
 
+/** Of `createTernion`: options of `Engine.load`, and which model. */
 export interface TernionOptions<Version extends SpecificationVersion = "v3"> extends EngineOptions {
   /** what `Engine.load` takes: a path, a URL or bytes; default: the model in the box, which is too small for real work */
   readonly model?: string | URL | ModelInput | undefined;
@@ -18,18 +19,24 @@ export interface TernionOptions<Version extends SpecificationVersion = "v3"> ext
   readonly specificationVersion?: Version | undefined;
 }
 
+/** A provider of the AI SDK: call it for a model. Close it to end its engine. */
 export interface TernionProvider<Version extends SpecificationVersion = "v3"> extends AsyncDisposable {
   /** The model, under the name that responses report; default: the name of its file, without ".gguf". */
   (modelId?: string): TernionLanguageModel<Version>;
   readonly specificationVersion: Version;
   /** The same as the call of the provider itself. */
   languageModel(modelId?: string): TernionLanguageModel<Version>;
-  /** Throws NoSuchModelError, as the others below: ternion has language models only. */
+  /** Throws NoSuchModelError: ternion has language models only. */
   embeddingModel(modelId: string): never;
+  /** Throws NoSuchModelError. */
   textEmbeddingModel(modelId: string): never;
+  /** Throws NoSuchModelError. */
   imageModel(modelId: string): never;
+  /** Throws NoSuchModelError. */
   transcriptionModel(modelId: string): never;
+  /** Throws NoSuchModelError. */
   speechModel(modelId: string): never;
+  /** Throws NoSuchModelError. */
   rerankingModel(modelId: string): never;
   /** The engine, loaded if it was not yet: to load it before the first answer is wanted, or to count tokens. */
   engine(): Promise<Engine>;
@@ -37,6 +44,10 @@ export interface TernionProvider<Version extends SpecificationVersion = "v3"> ex
   close(): Promise<void>;
 }
 
+/**
+ * Makes a provider. Nothing is loaded before a model is first asked, or `engine()` called; wrong options of the engine are
+ * reported then.
+ */
 export function createTernion<Version extends SpecificationVersion = "v3">(
   options: TernionOptions<Version> = {},
 ): TernionProvider<Version> {

@@ -3,29 +3,39 @@
  * values are checked where they are used: in the session.
  */
 import * as check from "../check.js";
-import type { SessionChatOptions } from "../index.js";
+import type { SessionChatOptions, Tool, ToolChoice } from "../index.js";
 import type { CallOptions, Warning } from "./specification.js";
 
 /** What `providerOptions: { ternion: ... }` may have: the options of the library that the AI SDK has no name for. */
-export type TernionCallOptions = Pick<SessionChatOptions, (typeof NAMES)[number]>;
-
-const NAMES = [
-  "minP",
-  "repetitionPenalty",
-  "repetitionWindow",
-  "logitBias",
-  "logprobs",
-  "overflow",
-  "keepTokens",
-  "ignoreEnd",
-  "templateVariables",
-  "templateTimeoutMs",
-] as const satisfies readonly (keyof SessionChatOptions)[];
+export type TernionCallOptions = Pick<
+  SessionChatOptions,
+  | "minP"
+  | "repetitionPenalty"
+  | "repetitionWindow"
+  | "logitBias"
+  | "logprobs"
+  | "overflow"
+  | "keepTokens"
+  | "ignoreEnd"
+  | "parallelToolCalls"
+  | "templateVariables"
+  | "templateTimeoutMs"
+>;
 
 const anything: check.Check = (_name, value) => value;
-const checkOwn = check.group<TernionCallOptions>(
-  Object.fromEntries(NAMES.map((name) => [name, anything])) as check.OptionChecks<TernionCallOptions>,
-);
+const checkOwn = check.group<TernionCallOptions>({
+  minP: anything,
+  repetitionPenalty: anything,
+  repetitionWindow: anything,
+  logitBias: anything,
+  logprobs: anything,
+  overflow: anything,
+  keepTokens: anything,
+  ignoreEnd: anything,
+  parallelToolCalls: anything,
+  templateVariables: anything,
+  templateTimeoutMs: anything,
+});
 
 export interface Settings {
   readonly options: SessionChatOptions;
@@ -43,18 +53,37 @@ export function settingsOf(call: CallOptions): Settings {
     frequencyPenalty: call.frequencyPenalty,
     stop: call.stopSequences,
     seed: call.seed,
+    tools: toolsOf(call),
+    toolChoice: choiceOf(call),
     signal: call.abortSignal,
   };
   return { options, warnings: warningsOf(call) };
 }
 
-function warningsOf({ reasoning, responseFormat, tools = [] }: CallOptions): Warning[] {
+const functionTools = ({ tools = [] }: CallOptions) => tools.filter((tool) => tool.type === "function");
+
+function toolsOf(call: CallOptions): Tool[] | undefined {
+  const tools = functionTools(call).map(({ name, description, inputSchema, strict }) => {
+    return { name, description, parameters: inputSchema as Readonly<Record<string, unknown>>, strict };
+  });
+  return tools.length > 0 ? tools : undefined;
+}
+
+function choiceOf({ toolChoice }: CallOptions): ToolChoice | undefined {
+  return toolChoice?.type === "tool" ? { name: toolChoice.toolName } : toolChoice?.type;
+}
+
+function warningsOf(call: CallOptions): Warning[] {
+  const { reasoning = "provider-default", tools = [] } = call;
   const warnings: Warning[] = [];
-  if (responseFormat?.type === "json") warnings.push({ type: "unsupported", feature: "responseFormat" });
-  if (tools.length > 0) warnings.push({ type: "unsupported", feature: "tools" });
-  if (reasoning !== undefined && reasoning !== "provider-default" && reasoning !== "none") {
-    const details = "The model answers at once. What its template knows of thinking goes into templateVariables.";
-    warnings.push({ type: "unsupported", feature: "reasoning", details });
+  const unsupported = (feature: string, details: string) => warnings.push({ type: "unsupported", feature, details });
+  if (call.responseFormat?.type === "json") unsupported("responseFormat", "");
+  for (const tool of tools) {
+    if (tool.type === "provider") unsupported(`provider tool ${tool.id}`, "Ternion has no tools of its own.");
+    else if (tool.inputExamples?.length) unsupported(`inputExamples of tool ${tool.name}`, "Describe them in words.");
+  }
+  if (!["provider-default", "none"].includes(reasoning)) {
+    unsupported("reasoning", "What the model's template knows of thinking goes into templateVariables.");
   }
   return warnings;
 }

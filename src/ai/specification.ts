@@ -9,6 +9,7 @@ export type SpecificationVersion = "v3" | "v4";
 
 /** Plain data, as JSON has it. */
 export type JsonValue = null | string | number | boolean | JsonValue[] | { [key: string]: JsonValue | undefined };
+/** An object of plain data. */
 export type JsonObject = { [key: string]: JsonValue | undefined };
 
 /** By the name of a provider; ours is "ternion". */
@@ -16,55 +17,67 @@ export type ProviderOptions = Readonly<Record<string, Readonly<Record<string, un
 /** What this provider reports beside the standard fields, under "ternion". */
 export type ProviderMetadata = Record<string, JsonObject>;
 
+/** Text in a message. */
 export interface TextPart {
   readonly type: "text";
   readonly text: string;
 }
+/** A file in a message; read only where it came as text. */
 export interface FilePart {
   readonly type: "file" | "reasoning-file";
   readonly mediaType: string;
   readonly filename?: string | undefined;
   readonly data: unknown;
 }
+/** What a model thought before it answered. */
 export interface ReasoningPart {
   readonly type: "reasoning";
   readonly text: string;
 }
+/** Something of another provider; refused. */
 export interface CustomPart {
   readonly type: "custom";
   readonly kind: string;
 }
+/** A call that the model made. */
 export interface ToolCallPart {
   readonly type: "tool-call";
   readonly toolCallId: string;
   readonly toolName: string;
   readonly input: unknown;
 }
+/** What came of a call. */
 export interface ToolResultPart {
   readonly type: "tool-result";
   readonly toolCallId: string;
   readonly toolName: string;
   readonly output: ToolResultOutput;
 }
+/** An answer to an approval request; refused, since this provider executes no tools. */
 export interface ToolApprovalPart {
   readonly type: "tool-approval-response";
   readonly approvalId: string;
 }
 
+/** The result itself. */
 export type ToolResultOutput =
   | { readonly type: "text" | "error-text"; readonly value: string }
   | { readonly type: "json" | "error-json"; readonly value: unknown }
   | { readonly type: "execution-denied"; readonly reason?: string | undefined }
   | { readonly type: "content"; readonly value: readonly ToolResultContent[] };
+/** A part of a result; only text is taken. */
 export type ToolResultContent = TextPart | { readonly type: string; readonly text?: never };
 
+/** A message of a prompt. */
 export type PromptMessage =
   | { readonly role: "system"; readonly content: string }
   | { readonly role: "user"; readonly content: readonly (TextPart | FilePart)[] }
   | { readonly role: "assistant"; readonly content: readonly AssistantPart[] }
   | { readonly role: "tool"; readonly content: readonly (ToolResultPart | ToolApprovalPart)[] };
+/** A part of an assistant's message. */
 export type AssistantPart = TextPart | FilePart | ReasoningPart | CustomPart | ToolCallPart | ToolResultPart;
 
+/** A tool that the caller executes. */
 export interface FunctionTool {
   readonly type: "function";
   readonly name: string;
@@ -81,6 +94,7 @@ export interface ProviderTool {
   readonly name: string;
 }
 
+/** Options of one call, which `generateText` and the others of the AI SDK make of theirs. */
 export interface CallOptions {
   readonly prompt: readonly PromptMessage[];
   readonly maxOutputTokens?: number | undefined;
@@ -117,12 +131,14 @@ export type Warning =
   | { type: "unsupported" | "compatibility"; feature: string; details?: string }
   | { type: "other"; message: string };
 
+/** Why an answer ended. */
 export interface ResultFinishReason {
   unified: "stop" | "length" | "tool-calls" | "error" | "other";
   /** as the library calls it */
   raw: string | undefined;
 }
 
+/** Tokens that an answer took. */
 export interface Usage {
   inputTokens: {
     total: number | undefined;
@@ -133,10 +149,12 @@ export interface Usage {
   outputTokens: { total: number | undefined; text: number | undefined; reasoning: number | undefined };
 }
 
+/** Text of an answer. */
 export interface TextContent {
   type: "text";
   text: string;
 }
+/** A call in an answer. */
 export interface ToolCallContent {
   type: "tool-call";
   toolCallId: string;
@@ -145,12 +163,14 @@ export interface ToolCallContent {
   input: string;
 }
 
+/** Which answer this is, and of which model. */
 export interface ResponseMetadata {
   id: string;
   timestamp: Date;
   modelId: string;
 }
 
+/** A whole answer. */
 export interface GenerateResult {
   content: (TextContent | ToolCallContent)[];
   finishReason: ResultFinishReason;
@@ -160,6 +180,7 @@ export interface GenerateResult {
   warnings: Warning[];
 }
 
+/** The last part of a stream. */
 export interface FinishPart {
   type: "finish";
   usage: Usage;
@@ -167,6 +188,7 @@ export interface FinishPart {
   providerMetadata?: ProviderMetadata;
 }
 
+/** A part of a stream, in the order of the specification. */
 export type StreamPart =
   | { type: "stream-start"; warnings: Warning[] }
   | ({ type: "response-metadata" } & ResponseMetadata)
@@ -181,6 +203,7 @@ export type StreamPart =
   | { type: "error"; error: unknown }
   | FinishPart;
 
+/** An answer as it is made. */
 export interface StreamResult {
   stream: ReadableStream<StreamPart>;
 }

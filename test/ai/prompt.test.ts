@@ -2,13 +2,18 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { type CallOptions, createTernion, type StreamPart, type TernionProvider } from "../../src/ai/index.js";
+import { partsOf as messageParts } from "../../src/ai/parts.js";
 import { messagesOf } from "../../src/ai/prompt.js";
+import type { Piece } from "../../src/index.js";
 
 let ternion: TernionProvider;
 before(() => {
   ternion = createTernion({ backend: "cpu", threads: 2 });
 });
 after(() => ternion.close());
+
+const USAGE = { promptTokens: 3, cachedTokens: 1, completionTokens: 5 };
+const TIMINGS = { promptMs: 1, generationMs: 2, promptPerSecond: 3, tokensPerSecond: 4 };
 
 const text = (words: string) => ({ type: "text", text: words }) as const;
 
@@ -93,6 +98,39 @@ test("a stream has its parts in order, with raw pieces where they are asked for"
   const deltas = plain.filter((part) => part.type === "text-delta");
   assert.match(deltas.map(({ delta }) => delta).join(""), /Paris/);
   assert.ok(parts.filter(({ type }) => type === "raw").length > deltas.length, "the last piece is raw too");
+});
+
+test("texts and calls follow each other, each from its start to its end", async () => {
+  async function* pieces(): AsyncGenerator<Piece> {
+    yield { text: "I look.", id: 1 };
+    yield { text: " ", id: 2, toolCall: { index: 0, id: "c1", name: "weather" } };
+    yield { text: "", toolCall: { index: 0, arguments: '{"city":' } };
+    yield { text: "", id: 3, toolCall: { index: 0, arguments: '"Paris"}' } };
+    yield { text: "", id: 4, toolCall: { index: 1, id: "c2", name: "time" } };
+    yield { text: "Done.", id: 5 };
+    yield { text: "", finish: { reason: "tool_calls", usage: USAGE, timings: TIMINGS, seed: 1 } };
+  }
+  const parts: StreamPart[] = [];
+  for await (const part of messageParts(pieces())) parts.push(part);
+  const finish = parts.pop();
+  assert.deepEqual(parts, [
+    { type: "text-start", id: "text-0" },
+    { type: "text-delta", id: "text-0", delta: "I look." },
+    { type: "text-delta", id: "text-0", delta: " " },
+    { type: "text-end", id: "text-0" },
+    { type: "tool-input-start", id: "c1", toolName: "weather" },
+    { type: "tool-input-delta", id: "c1", delta: '{"city":' },
+    { type: "tool-input-delta", id: "c1", delta: '"Paris"}' },
+    { type: "tool-input-end", id: "c1" },
+    { type: "tool-call", toolCallId: "c1", toolName: "weather", input: '{"city":"Paris"}' },
+    { type: "tool-input-start", id: "c2", toolName: "time" },
+    { type: "tool-input-end", id: "c2" },
+    { type: "tool-call", toolCallId: "c2", toolName: "time", input: "" },
+    { type: "text-start", id: "text-1" },
+    { type: "text-delta", id: "text-1", delta: "Done." },
+    { type: "text-end", id: "text-1" },
+  ]);
+  assert.deepEqual(finish?.type === "finish" && finish.finishReason, { unified: "tool-calls", raw: "tool_calls" });
 });
 
 test("an answer without text has no text parts", async () => {
