@@ -13,7 +13,7 @@ export { type ErrorCode, TernionError } from "./errors.js";
 export type { GgufArray, GgufFile, GgufHead, GgufTensor, GgufValue } from "./gguf/file.js";
 export type { Metadata } from "./gguf/metadata.js";
 export type { ReadOptions } from "./gguf/read.js";
-export type { NumericArray } from "./gguf/types.js";
+export type { NumericArray, NumericType } from "./gguf/types.js";
 export { type DownloadOptions, download } from "./hub/pull.js";
 export { httpBytes, type RangeOptions } from "./hub/range.js";
 export type { ModelConfig } from "./model/config.js";

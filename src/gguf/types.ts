@@ -34,6 +34,7 @@ export const NUMERIC_ARRAYS = {
   F64: Float64Array,
 } as const;
 
+/** Names of the types that a metadata array of numbers may have. */
 export type NumericType = keyof typeof NUMERIC_ARRAYS;
 /** Numbers of a metadata array, in the typed array of their type. */
 export type NumericArray = InstanceType<(typeof NUMERIC_ARRAYS)[NumericType]>;

@@ -5,7 +5,8 @@
 import type { FastifyReply } from "fastify";
 import { type ErrorCode, TernionError } from "../errors.js";
 
-interface ErrorDetails {
+/** What an ApiError says beside its status and its words. */
+export interface ErrorDetails {
   /** the field at fault, as in "messages[0].content" */
   readonly param?: string | undefined;
   readonly code?: string | undefined;
@@ -18,6 +19,7 @@ interface ErrorDetails {
   readonly cause?: unknown;
 }
 
+/** An error as clients see it: thrown by a handler, it is answered with its status, in the form of the API. */
 export class ApiError extends Error {
   override readonly name = "ApiError";
   readonly param: string | undefined;

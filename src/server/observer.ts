@@ -17,6 +17,7 @@ export interface Asked extends Omit<Ask, "signal" | "prompt"> {
 /** Why an answer never got a place. */
 export type Rejection = "queue_full" | "queue_timeout" | "closed" | "load_failed" | "aborted" | "timeout";
 
+/** How an answer ended. */
 export interface Outcome {
   readonly reason: FinishReason | "aborted" | "timeout" | "error";
   readonly completionTokens: number;
@@ -25,14 +26,19 @@ export interface Outcome {
   readonly error?: unknown;
 }
 
+/** Is called as answers go on; every method may be left out. */
 export interface Observer {
   /** It waits for a place; in the asynchronous context of its request. */
   queued?(asked: Asked): void;
   /** It has its place, and its prompt begins. */
   started?(asked: Asked): void;
+  /** The first token is there. */
   firstToken?(asked: Asked): void;
+  /** A token is there, be it the first. */
   token?(asked: Asked): void;
+  /** It has ended, well or not. */
   ended?(asked: Asked, outcome: Outcome): void;
+  /** It never got a place. */
   rejected?(asked: Asked, reason: Rejection, error: unknown): void;
 }
 

@@ -5,6 +5,7 @@ import type { EngineOptions, ModelInput } from "../index.js";
 import { LOG_FORMATS, LOG_LEVELS, type LogFormat, type LogLevel } from "./logs.js";
 import type { Observer } from "./observer.js";
 
+/** A model that a server has, and under which name. */
 export interface ModelEntry {
   /** how requests name it; default: the file's name without ".gguf" */
   readonly name?: string | undefined;

@@ -24,6 +24,7 @@ export interface PluginOptions extends ServiceOptions {
   readonly service?: Service | undefined;
 }
 
+/** The plugin of fastify: `app.register(ternion, { models: [...] })`. */
 export async function ternion(app: FastifyInstance, options: PluginOptions): Promise<void> {
   const service = options.service ?? new Service(options);
   const { apiKeys, corsOrigins, maxBodyBytes, page } = service.settings;

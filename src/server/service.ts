@@ -27,6 +27,7 @@ class TimeLimit extends ApiError {
   }
 }
 
+/** Models, their queue and those who observe it: what all protocols of a server ask. */
 export class Service {
   readonly settings: Settings;
   readonly models: Models;
@@ -70,6 +71,7 @@ export class Service {
     return !this.drain.begun && this.models.all.some(({ state }) => state === "loaded");
   }
 
+  /** Ends the answers under way and closes the models. */
   close(): Promise<void> {
     return this.models.close();
   }

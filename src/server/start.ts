@@ -8,6 +8,7 @@ import { SERVER_CHECKS, type ServerOptions } from "./options.js";
 import { ternion } from "./plugin.js";
 import { Service } from "./service.js";
 
+/** A server that listens, see `startServer`. */
 export interface RunningServer extends AsyncDisposable {
   /** "http://127.0.0.1:8080" */
   readonly url: string;

@@ -5,6 +5,7 @@
 import * as check from "../../check.js";
 import { checkVariables, type DataObject } from "../messages.js";
 
+/** A tool that a model may call. */
 export interface Tool {
   /** 1 to 128 of A-Z a-z 0-9 _ . - */
   readonly name: string;
@@ -19,6 +20,7 @@ export interface Tool {
 /** "auto": text or calls, "none": text, "required": calls, `{ name }`: calls of that tool. */
 export type ToolChoice = "auto" | "none" | "required" | { readonly name: string };
 
+/** Of `session.chat`: what the model may call, and whether it must. */
 export interface ToolOptions {
   /** what the model may call; default: nothing */
   readonly tools?: readonly Tool[] | undefined;
