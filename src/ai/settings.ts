@@ -17,6 +17,8 @@ export type TernionCallOptions = Pick<
   | "overflow"
   | "keepTokens"
   | "ignoreEnd"
+  | "grammar"
+  | "regex"
   | "parallelToolCalls"
   | "templateVariables"
   | "templateTimeoutMs"
@@ -32,6 +34,8 @@ const checkOwn = check.group<TernionCallOptions>({
   overflow: anything,
   keepTokens: anything,
   ignoreEnd: anything,
+  grammar: anything,
+  regex: anything,
   parallelToolCalls: anything,
   templateVariables: anything,
   templateTimeoutMs: anything,
@@ -53,11 +57,17 @@ export function settingsOf(call: CallOptions): Settings {
     frequencyPenalty: call.frequencyPenalty,
     stop: call.stopSequences,
     seed: call.seed,
+    schema: schemaOf(call),
     tools: toolsOf(call),
     toolChoice: choiceOf(call),
     signal: call.abortSignal,
   };
   return { options, warnings: warningsOf(call) };
+}
+
+/** JSON without a schema is an object, as elsewhere. */
+function schemaOf({ responseFormat }: CallOptions): object | undefined {
+  return responseFormat?.type === "json" ? (responseFormat.schema ?? { type: "object" }) : undefined;
 }
 
 const functionTools = ({ tools = [] }: CallOptions) => tools.filter((tool) => tool.type === "function");
@@ -73,11 +83,17 @@ function choiceOf({ toolChoice }: CallOptions): ToolChoice | undefined {
   return toolChoice?.type === "tool" ? { name: toolChoice.toolName } : toolChoice?.type;
 }
 
+const NOT_SHOWN = "The answer follows the schema, which the model is not shown: say in the prompt what is wanted.";
+
 function warningsOf(call: CallOptions): Warning[] {
   const { reasoning = "provider-default", tools = [] } = call;
   const warnings: Warning[] = [];
   const unsupported = (feature: string, details: string) => warnings.push({ type: "unsupported", feature, details });
-  if (call.responseFormat?.type === "json") unsupported("responseFormat", "");
+  if (call.responseFormat?.type === "json") {
+    for (const name of ["name", "description"] as const) {
+      if (call.responseFormat[name] !== undefined) unsupported(`responseFormat.${name}`, NOT_SHOWN);
+    }
+  }
   for (const tool of tools) {
     if (tool.type === "provider") unsupported(`provider tool ${tool.id}`, "Ternion has no tools of its own.");
     else if (tool.inputExamples?.length) unsupported(`inputExamples of tool ${tool.name}`, "Describe them in words.");
