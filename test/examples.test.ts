@@ -9,6 +9,10 @@ import { repositoryFile } from "./golden.js";
 /** What each prints, beside what comes out of the model by chance. */
 const PRINTS: Readonly<Record<string, readonly RegExp[]>> = {
   "abort.mjs": [/^AbortError after 20 tokens\nTimeoutError after 200 ms\nleft after 4\d characters\n.*Paris/],
+  "ai-generate-object.mjs": [
+    /^\{ sentiment: '(positive|negative)', stars: [1-5] \}\n/,
+    /\{\n {2}title: '.*',\n {2}steps: \[\n.*,\n.*\n {2}\]\n\}\n\d+ tokens\n$/,
+  ],
   "ai-stream-text.mjs": [/^The capital of France is Paris\.\n\d+ tokens in, \d+ out, \d+ tokens\/s\n$/],
   "batch.mjs": [
     /Paris[\s\S]*fibonacci\(n\)[\s\S]*Rome[\s\S]*Tokyo[\s\S]*Madrid/,
@@ -16,6 +20,9 @@ const PRINTS: Readonly<Record<string, readonly RegExp[]>> = {
   ],
   "benchmark.mjs": [/^cpu: .*, loaded in \d+ ms\n(\d at once: \d+ tokens\/s, first token after \d+ ms\n){3}$/],
   "express.mjs": [/^listening on http/, /\ndata: \{"text":" France"\}\n/, /\ndata: \{"finish":\{"reason":"stop"/],
+  "json-schema.mjs": [
+    /^\{\n {2}country: '(France|Italy|Japan)',\n {2}capital: '.*',\n {2}population: \d+,\n {2}languages: \[[\s\S]*\]\n\}\n\d{4}-\d\d-\d\d\n$/,
+  ],
   "langchain.mjs": [/^The capital of France is Paris\.\n.*Rome\.\n.*Tokyo\.\n.*Madrid\.\n$/],
   "next-route.mjs": [/^The capital of France is Paris\.\n200, and 400 for a wrong body\n$/],
   "rag.mjs": [/ 0 of them cached/, /\(library\.md, museum\.md\)\n.*\n {2}\d+ prompt tokens, [1-9]\d+ of them cached/],
