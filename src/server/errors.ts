@@ -114,6 +114,8 @@ function ofLibrary(error: TernionError): ApiError {
   if (code === "CONTEXT_OVERFLOW") return tooLong(error);
   if (code === "CHAT_TEMPLATE") return new ApiError(400, message, { param: "messages", code: "chat_template" });
   if (code === "TOKENIZER") return new ApiError(400, message, { param: "tokens", code: "invalid_value" });
+  if (code === "GRAMMAR") return wrongShape(error);
+  if (code === "PACKAGE_MISSING") return new ApiError(501, "This server lacks a package for it.", { cause: error });
   if (BUSY_CODES.includes(code)) return busy(error);
   if (UNAVAILABLE_CODES.includes(code)) return unavailable("The model is not available now.", error);
   return internal(error);
@@ -139,6 +141,13 @@ function tooLong(cause: TernionError): ApiError {
   return new ApiError(400, message, { code: "context_length_exceeded", cause });
 }
 
+/** "schema.properties.a.not: ..." names what cannot be honoured. */
+function wrongShape(cause: TernionError): ApiError {
+  const [path = ""] = /^[^\s:]+/.exec(cause.message) ?? [];
+  const param = path.replace(/^schema\b/, "response_format.json_schema.schema");
+  return new ApiError(400, cause.message, { param, code: "invalid_value", cause });
+}
+
 /** The library names the option that is wrong and what it expected. */
 const WRONG_VALUE = /^([a-zA-Z][\w.[\]]*)(?: id)?: expected /;
 
@@ -158,6 +167,7 @@ const FIELDS: Readonly<Record<string, string>> = {
   frequencyPenalty: "frequency_penalty",
   logitBias: "logit_bias",
   logprobs: "top_logprobs",
+  ignoreEnd: "ignore_eos",
   schema: "response_format",
   toolChoice: "tool_choice",
   parallelToolCalls: "parallel_tool_calls",

@@ -58,6 +58,65 @@ test("the client's own helper puts a stream together", async () => {
   assert.equal(await runner.finalContent(), whole.choices[0].message.content);
 });
 
+test("log probabilities: a token's text, its bytes and the likeliest, streamed alike", async () => {
+  const request = { ...ask, logprobs: true, top_logprobs: 3 };
+  const { choices } = await client.chat.completions.create(request);
+  const content = choices[0].logprobs?.content ?? [];
+  assert.equal(content.length, GREEDY.max_tokens);
+  assert.equal(Buffer.from(content.flatMap(({ bytes }) => bytes ?? [])).toString(), choices[0].message.content);
+  for (const { token, logprob, top_logprobs: top } of content) {
+    assert.equal(top.length, 3);
+    assert.deepEqual([top[0].token, top[0].logprob], [token, logprob]); // greedy
+    assert.ok(top.every((each, i) => each.logprob <= (top[i - 1]?.logprob ?? 0)));
+  }
+  const streamed = [];
+  for await (const chunk of await client.chat.completions.create({ ...request, stream: true })) {
+    streamed.push(...(chunk.choices[0].logprobs?.content ?? []));
+  }
+  assert.deepEqual(streamed, content);
+});
+
+test("choices draw for themselves, and the same again for a seed", async () => {
+  const request = {
+    ...ask,
+    n: 3,
+    seed: 11,
+    temperature: 1,
+    stream: true,
+  } as const;
+  const texts = async () => {
+    const all = ["", "", ""];
+    const roles: number[] = [];
+    for await (const { choices } of await client.chat.completions.create(request)) {
+      for (const { index, delta } of choices) {
+        if (delta.role !== undefined) roles.push(index);
+        all[index] += delta.content ?? "";
+      }
+    }
+    assert.deepEqual(roles.sort(), [0, 1, 2]);
+    return all;
+  };
+  const first = await texts();
+  assert.ok(new Set(first).size > 1);
+  assert.deepEqual(await texts(), first);
+});
+
+test("stop, max_completion_tokens, bias and penalties mean what they mean to the library", async () => {
+  const text = whole.choices[0].message.content ?? "";
+  const stop = text.slice(10, 13);
+  const stopped = await client.chat.completions.create({ ...ask, stop: [stop, "never"] });
+  assert.equal(stopped.choices[0].message.content, text.slice(0, text.indexOf(stop)));
+  assert.equal(stopped.choices[0].finish_reason, "stop");
+  const short = await client.chat.completions.create({ ...ask, max_tokens: 50, max_completion_tokens: 2 });
+  assert.equal(short.usage?.completion_tokens, 2);
+  const { tokenizer } = server.service.models.engine(MODEL);
+  const [first] = tokenizer.encode(text, { addBos: false });
+  const banned = await client.chat.completions.create({ ...ask, logit_bias: { [first]: -100 } });
+  assert.ok(!banned.choices[0].message.content?.startsWith(tokenizer.decode([first])));
+  const only = await client.chat.completions.create({ ...ask, logit_bias: { [first]: 100 } });
+  assert.equal(only.choices[0].message.content, tokenizer.decode([first]).repeat(GREEDY.max_tokens));
+});
+
 test("models", async () => {
   const { data } = await client.models.list();
   assert.deepEqual(
@@ -66,6 +125,37 @@ test("models", async () => {
   );
   assert.equal((await client.models.retrieve(MODEL)).object, "model");
   await assert.rejects(client.models.retrieve("gpt-5"), NotFoundError);
+});
+
+test("what cannot be honoured is refused by name; null and the unknown are nothing", async () => {
+  const refused = {
+    audio: { voice: "x", format: "wav" },
+    modalities: ["text", "audio"],
+    functions: [{ name: "f" }],
+    store: true,
+    web_search_options: {},
+    top_logprobs: 2,
+    stream_options: { include_usage: true },
+    n: 0,
+    logprobs: 1,
+    messages: [{ role: "robot", content: "x" }],
+  };
+  for (const [param, value] of Object.entries(refused)) {
+    await assert.rejects(
+      client.chat.completions.create({ ...ask, [param]: value } as never),
+      (error: BadRequestError) => {
+        assert.equal(error.status, 400);
+        assert.equal(error.param?.replace(/[.[].*$/, ""), param);
+        return true;
+      },
+    );
+  }
+  const nulls = Object.fromEntries(
+    [...Object.keys(refused), "temperature", "stop", "seed"].map((name) => [name, null]),
+  );
+  const own = { ...nulls, ...ask, store: false, metadata: { a: "b" }, user: "me", future_field: { x: [1] } };
+  const { choices } = await client.chat.completions.create(own as typeof ask);
+  assert.equal(choices[0].message.content, whole.choices[0].message.content);
 });
 
 test("an unknown model is 404, a wrong field 400 with its name", async () => {

@@ -3,6 +3,7 @@ import { randomUUID } from "node:crypto";
 import type { FastifyInstance, FastifyRequest } from "fastify";
 import { type Finish, joinToolCall, type Piece, type SessionChatOptions, type ToolCall } from "../../index.js";
 import type { Ask } from "../ask.js";
+import { wrongField } from "../errors.js";
 import { FLAG, integer, object, type Schema } from "../schema.js";
 import type { Service } from "../service.js";
 import { event, scopeOf } from "../sse.js";
@@ -50,7 +51,6 @@ const REFUSED: Readonly<Record<string, Refusal>> = {
   modalities: { harmless: [["text"]], reason: "Models here answer in text." },
   functions: { reason: "Use tools." },
   function_call: { harmless: ["none", "auto"], reason: "Use tool_choice." },
-  response_format: { harmless: [{ type: "text" }], reason: "Structured output is not there yet." },
   store: { harmless: [false], reason: "Answers are not kept." },
   web_search_options: { reason: "There is no search." },
 };
@@ -83,6 +83,9 @@ function asksOf({ body, client, id: requestId }: FastifyRequest<{ Body: ChatBody
 }
 
 function chatOptions(body: ChatBody): SessionChatOptions {
+  if (typeof body.top_logprobs === "number" && !body.logprobs) {
+    throw wrongField("top_logprobs", "expected logprobs: true with it");
+  }
   return {
     ...generateOptions(body),
     ...toolOptions(body),

@@ -3,11 +3,12 @@ import { isDeepStrictEqual } from "node:util";
 import type { GenerateOptions } from "../../index.js";
 import { refusedField, wrongField } from "../errors.js";
 import { FLAG, integer, number, object, optional, type Schema, TEXT } from "../schema.js";
+import { FORMAT_SCHEMAS, type FormatFields, formatOptions } from "./format.js";
 
 /** What may be left out may be null too. */
 type Open<T> = T | null | undefined;
 
-export interface SharedFields {
+export interface SharedFields extends FormatFields {
   readonly model?: Open<string>;
   readonly stream?: Open<boolean>;
   readonly stream_options?: Open<{ readonly include_usage?: Open<boolean> }>;
@@ -37,31 +38,36 @@ export function allOptional(schemas: Readonly<Record<string, Schema>>): Readonly
   return Object.fromEntries(Object.entries(schemas).map(([name, schema]) => [name, optional(schema)]));
 }
 
-export const SHARED_SCHEMAS: Readonly<Record<string, Schema>> = allOptional({
-  model: TEXT,
-  stream: FLAG,
-  stream_options: object(allOptional({ include_usage: FLAG })),
-  n: integer(1, MOST_CHOICES),
-  stop: { type: ["string", "array"], minLength: 1, items: { type: "string", minLength: 1 }, maxItems: MOST_STOPS },
-  seed: { type: "integer" },
-  max_tokens: integer(0),
-  temperature: number(0, LARGEST),
-  top_p: number(0, 1),
-  top_k: integer(-1),
-  min_p: number(0, 1),
-  repetition_penalty: { type: "number", exclusiveMinimum: 0, maximum: LARGEST },
-  repetition_window: integer(-1),
-  presence_penalty: number(-LARGEST, LARGEST),
-  frequency_penalty: number(-LARGEST, LARGEST),
-  logit_bias: { type: "object", additionalProperties: { type: "number" } },
-  ignore_eos: FLAG,
-});
+export const SHARED_SCHEMAS: Readonly<Record<string, Schema>> = {
+  ...FORMAT_SCHEMAS,
+  ...allOptional({
+    model: TEXT,
+    stream: FLAG,
+    stream_options: object(allOptional({ include_usage: FLAG })),
+    n: integer(1, MOST_CHOICES),
+    stop: { type: ["string", "array"], minLength: 1, items: { type: "string", minLength: 1 }, maxItems: MOST_STOPS },
+    seed: { type: "integer" },
+    max_tokens: integer(0),
+    temperature: number(0, LARGEST),
+    top_p: number(0, 1),
+    top_k: integer(-1),
+    min_p: number(0, 1),
+    repetition_penalty: { type: "number", exclusiveMinimum: 0, maximum: LARGEST },
+    repetition_window: integer(-1),
+    presence_penalty: number(-LARGEST, LARGEST),
+    frequency_penalty: number(-LARGEST, LARGEST),
+    logit_bias: { type: "object", additionalProperties: { type: "number" } },
+    ignore_eos: FLAG,
+  }),
+};
 
 /** -1 is "all" elsewhere. */
 const orAll = (count: number | undefined, all: number) => (count === -1 ? all : count);
 
 export function generateOptions(body: SharedFields): GenerateOptions {
+  if (body.stream_options && !body.stream) throw wrongField("stream_options", "expected stream: true with it");
   return {
+    ...formatOptions(body),
     maxTokens: body.max_tokens ?? undefined,
     stop: body.stop ?? undefined,
     seed: seedOf(body.seed ?? undefined),

@@ -1,6 +1,6 @@
 /** Messages of OpenAI's form → those that chat templates know: text in one string, and roles by their older names. */
 import type { ChatMessage } from "../../index.js";
-import { refusedField } from "../errors.js";
+import { refusedField, wrongField } from "../errors.js";
 import { array, object, optional, type Schema, TEXT } from "../schema.js";
 
 export interface ChatBodyMessage {
@@ -41,6 +41,7 @@ export const MESSAGES_SCHEMA: Schema = array(
 
 export function chatMessages(messages: readonly ChatBodyMessage[]): ChatMessage[] {
   return messages.map(({ role, content = null, ...rest }, i) => {
+    if (content === null && role !== "assistant") throw wrongField(`messages[${i}].content`, "expected text, got null");
     const text = typeof content === "string" || content === null ? content : textOf(content, `messages[${i}].content`);
     return { ...rest, role: role === "developer" ? "system" : role, content: text };
   });
