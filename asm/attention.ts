@@ -35,6 +35,21 @@ export function rope(x: usize, table: usize, heads: i32, headDim: i32): void {
   }
 }
 
+/** The same for pairs (2i, 2i + 1). */
+export function ropeAdjacent(x: usize, table: usize, heads: i32, headDim: i32): void {
+  const half = <usize>headDim << 1;
+  for (let h = 0; h < heads; h++) {
+    for (let i: usize = 0; i < half; i += 16, x += 32) {
+      const u = v128.load(x), v = v128.load(x, 16);
+      const a = v128.shuffle<i32>(u, v, 0, 2, 4, 6), b = v128.shuffle<i32>(u, v, 1, 3, 5, 7);
+      const c = v128.load(table + i), s = v128.load(table + half + i);
+      const first = f32x4.sub(f32x4.mul(a, c), f32x4.mul(b, s)), second = f32x4.add(f32x4.mul(b, c), f32x4.mul(a, s));
+      v128.store(x, v128.shuffle<i32>(first, second, 0, 4, 1, 5));
+      v128.store(x, v128.shuffle<i32>(first, second, 2, 6, 3, 7), 16);
+    }
+  }
+}
+
 /** Stores one head's key at `position` of keys (positions / 8, headDim, 8). */
 export function storeKey(k: usize, keys: usize, position: i32, headDim: i32): void {
   let dst = keys + <usize>(position >> 3) * (<usize>headDim << 5) + (<usize>(position & 7) << 2);

@@ -6,7 +6,7 @@
 // all formats share one summation tree; F16, the format of the official file, is decoded inside the dot, which saves a
 // store and a load for each element and changes no bit.
 //
-// Preconditions: n a multiple of 16 (F32, F16, BF16), 32 (Q8_0), 256 (Q6_K).
+// Preconditions: n a multiple of 16 (F32, F16, BF16), else of the type's block.
 
 import { sumTree } from "./reduce";
 
@@ -104,13 +104,87 @@ function halfAt(src: usize): f32 {
   return abs(value) < 65536 ? value : reinterpret<f32>(reinterpret<i32>(value) | 0x7f800000); // as in `restore`
 }
 
+/** 16 int8 times d, as float32. */
+@inline
+function scaled16(q: v128, d: v128, dst: usize): void {
+  const low = i16x8.extend_low_i8x16_s(q), high = i16x8.extend_high_i8x16_s(q);
+  v128.store(dst, f32x4.mul(f32x4.convert_i32x4_s(i32x4.extend_low_i16x8_s(low)), d));
+  v128.store(dst, f32x4.mul(f32x4.convert_i32x4_s(i32x4.extend_high_i16x8_s(low)), d), 16);
+  v128.store(dst, f32x4.mul(f32x4.convert_i32x4_s(i32x4.extend_low_i16x8_s(high)), d), 32);
+  v128.store(dst, f32x4.mul(f32x4.convert_i32x4_s(i32x4.extend_high_i16x8_s(high)), d), 48);
+}
+
 /** Blocks of 32 in 34 bytes: one f16 scale, 32 int8. */
 export function decodeQ8_0(src: usize, dst: usize, n: i32): void {
   const end = dst + (<usize>n << 2);
   for (; dst < end; src += 34, dst += 128) {
-    const d = halfAt(src);
-    for (let i: usize = 0; i < 32; i++) store<f32>(dst + (i << 2), d * <f32>load<i8>(src + 2 + i));
+    const d = f32x4.splat(halfAt(src));
+    scaled16(v128.load(src, 2), d, dst);
+    scaled16(v128.load(src, 18), d, dst + 64);
   }
+}
+
+/** Blocks of 32 in 18 bytes: one f16 scale, 16 low nibbles, 16 high ones; 8 is 0. */
+export function decodeQ4_0(src: usize, dst: usize, n: i32): void {
+  const end = dst + (<usize>n << 2);
+  const eight = i8x16.splat(8);
+  for (; dst < end; src += 18, dst += 128) {
+    const d = f32x4.splat(halfAt(src));
+    const v = v128.load(src, 2);
+    scaled16(i8x16.sub(v128.and(v, i8x16.splat(15)), eight), d, dst);
+    scaled16(i8x16.sub(i8x16.shr_u(v, 4), eight), d, dst + 64);
+  }
+}
+
+/** Blocks of 256 in 144 bytes: see formats/q4_k.ts. */
+export function decodeQ4_K(src: usize, dst: usize, n: i32): void {
+  const end = dst + (<usize>n << 2);
+  for (; dst < end; src += 144) {
+    const d = halfAt(src), dmin = halfAt(src + 2);
+    for (let j: usize = 0; j < 8; j++) {
+      const at = src + 4 + j;
+      const low = j < 4 ? 0 : <i32>load<u8>(at, 4);
+      const scale = j < 4 ? load<u8>(at) & 63 : (low & 15) | ((load<u8>(at - 4) >> 6) << 4);
+      const minimum = j < 4 ? load<u8>(at, 4) & 63 : (low >> 4) | ((load<u8>(at) >> 6) << 4);
+      const a = d * <f32>scale, b = dmin * <f32>minimum;
+      const q = src + 16 + ((j >> 1) << 5);
+      for (let i: usize = 0; i < 32; i++, dst += 4) {
+        store<f32>(dst, a * <f32>((load<u8>(q + i) >> <u8>((j & 1) << 2)) & 15) - b);
+      }
+    }
+  }
+}
+
+/** Blocks of `block` codes: one f16 scale, then code - 1 of weight j in bits 2 (j mod 4) of byte j / 4. */
+@inline
+function decodeCodes(src: usize, dst: usize, n: i32, block: usize): void {
+  const end = dst + (<usize>n << 2);
+  const three = i8x16.splat(3), one = i8x16.splat(1);
+  for (; dst < end; src += 2 + (block >> 2)) {
+    const d = f32x4.splat(halfAt(src));
+    for (let i: usize = 0; i < block; i += 64, dst += 256) {
+      const v = v128.load(src + 2 + (i >> 2));
+      const a = v128.and(v, three), b = v128.and(i16x8.shr_u(v, 2), three);
+      const c = v128.and(i16x8.shr_u(v, 4), three), e = v128.and(i16x8.shr_u(v, 6), three);
+      // byte m of a, b, c, e are weights 4m .. 4m + 3
+      const ab0 = v128.shuffle<i8>(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+      const ab1 = v128.shuffle<i8>(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+      const ce0 = v128.shuffle<i8>(c, e, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+      const ce1 = v128.shuffle<i8>(c, e, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+      scaled16(i8x16.sub(v128.shuffle<i16>(ab0, ce0, 0, 8, 1, 9, 2, 10, 3, 11), one), d, dst);
+      scaled16(i8x16.sub(v128.shuffle<i16>(ab0, ce0, 4, 12, 5, 13, 6, 14, 7, 15), one), d, dst + 64);
+      scaled16(i8x16.sub(v128.shuffle<i16>(ab1, ce1, 0, 8, 1, 9, 2, 10, 3, 11), one), d, dst + 128);
+      scaled16(i8x16.sub(v128.shuffle<i16>(ab1, ce1, 4, 12, 5, 13, 6, 14, 7, 15), one), d, dst + 192);
+    }
+  }
+}
+
+export function decodeQ2_0(src: usize, dst: usize, n: i32): void {
+  decodeCodes(src, dst, n, 64);
+}
+
+export function decodePQ2_0(src: usize, dst: usize, n: i32): void {
+  decodeCodes(src, dst, n, 128);
 }
 
 /**

@@ -2,10 +2,11 @@
 // allocation, because every thread instantiates the module over the same memory.
 export { ternaryDot16, ternaryDot32, ternaryDotBaseline, ternaryScale, ternaryPack } from "./ternary";
 export { tableTranspose, tableDot, tableScale } from "./table";
-export { norm, normQuantize } from "./norm";
+export { norm, normQuantize, quantize } from "./norm";
 export { gateRelu2, gateSilu } from "./gate";
-export { decodeF32, decodeF16, decodeBF16, decodeQ8_0, decodeQ6_K, dotF32, logitsF16 } from "./dense";
-export { rope, storeKey, storeValue, attendChunk, fold, finish } from "./attention";
+export { decodeF32, decodeF16, decodeBF16, decodeQ8_0, decodeQ4_0, decodeQ4_K, decodeQ6_K, decodeQ2_0, decodePQ2_0, dotF32, logitsF16 } from "./dense";
+export { rope, ropeAdjacent, storeKey, storeValue, attendChunk, fold, finish } from "./attention";
+export { blockSums, scaleFloats, ternaryBlocks, unpackTQ1_0, unpackTQ2_0 } from "./blocks";
 export { headPack, headQuantize, headScan, atLeast } from "./head";
 export { storeKey16, storeValue16, attendChunk16 } from "./attention16";
 export { firstNonFinite } from "./finite";
@@ -13,6 +14,7 @@ export { read } from "./read";
 export { barrier, pollChange, takeShare } from "./sync";
 
 // Constants that the TypeScript side lays memory out by: src/backend/cpu/kernels.ts compares them with its own.
+export { SCALE_BLOCK } from "./blocks";
 export { EVEN_ROWS, GROUP, ODD_ROWS } from "./ternary";
 export { TABLE_BLOCK, TABLE_ENTRIES, TABLE_RUN, TILE } from "./table";
 export { HALF_MASK, HALF_SCALE } from "./dense";

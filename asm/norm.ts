@@ -8,7 +8,7 @@
 //
 // Preconditions: n a multiple of 16.
 
-import { maxLane, roundToInt, sumTree } from "./reduce";
+import { largerMagnitude, largestMagnitude, maxLane, roundToInt, sumTree } from "./reduce";
 
 /** mean(x^2) */
 @inline
@@ -59,12 +59,9 @@ function rounded(y: usize, s: v128): v128 {
   return roundToInt(f32x4.mul(v128.load(y), s));
 }
 
-/**
- * normed[n] = norm(x), q[n] int8; scale[1] = max|normed| / 127 (f32), sum[1] = sum of q (i32). Where any of normed is NaN
- * or infinite, so is the scale, and with it every product: q means nothing then.
- */
-export function normQuantize(x: usize, weight: usize, normed: usize, q: usize, scale: usize, sum: usize, n: i32, eps: f32): void {
-  const absmax = max<f32>(norm(x, weight, normed, n, eps), 1e-5);
+/** q[n] = normed * 127 / absmax rounded, its scale and its sum: see normQuantize. */
+@inline
+function quantizeBy(absmax: f32, normed: usize, q: usize, scale: usize, sum: usize, n: i32): void {
   const s = f32x4.splat(<f32>127 / absmax);
   let total = i32x4.splat(0);
   const end = normed + (<usize>n << 2);
@@ -77,4 +74,24 @@ export function normQuantize(x: usize, weight: usize, normed: usize, q: usize, s
   store<f32>(scale, absmax / 127);
   const t = i32x4.add(total, v128.shuffle<i32>(total, total, 2, 3, 0, 1));
   store<i32>(sum, i32x4.extract_lane(t, 0) + i32x4.extract_lane(t, 1));
+}
+
+/**
+ * normed[n] = norm(x), q[n] int8; scale[1] = max|normed| / 127 (f32), sum[1] = sum of q (i32). Where any of normed is NaN
+ * or infinite, so is the scale, and with it every product: q means nothing then.
+ */
+export function normQuantize(x: usize, weight: usize, normed: usize, q: usize, scale: usize, sum: usize, n: i32, eps: f32): void {
+  quantizeBy(max<f32>(norm(x, weight, normed, n, eps), 1e-5), normed, q, scale, sum, n);
+}
+
+/** The same without the norm: normed[n] = x. */
+export function quantize(x: usize, normed: usize, q: usize, scale: usize, sum: usize, n: i32): void {
+  let m = f32x4.splat(0);
+  const end = x + (<usize>n << 2);
+  for (let from = x, to = normed; from < end; from += 16, to += 16) {
+    const v = v128.load(from);
+    v128.store(to, v);
+    m = largerMagnitude(m, v);
+  }
+  quantizeBy(max<f32>(largestMagnitude(m), 1e-5), normed, q, scale, sum, n);
 }

@@ -2,11 +2,20 @@
 import { readFile } from "node:fs/promises";
 import type { WeightSource } from "../src/backend/backend.js";
 import { openGguf } from "../src/engine/input.js";
-import { type ModelConfig, readConfig } from "../src/model/config.js";
-import { weightSources } from "../src/model/weights.js";
+import type { ModelConfig } from "../src/model/config.js";
+import { modelOf } from "../src/model/open.js";
 
+/** bitnet-b1.58, and models of other architectures. */
 export const GOLDEN_MODELS = ["tiny", "gqa"] as const;
-export type GoldenName = (typeof GOLDEN_MODELS)[number];
+export const GOLDEN_FAMILIES = [
+  "llama-q8",
+  "llama-ropefreqs",
+  "llama-tq2",
+  "bitnet-tq1",
+  "qwen3-q2",
+  "qwen3-yarn",
+] as const;
+export type GoldenName = (typeof GOLDEN_MODELS)[number] | (typeof GOLDEN_FAMILIES)[number];
 
 export interface Golden {
   readonly path: string;
@@ -30,14 +39,13 @@ export async function loadGolden(name: GoldenName): Promise<Golden> {
   const path = repositoryFile(`test/golden/${name}/model.gguf`);
   const index = JSON.parse(await readFile(repositoryFile(`test/golden/${name}/golden.json`), "utf8")) as Index;
   const bytes = await readFile(repositoryFile(`test/golden/${name}/golden.bin`));
-  const file = await openGguf(path);
-  const config = readConfig(file);
+  const { config, sources } = await modelOf(await openGguf(path), false);
   const byName = new Map(index.tensors.map((tensor) => [tensor.name, tensor]));
   return {
     path,
     tokens: index.tokens,
     config,
-    sources: weightSources(file, config),
+    sources: [...sources],
     names: [...byName.keys()],
     tensor(tensorName) {
       const found = byName.get(tensorName);

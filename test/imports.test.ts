@@ -212,9 +212,16 @@ test("a ternary type is named by its file, by the two tables of types and by bac
     "formats/i2_s.ts",
     "formats/table.ts",
     "gguf/types.ts",
-    "model/config.ts", // a message: which file to use
   ]);
-  assert.deepEqual(users("TQ2_0"), ["formats/table.ts", "formats/tq2_0.ts", "gguf/types.ts"]);
+  assert.deepEqual(users("TQ2_0"), [
+    "backend/cpu/choice/exercise.ts",
+    "backend/cpu/commands.ts",
+    "backend/cpu/kernels.ts", // unpackTQ2_0
+    "backend/cpu/thread/load.ts",
+    "formats/table.ts",
+    "formats/tq2_0.ts",
+    "gguf/types.ts",
+  ]);
 });
 
 test("the forward pass waits for nothing and names no device", () => {

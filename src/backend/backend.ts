@@ -75,7 +75,7 @@ export interface Cache {
   readonly blocks: number;
 }
 
-export interface CacheShape {
+export interface CacheShape extends Rotation {
   readonly layers: number;
   /** timelines held at the same time */
   readonly slots: number;
@@ -86,11 +86,22 @@ export interface CacheShape {
   readonly kvHeads: number;
   /** elements of one head, a multiple of 8 */
   readonly headDim: number;
-  /** base of the rotary angles; keys are stored rotated */
-  readonly ropeBase: number;
   /** least precision of what is stored; default "f32" */
   readonly type?: CacheType;
 }
+
+/** The rotary embedding of q and k; keys are stored rotated. */
+export interface Rotation {
+  /** pair i of a head turns by position * ropeBase^(-2i / headDim) */
+  readonly ropeBase: number;
+  /** which elements make pair i: i and i + headDim / 2, or 2i and 2i + 1; default "halves" */
+  readonly ropePairs?: RopePairs | undefined;
+  /** (headDim / 2) divide the angles of the pairs */
+  readonly ropeFactors?: readonly number[] | undefined;
+  /** multiplies the rotated q and k; default 1 */
+  readonly ropeMagnitude?: number | undefined;
+}
+export type RopePairs = "halves" | "adjacent";
 
 /** What a position of a cache consists of. */
 export type PositionShape = Pick<CacheShape, "layers" | "kvHeads" | "headDim" | "type">;
@@ -102,11 +113,16 @@ export type CacheType = "f32" | "i16";
 export type WeightType = string;
 
 /**
- * What the ops do with a weight: "norm" multiplies by it (`normQuantize`, `normOutputs`), "table" is read by rows and
- * multiplied with floats (`embed`, `logits`, `best`), "matrix" is multiplied with int8 rows (`ternary`).
+ * What the ops do with a weight: "norm" multiplies by it (`normQuantize`, `normHeads`, `normOutputs`), "table" is read by
+ * rows and multiplied with floats (`embed`, `logits`, `best`), "matrix" is multiplied with int8 rows where it is ternary
+ * (`ternary`), else with floats (`linear`).
  */
 export type WeightUse = "norm" | "table" | "matrix";
 export type TypesByUse = Readonly<Record<WeightUse, readonly WeightType[]>>;
+
+/** The op of that name, or pairs 2i and 2i + 1 in `ropeStore`. */
+export const FEATURES = ["quantize", "linear", "normHeads", "adjacent pairs"] as const;
+export type Feature = (typeof FEATURES)[number];
 
 /** The orders of ternary codes in files whose type leaves it open, see formats/i2_s.ts; the first is the standard one. */
 export const TERNARY_LAYOUTS = ["block128", "block64", "rows4"] as const;
@@ -141,6 +157,8 @@ export interface WeightSource {
   readonly byteLength: number;
   /** of a type whose files differ in it; default "block128" */
   readonly layout?: TernaryLayout;
+  /** multiplies all of a matrix; default 1 */
+  readonly factor?: number;
 }
 
 export interface LoadOptions {
@@ -217,6 +235,9 @@ export interface Backend {
   /** types of weights that it can compute with */
   readonly takes: TypesByUse;
 
+  /** what it has of that which some models need only */
+  readonly features: readonly Feature[];
+
   /** Reads and checks all weights, of types in `takes`; the handles come back in the order of `sources`. Called once. */
   load(sources: readonly WeightSource[], options?: LoadOptions): Promise<Weight[]>;
   tensor(maxRows: number, width: number): Tensor;
@@ -256,9 +277,15 @@ export interface Backend {
    * All projections share the quantised input.
    */
   ternary(projections: readonly Projection[], x: Quantized): void;
+  /** The rounding of `normQuantize` alone: `normed` becomes a copy of `x`. For a BitLinear without a norm of its own. */
+  quantize(out: Quantized, x: Tensor): void;
+  /** For each projection `out = weight . x` in floats, of weights that are not ternary, and `addTo += out` where asked. */
+  linear(projections: readonly Projection[], x: Tensor): void;
+  /** RMSNorm of each head of x in place, by one weight of headDim elements for all heads. */
+  normHeads(x: Tensor, weight: Weight, eps: number): void;
   /**
-   * Rotary embedding of q and k in place at each row's position (pairs i and i + headDim / 2, angle
-   * position * ropeBase^(-2i / headDim)), then stores k and v at (layer, slot, position).
+   * Rotary embedding of q and k in place at each row's position, see `Rotation`, then stores k and v at (layer, slot,
+   * position).
    */
   ropeStore(cache: Cache, layer: number, qkv: { q: Tensor; k: Tensor; v: Tensor }): void;
   /**

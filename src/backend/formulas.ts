@@ -1,7 +1,7 @@
 /**
  * The formulas of the model in float64, as plain loops: what the reference backend computes and what `verify` judges by.
  */
-import type { Activation } from "./backend.js";
+import type { Activation, RopePairs, Rotation } from "./backend.js";
 
 export const ACTIVATIONS: Readonly<Record<Activation, (x: number) => number>> = {
   relu2: (x) => Math.max(x, 0) ** 2,
@@ -55,15 +55,43 @@ export function roundHalfEven(x: number): number {
   return down % 2 === 0 ? down : down + 1;
 }
 
-export function rotateHeads(x: Float64Array, headDim: number, position: number, base: number): void {
+/** (headDim / 2) radians a position by which the pairs of a head turn. */
+export function rotaryFrequencies({ ropeBase, ropeFactors }: Rotation, headDim: number): Float64Array {
   const half = headDim / 2;
+  return Float64Array.from({ length: half }, (_, i) => ropeBase ** (-i / half) / (ropeFactors?.[i] ?? 1));
+}
+
+/** Gives cosine and sine, times the magnitude, of each pair at each position from 0 on. */
+export function rotaryAngles(
+  rotation: Rotation,
+  { headDim, positions }: { readonly headDim: number; readonly positions: number },
+  put: (position: number, pair: number, cos: number, sin: number) => void,
+): void {
+  const { ropeMagnitude = 1 } = rotation;
+  for (const [pair, frequency] of rotaryFrequencies(rotation, headDim).entries()) {
+    for (let position = 0; position < positions; position++) {
+      const angle = position * frequency;
+      put(position, pair, ropeMagnitude * Math.cos(angle), ropeMagnitude * Math.sin(angle));
+    }
+  }
+}
+
+/** Where in a head the two elements of pair `i` are. */
+export function rotaryPair(pairs: RopePairs | undefined, headDim: number, i: number): readonly [number, number] {
+  return pairs === "adjacent" ? [2 * i, 2 * i + 1] : [i, headDim / 2 + i];
+}
+
+export function rotateHeads(x: Float64Array, headDim: number, position: number, rotation: Rotation): void {
+  const { ropePairs, ropeMagnitude = 1 } = rotation;
+  const frequencies = rotaryFrequencies(rotation, headDim);
   for (let start = 0; start < x.length; start += headDim) {
-    for (let i = 0; i < half; i++) {
-      const angle = position * base ** (-i / half);
-      const a = x[start + i];
-      const b = x[start + half + i];
-      x[start + i] = a * Math.cos(angle) - b * Math.sin(angle);
-      x[start + half + i] = b * Math.cos(angle) + a * Math.sin(angle);
+    for (const [i, frequency] of frequencies.entries()) {
+      const [cos, sin] = [Math.cos, Math.sin].map((f) => ropeMagnitude * f(position * frequency));
+      const [first, second] = rotaryPair(ropePairs, headDim, i);
+      const a = x[start + first];
+      const b = x[start + second];
+      x[start + first] = a * cos - b * sin;
+      x[start + second] = b * cos + a * sin;
     }
   }
 }

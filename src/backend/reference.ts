@@ -7,25 +7,26 @@ import type { DecodedWeight } from "../formats/decode.js";
 import { readWeight } from "../formats/read.js";
 import { KNOWN_TYPES } from "../formats/table.js";
 import { drawsOf, Sampled } from "../sampling/draw.js";
-import type {
-  Activation,
-  Backend,
-  Batch,
-  Best,
-  Cache,
-  CacheShape,
-  Head,
-  HeadKind,
-  LoadOptions,
-  MarkRows,
-  OpTime,
-  PositionShape,
-  Projection,
-  Quantized,
-  Tensor,
-  Tracer,
-  Weight,
-  WeightSource,
+import {
+  type Activation,
+  type Backend,
+  type Batch,
+  type Best,
+  type Cache,
+  type CacheShape,
+  FEATURES,
+  type Head,
+  type HeadKind,
+  type LoadOptions,
+  type MarkRows,
+  type OpTime,
+  type PositionShape,
+  type Projection,
+  type Quantized,
+  type Tensor,
+  type Tracer,
+  type Weight,
+  type WeightSource,
 } from "./backend.js";
 import { copyBatch, isAllowed, markedRows, masksOf, rankedOf, wholeOf } from "./batch.js";
 import { BlockTable } from "./blocks.js";
@@ -105,6 +106,7 @@ export class ReferenceBackend implements Backend {
   readonly runsAhead = 1;
   readonly blockPositions = BLOCK_POSITIONS;
   readonly takes = KNOWN_TYPES;
+  readonly features = FEATURES;
   memoryBytes = 0;
   #record: (() => void)[] = [];
   #batch: Batch = {
@@ -165,26 +167,39 @@ export class ReferenceBackend implements Backend {
   }
 
   normQuantize(out: Quantized, x: Tensor, weight: Weight, eps: number): void {
-    const rows = this.#rows;
-    this.#op(() => {
-      const { normed, values, scales, width } = out as ReferenceQuantized;
-      for (let row = 0; row < rows; row++) {
-        const y = normed.row(row);
-        rmsNorm(y, tensorOf(x).row(row), denseRow(weight, 0), eps);
-        const absmax = y.reduce((max, value) => Math.max(max, Math.abs(value)), 1e-5);
-        scales[row] = absmax / 127;
-        for (let i = 0; i < width; i++) {
-          values[row * width + i] = Math.min(127, Math.max(-128, roundHalfEven(y[i] * (127 / absmax))));
-        }
-      }
+    this.#rowOp((row) => {
+      const { normed } = out as ReferenceQuantized;
+      rmsNorm(normed.row(row), tensorOf(x).row(row), denseRow(weight, 0), eps);
+      quantizeRow(out as ReferenceQuantized, row);
+    });
+  }
+
+  quantize(out: Quantized, x: Tensor): void {
+    this.#rowOp((row) => {
+      const { normed } = out as ReferenceQuantized;
+      normed.row(row).set(tensorOf(x).row(row));
+      quantizeRow(out as ReferenceQuantized, row);
     });
   }
 
   ternary(projections: readonly Projection[], x: Quantized): void {
-    const rows = this.#rows;
-    this.#op(() => {
-      for (const projection of projections) {
-        for (let row = 0; row < rows; row++) bitLinearRow(projection, x as ReferenceQuantized, row);
+    this.#rowOp((row) => {
+      for (const projection of projections) bitLinearRow(projection, x as ReferenceQuantized, row);
+    });
+  }
+
+  linear(projections: readonly Projection[], x: Tensor): void {
+    this.#rowOp((row) => {
+      for (const projection of projections) linearRow(projection, tensorOf(x), row);
+    });
+  }
+
+  normHeads(x: Tensor, weight: Weight, eps: number): void {
+    this.#rowOp((row) => {
+      const values = tensorOf(x).row(row);
+      for (let start = 0; start < values.length; start += weight.columns) {
+        const head = values.subarray(start, start + weight.columns);
+        rmsNorm(head, head, denseRow(weight, 0), eps);
       }
     });
   }
@@ -192,12 +207,12 @@ export class ReferenceBackend implements Backend {
   ropeStore(cache: Cache, layer: number, qkv: { q: Tensor; k: Tensor; v: Tensor }): void {
     cacheOf(cache).placed.check(this.#batch);
     const { slots, positions } = this.#batch;
-    const { kvHeads, headDim, ropeBase: base } = cache.shape;
+    const { kvHeads, headDim } = cache.shape;
     this.#op(() => {
       positions.forEach((position, row) => {
-        rotateHeads(tensorOf(qkv.q).row(row), headDim, position, base);
+        rotateHeads(tensorOf(qkv.q).row(row), headDim, position, cache.shape);
         const k = tensorOf(qkv.k).row(row);
-        rotateHeads(k, headDim, position, base);
+        rotateHeads(k, headDim, position, cache.shape);
         const v = tensorOf(qkv.v).row(row);
         for (let head = 0; head < kvHeads; head++) {
           const at = { layer, slot: slots[row], position, head };
@@ -339,6 +354,13 @@ export class ReferenceBackend implements Backend {
   #op(execute: () => void): void {
     this.#record.push(execute);
   }
+  /** An op that computes each row by itself. */
+  #rowOp(execute: (row: number) => void): void {
+    const rows = this.#rows;
+    this.#op(() => {
+      for (let row = 0; row < rows; row++) execute(row);
+    });
+  }
 }
 
 const tensorOf = (tensor: Tensor) => tensor as ReferenceTensor;
@@ -365,13 +387,31 @@ function bestOf(logits: Float32Array, count: number, mask: Uint32Array | undefin
   return { ids: best, logits: Float32Array.from(best, (id) => logits[id]) };
 }
 
+/** Rounds row `row` of `normed` to int8 by its absmax. */
+function quantizeRow({ normed, values, scales, width }: ReferenceQuantized, row: number): void {
+  const y = normed.row(row);
+  const absmax = y.reduce((max, value) => Math.max(max, Math.abs(value)), 1e-5);
+  scales[row] = absmax / 127;
+  for (let i = 0; i < width; i++) {
+    values[row * width + i] = Math.min(127, Math.max(-128, roundHalfEven(y[i] * (127 / absmax))));
+  }
+}
+
 function bitLinearRow({ weight, out, addTo }: Projection, x: ReferenceQuantized, row: number): void {
-  const { ternary, rows, columns, name } = weight as DecodedWeight;
+  const { ternary, rows, columns, name, factor } = weight as DecodedWeight;
   if (ternary === undefined) throw new TypeError(`${name}: expected a ternary weight, got a dense one`);
   const input = x.values.subarray(row * columns, (row + 1) * columns);
   for (let r = 0; r < rows; r++) {
-    const y = scaledDot(ternary, r * columns, input) * x.scales[row];
-    tensorOf(out).row(row)[r] = y;
-    if (addTo !== undefined) tensorOf(addTo).row(row)[r] += y;
+    put({ out, addTo }, row, r, scaledDot(ternary, r * columns, input) * x.scales[row] * factor);
   }
+}
+
+function linearRow({ weight, out, addTo }: Projection, x: ReferenceTensor, row: number): void {
+  const { rows, factor } = weight as DecodedWeight;
+  for (let r = 0; r < rows; r++) put({ out, addTo }, row, r, dot(denseRow(weight, r), x.row(row)) * factor);
+}
+
+function put({ out, addTo }: Pick<Projection, "out" | "addTo">, row: number, column: number, value: number): void {
+  tensorOf(out).row(row)[column] = value;
+  if (addTo !== undefined) tensorOf(addTo).row(row)[column] += value;
 }

@@ -41,7 +41,7 @@ export async function openModel(model: string | ModelInput, options: OpenOptions
   const file = await openGguf(model, { signal });
   const { close } = file;
   try {
-    return { ...modelOf(file, strict), close, [Symbol.asyncDispose]: close };
+    return { ...(await modelOf(file, strict)), close, [Symbol.asyncDispose]: close };
   } catch (error) {
     await close();
     throw error;

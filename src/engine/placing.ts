@@ -75,10 +75,11 @@ export async function placeModel(
   const weights = await (clock?.measureAsync("weights", bytes, loading) ?? loading);
   signal?.throwIfAborted();
   clock?.mark();
-  const { layers, kvHeads, headDim, ropeBase } = config;
+  const { layers, kvHeads, headDim, ropeBase, ropePairs, ropeFactors, ropeMagnitude } = config;
+  const rotation = { ropeBase, ropePairs, ropeFactors, ropeMagnitude };
   const before = backend.memoryBytes;
   const { maxSessions: slots, contextLength: positions, kv: type, maxRows, head: headKind } = limits;
-  const cache = backend.cache({ layers, slots, positions, kvHeads, headDim, ropeBase, type });
+  const cache = backend.cache({ layers, slots, positions, kvHeads, headDim, type, ...rotation });
   const activations = createActivations(backend, config, maxRows, maxRows);
   clock?.done("cache", backend.memoryBytes - before);
   const scanned = backend.memoryBytes;

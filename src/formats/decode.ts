@@ -7,13 +7,15 @@ import { formatOf } from "./table.js";
 export interface DecodedWeight extends Weight {
   readonly dense?: Float32Array;
   readonly ternary?: Ternary;
+  /** multiplies what the weight gives */
+  readonly factor: number;
 }
 
 /** `bytes`: all of the weight, at an address that is a multiple of 4. */
 export function decodeWeight(source: WeightSource, bytes: Uint8Array): DecodedWeight {
-  const { name, rows, columns } = source;
+  const { name, rows, columns, factor = 1 } = source;
   const format = formatOf(source.type);
-  if (format.kind === "ternary") return { name, rows, columns, ternary: format.decode(source, bytes) };
+  if (format.kind === "ternary") return { name, rows, columns, factor, ternary: format.decode(source, bytes) };
   format.check(source, bytes);
-  return { name, rows, columns, dense: format.decode(bytes, rows * columns) };
+  return { name, rows, columns, factor, dense: format.decode(bytes, rows * columns) };
 }

@@ -3,7 +3,7 @@ import { dense } from "./format.js";
 
 const viewOf = (bytes: Uint8Array) => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 
-export const F32 = dense("F32", { at: 2, exponent: 0x7f80 }, (bytes, count) => {
+export const F32 = dense("F32", [{ at: 2, exponent: 0x7f80 }], (bytes, count) => {
   const view = viewOf(bytes);
   const out = new Float32Array(count);
   for (let i = 0; i < count; i++) out[i] = view.getFloat32(4 * i, true);
@@ -11,7 +11,7 @@ export const F32 = dense("F32", { at: 2, exponent: 0x7f80 }, (bytes, count) => {
 });
 
 /** IEEE binary16. */
-export const F16 = dense("F16", { at: 0, exponent: 0x7c00 }, (bytes, count) => {
+export const F16 = dense("F16", [{ at: 0, exponent: 0x7c00 }], (bytes, count) => {
   const view = viewOf(bytes);
   const out = new Float32Array(count);
   for (let i = 0; i < count; i++) out[i] = halfToFloat(view.getUint16(2 * i, true));
@@ -19,7 +19,7 @@ export const F16 = dense("F16", { at: 0, exponent: 0x7c00 }, (bytes, count) => {
 });
 
 /** The upper half of a float32. */
-export const BF16 = dense("BF16", { at: 0, exponent: 0x7f80 }, (bytes, count) => {
+export const BF16 = dense("BF16", [{ at: 0, exponent: 0x7f80 }], (bytes, count) => {
   const view = viewOf(bytes);
   const bits = new Uint32Array(count);
   for (let i = 0; i < count; i++) bits[i] = view.getUint16(2 * i, true) << 16;

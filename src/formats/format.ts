@@ -17,6 +17,8 @@ export type Stored = Weight & Pick<WeightSource, "layout">;
 interface Layout extends Blocks {
   /** bytes after the last block */
   readonly tail: number;
+  /** the floats of a block, each of which must be finite; the first is the scale, or the weight itself */
+  readonly floats: readonly FloatPlace[];
   /** the columns of a weight are a multiple of this */
   readonly columns: number;
   /** Refuses damaged bytes: whole blocks of the weight, in the standard order, from its byte `from` on. */
@@ -26,7 +28,6 @@ interface Layout extends Blocks {
 /** Weights for float activations. */
 export interface DenseFormat extends Layout {
   readonly kind: "dense";
-  readonly float: FloatPlace;
   /** The first `count` values of whole blocks. */
   decode(blocks: Uint8Array, count: number): Float32Array;
 }
@@ -51,10 +52,12 @@ export function blocksOf(name: GgmlType): Pick<Layout, "name" | "block" | "bytes
   return { name, block, bytes, tail };
 }
 
-export function dense(name: GgmlType, float: FloatPlace, decode: DenseFormat["decode"]): DenseFormat {
-  const blocks = { ...blocksOf(name), float };
-  const check: DenseFormat["check"] = (weight, bytes, from) => checkFinite(blocks, weight, bytes, from);
-  return { kind: "dense", ...blocks, columns: blocks.block, check, decode };
+export function dense(name: GgmlType, floats: readonly FloatPlace[], decode: DenseFormat["decode"]): DenseFormat {
+  const blocks = blocksOf(name);
+  const check: DenseFormat["check"] = (weight, bytes, from) => {
+    for (const float of floats) checkFinite({ ...blocks, float }, weight, bytes, from);
+  };
+  return { kind: "dense", ...blocks, floats, columns: blocks.block, check, decode };
 }
 
 /** Bytes of a row. */

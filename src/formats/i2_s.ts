@@ -19,6 +19,7 @@ export const I2_S: TernaryFormat = {
   kind: "ternary",
   ...blocksOf("I2_S"),
   columns: 128,
+  floats: [], // the one of all weights, in the tail, has bounds
   layouts: TERNARY_LAYOUTS,
   check({ name }, codes) {
     if (hasCode3(codes)) throw invalidCode(name);

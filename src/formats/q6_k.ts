@@ -6,7 +6,7 @@
 import { halfToFloat } from "./float.js";
 import { dense } from "./format.js";
 
-export const Q6_K = dense("Q6_K", { at: 208, exponent: 0x7c00 }, (bytes, count) => {
+export const Q6_K = dense("Q6_K", [{ at: 208, exponent: 0x7c00 }], (bytes, count) => {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const out = new Float32Array(count);
   for (let i = 0; i < count; i++) {

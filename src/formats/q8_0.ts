@@ -2,7 +2,7 @@
 import { halfToFloat } from "./float.js";
 import { dense } from "./format.js";
 
-export const Q8_0 = dense("Q8_0", { at: 0, exponent: 0x7c00 }, (bytes, count) => {
+export const Q8_0 = dense("Q8_0", [{ at: 0, exponent: 0x7c00 }], (bytes, count) => {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const out = new Float32Array(count);
   for (let i = 0; i < count; i++) {

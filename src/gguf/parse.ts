@@ -47,7 +47,7 @@ export function parseHead(bytes: Uint8Array, byteLength: number, name: string): 
   const alignment = keys.get("general.alignment", ALIGNMENT, DEFAULT_ALIGNMENT);
   const table = readTensorTable(cursor, tensorCount);
   const dataOffset = Math.ceil(cursor.offset / alignment) * alignment;
-  const tensors = placeTensors(cursor, table, dataOffset, alignment);
+  const tensors = placeTensors(cursor, withFormOfQ2(table, byteLength - dataOffset), dataOffset, alignment);
 
   return { name, version, metadata, valueTypes, tensors, alignment, dataOffset, byteLength };
 }
@@ -214,6 +214,30 @@ function checkSize(cursor: Cursor, what: string, type: GgmlType, dims: readonly 
     cursor.fail("GGUF_OVERFLOW", `${what} is ${shape} of ${type}, expected less than 2^53 bytes`);
   }
   return byteLength;
+}
+
+/**
+ * Q2_0 had blocks of 128 weights before it had blocks of 64, under the same number. A file is taken for one of the older form
+ * where its tensors overlap otherwise, and do not so. `dataLength`: bytes of all tensors.
+ */
+function withFormOfQ2(table: Map<string, GgufTensor>, dataLength: number): Map<string, GgufTensor> {
+  if (![...table.values()].some(({ type }) => type === "Q2_0") || fits(table, dataLength)) return table;
+  const older = new Map<string, GgufTensor>();
+  for (const [name, tensor] of table) {
+    const isQ2 = tensor.type === "Q2_0";
+    if (isQ2 && tensor.dims[0] % ggmlLayout("Q2_0_128").block !== 0) return table;
+    const elements = tensor.dims.reduce((product, dim) => product * dim, 1);
+    older.set(name, isQ2 ? { ...tensor, type: "Q2_0_128", byteLength: ggmlByteLength("Q2_0_128", elements) } : tensor);
+  }
+  return fits(older, dataLength) ? older : table;
+}
+
+/** Whether no tensor of type Q2_0 reaches into the next one, or beyond the data. */
+function fits(table: ReadonlyMap<string, GgufTensor>, dataLength: number): boolean {
+  const sorted = [...table.values()].sort((a, b) => a.offset - b.offset);
+  return sorted.every(({ type, offset, byteLength }, i) => {
+    return !type.startsWith("Q2_0") || offset + byteLength <= (sorted[i + 1]?.offset ?? dataLength);
+  });
 }
 
 /** Makes offsets absolute and checks that tensors are aligned, inside the file, and apart from each other. */

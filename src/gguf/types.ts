@@ -91,12 +91,16 @@ const LAYOUTS = {
   NVFP4: { id: 40, block: 64, bytes: 36 },
   Q1_0: { id: 41, block: 128, bytes: 18 },
   Q2_0: { id: 42, block: 64, bytes: 18 },
+  PQ2_0: { id: 142, block: 128, bytes: 34 },
+  // of files from before Q2_0 had its final form: only the offsets of the tensors tell
+  Q2_0_128: { id: 42, block: 128, bytes: 34 },
 } as const satisfies Record<string, TypeLayout>;
 
 export type GgmlType = keyof typeof LAYOUTS;
 
 const NAMES = new Map<number, GgmlType>(
-  (Object.keys(LAYOUTS) as GgmlType[]).map((name) => [LAYOUTS[name].id, name] as const),
+  // of two with the same id the first counts
+  (Object.keys(LAYOUTS) as GgmlType[]).reverse().map((name) => [LAYOUTS[name].id, name] as const),
 );
 
 export function ggmlLayout(type: GgmlType): TypeLayout {

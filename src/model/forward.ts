@@ -1,19 +1,21 @@
 /**
- * THE forward pass of BitNet b1.58, written once over the backend contract: it records ops, names no device and waits
- * for nothing. Formulas and names follow the model's description in docs/model.md.
+ * THE forward pass, of all families, written once over the backend contract: it records ops, names no device and waits for
+ * nothing. A step whose weight a family has not is left out. Formulas and names follow the model's description in
+ * docs/model.md.
  */
-import type { Backend, Batch, Cache, Head, Quantized, Tensor } from "../backend/backend.js";
+import type { Backend, Batch, Cache, Head, Projection, Quantized, Tensor, Weight } from "../backend/backend.js";
 import type { ModelConfig } from "./config.js";
 import type { ModelWeights } from "./weights.js";
 
 /** The activations of one batch, allocated once. R = rows of the largest batch, O = most outputs. */
 export interface Activations {
   readonly x: Tensor; // (R, width) residual stream
-  readonly h: Quantized; // (R, width) normalised and quantised input of a bitlinear
+  readonly h: Quantized; // (R, width) normalised input of a projection, and its int8 rounding for ternary ones
   readonly q: Tensor; // (R, heads * headDim)
   readonly k: Tensor; // (R, kvHeads * headDim)
   readonly v: Tensor; // (R, kvHeads * headDim)
   readonly context: Tensor; // (R, heads * headDim) mixed values
+  readonly mixed: Quantized; // (R, heads * headDim) the same as the input of attn_output; `h` where it is as wide
   readonly delta: Tensor; // (R, width) what a block adds to x
   readonly gate: Tensor; // (R, ffnWidth)
   readonly up: Tensor; // (R, ffnWidth)
@@ -31,14 +33,16 @@ export interface Model {
 }
 
 export function createActivations(backend: Backend, c: ModelConfig, maxRows: number, maxOutputs: number): Activations {
-  const kvWidth = c.kvHeads * c.headDim;
+  const [attnWidth, kvWidth] = [c.heads * c.headDim, c.kvHeads * c.headDim];
+  const h = backend.quantized(maxRows, c.width);
   return {
     x: backend.tensor(maxRows, c.width),
-    h: backend.quantized(maxRows, c.width),
-    q: backend.tensor(maxRows, c.width),
+    h,
+    q: backend.tensor(maxRows, attnWidth),
     k: backend.tensor(maxRows, kvWidth),
     v: backend.tensor(maxRows, kvWidth),
-    context: backend.tensor(maxRows, c.width),
+    context: backend.tensor(maxRows, attnWidth),
+    mixed: attnWidth === c.width ? h : backend.quantized(maxRows, attnWidth),
     delta: backend.tensor(maxRows, c.width),
     gate: backend.tensor(maxRows, c.ffnWidth),
     up: backend.tensor(maxRows, c.ffnWidth),
@@ -55,12 +59,28 @@ export function forward(b: Backend, model: Model, batch: Batch): void {
   b.embed(a.x, w.embedding);
   b.mark("embd", a.x);
 
+  /** Rows times weights: rounded to int8 where a weight is ternary (BitLinear), else as floats. */
+  const project = (projections: readonly Projection[], rounded: Quantized, floats = rounded.normed) => {
+    const ternary = projections.filter(({ weight }) => w.ternary.has(weight));
+    const dense = projections.filter(({ weight }) => !w.ternary.has(weight));
+    if (ternary.length > 0) b.ternary(ternary, rounded);
+    if (dense.length > 0) b.linear(dense, floats);
+  };
+  /** The same of one projection, whose input has a norm of its own in some families only. */
+  const projectNormed = (projection: Projection, x: Tensor, rounded: Quantized, norm?: Weight, name = "") => {
+    if (norm !== undefined) {
+      b.normQuantize(rounded, x, norm, c.normEps);
+      b.mark(name, rounded.normed);
+    } else if (w.ternary.has(projection.weight)) b.quantize(rounded, x);
+    project([projection], rounded, norm === undefined ? x : rounded.normed);
+  };
+
   w.layers.forEach((layer, i) => {
     const mark = (name: string, tensor: Tensor) => b.mark(`blk.${i}.${name}`, tensor);
 
     b.normQuantize(a.h, a.x, layer.attnNorm, c.normEps);
     mark("attn_norm", a.h.normed);
-    b.ternary(
+    project(
       [
         { weight: layer.attnQ, out: a.q },
         { weight: layer.attnK, out: a.k },
@@ -68,20 +88,25 @@ export function forward(b: Backend, model: Model, batch: Batch): void {
       ],
       a.h,
     );
+    if (layer.attnQNorm && layer.attnKNorm) {
+      b.normHeads(a.q, layer.attnQNorm, c.normEps);
+      b.normHeads(a.k, layer.attnKNorm, c.normEps);
+      mark("q_norm", a.q);
+      mark("k_norm", a.k);
+    }
     b.ropeStore(cache, i, { q: a.q, k: a.k, v: a.v });
     mark("q_rope", a.q);
     mark("k_rope", a.k);
     mark("v", a.v);
     b.attend(a.context, a.q, cache, i);
     mark("attn_ctx", a.context);
-    b.normQuantize(a.h, a.context, layer.attnSubNorm, c.normEps);
-    mark("attn_sub_norm", a.h.normed);
-    b.ternary([{ weight: layer.attnOutput, out: a.delta, addTo: a.x }], a.h);
+    const attended = { weight: layer.attnOutput, out: a.delta, addTo: a.x };
+    projectNormed(attended, a.context, a.mixed, layer.attnSubNorm, `blk.${i}.attn_sub_norm`);
     mark("attn_out", a.delta);
 
     b.normQuantize(a.h, a.x, layer.ffnNorm, c.normEps);
     mark("ffn_norm", a.h.normed);
-    b.ternary(
+    project(
       [
         { weight: layer.ffnGate, out: a.gate },
         { weight: layer.ffnUp, out: a.up },
@@ -90,9 +115,8 @@ export function forward(b: Backend, model: Model, batch: Batch): void {
     );
     b.gate(a.gate, a.gate, a.up, c.activation);
     mark("ffn_act", a.gate);
-    b.normQuantize(a.g, a.gate, layer.ffnSubNorm, c.normEps);
-    mark("ffn_sub_norm", a.g.normed);
-    b.ternary([{ weight: layer.ffnDown, out: a.delta, addTo: a.x }], a.g);
+    const down = { weight: layer.ffnDown, out: a.delta, addTo: a.x };
+    projectNormed(down, a.gate, a.g, layer.ffnSubNorm, `blk.${i}.ffn_sub_norm`);
     mark("ffn_down", a.delta);
     mark("l_out", a.x);
   });

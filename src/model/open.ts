@@ -6,6 +6,7 @@ import type { WeightSource } from "../backend/backend.js";
 import { TernionError } from "../errors.js";
 import type { GgufHead, GgufValue, OpenGguf } from "../gguf/file.js";
 import { type ModelConfig, readConfig } from "./config.js";
+import { withRopeFactors, withScales } from "./extras.js";
 import type { Repair } from "./family.js";
 import { repairMetadata } from "./repair.js";
 import { weightSources } from "./weights.js";
@@ -34,10 +35,11 @@ export function headOf(file: GgufHead, strict: boolean): OpenHead {
 }
 
 /** The same of what must be a model which can run here. */
-export function modelOf(file: OpenGguf, strict: boolean): OpenModel {
+export async function modelOf(file: OpenGguf, strict: boolean): Promise<OpenModel> {
   const head = headOf(file, strict);
-  const config = readConfig(file, head.metadata);
-  return { ...head, file, config, sources: weightSources(file, config) };
+  const config = await withRopeFactors(file, readConfig(file, head.metadata));
+  const sources = await withScales(file, config, weightSources(file, config));
+  return { ...head, file, config, sources };
 }
 
 function needsRepair(repairs: readonly Repair[]): TernionError {

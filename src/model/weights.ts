@@ -2,9 +2,9 @@
  * Which tensors a model file must hold, of which type and shape, and their way into a backend. Those of a layer are known to
  * the family; each file tensor is checked before a byte of it is read and handed over once.
  */
-import type { Backend, LoadOptions, TernaryLayout, Weight, WeightSource } from "../backend/backend.js";
+import type { Backend, Feature, LoadOptions, TernaryLayout, Weight, WeightSource } from "../backend/backend.js";
 import { TernionError } from "../errors.js";
-import { formatOf, hasLayouts, KNOWN_TYPES } from "../formats/table.js";
+import { formatOf, hasLayouts, isTernary, KNOWN_TYPES } from "../formats/table.js";
 import type { OpenGguf } from "../gguf/file.js";
 import type { ModelConfig } from "./config.js";
 import { familyOf } from "./families/families.js";
@@ -16,6 +16,8 @@ export interface ModelWeights {
   readonly outputNorm: Weight; // (1, width)
   /** (vocabularySize, width); the embedding itself where the file ties them */
   readonly head: Weight;
+  /** matrices whose inputs are rounded to int8 */
+  readonly ternary: ReadonlySet<Weight>;
 }
 
 const layerOf = (config: ModelConfig) => (familyOf(config.arch) as Family).layer(config);
@@ -40,11 +42,21 @@ function expectedTensors(config: ModelConfig): Map<string, Shape> {
   ]);
 }
 
+/** End of the names of what no model here has. */
+const BIAS = ".bias";
+
 /** Where the file ties it to the embedding there is none. */
 const OPTIONAL = "output.weight";
 
 /** Checks every tensor that the model needs, and lists where its bytes are. */
 export function weightSources(file: Tensors, config: ModelConfig): WeightSource[] {
+  const bias = [...file.tensors.keys()].find((name) => name.endsWith(BIAS));
+  if (bias !== undefined) {
+    throw new TernionError(
+      "MODEL_ARCH",
+      `${bias}: expected a model without biases, got this tensor. It cannot run here.`,
+    );
+  }
   const expected = [...expectedTensors(config)].filter(([name]) => name !== OPTIONAL || file.tensors.has(name));
   return expected.map(([name, tensor]) => check(file, name, tensor));
 }
@@ -58,10 +70,11 @@ export function withLayout(sources: readonly WeightSource[], layout: TernaryLayo
 export async function loadWeights(
   sources: readonly WeightSource[],
   config: ModelConfig,
-  backend: Pick<Backend, "kind" | "load" | "takes">,
+  backend: Pick<Backend, "kind" | "load" | "takes" | "features">,
   options: LoadOptions,
 ): Promise<ModelWeights> {
   checkTaken(sources, expectedTensors(config), backend);
+  checkFeatures(sources, config, backend);
   const loaded = await backend.load(sources, options);
   const byName = new Map(loaded.map((weight) => [weight.name, weight]));
   const get = (name: string): Weight => {
@@ -72,10 +85,12 @@ export async function loadWeights(
   const tensors = Object.entries(layerOf(config));
   const layers = Array.from({ length: config.layers }, (_, layer) => {
     const entries = tensors.map(([key, { name }]) => [key, get(inLayer(layer, name))]);
-    return Object.fromEntries(entries) as Record<keyof LayerWeights, Weight>;
+    return Object.fromEntries(entries) as LayerWeights;
   });
   const embedding = get("token_embd.weight");
-  return { embedding, layers, outputNorm: get("output_norm.weight"), head: byName.get("output.weight") ?? embedding };
+  const ternary = new Set(sources.filter(isTernary).map(({ name }) => get(name)));
+  const head = byName.get("output.weight") ?? embedding;
+  return { embedding, layers, outputNorm: get("output_norm.weight"), head, ternary };
 }
 
 /** Refuses what the backend cannot compute with; another one may. */
@@ -93,6 +108,24 @@ function checkTaken(
         "Use a file of this model with weights of such a type, or another backend.",
     );
   }
+}
+
+function checkFeatures(
+  sources: readonly WeightSource[],
+  config: ModelConfig,
+  { kind, features }: Pick<Backend, "kind" | "features">,
+): void {
+  const { attnSubNorm, attnQNorm } = layerOf(config);
+  const needed: Feature[] = [];
+  if (config.ropePairs === "adjacent") needed.push("adjacent pairs");
+  if (attnQNorm !== undefined) needed.push("normHeads");
+  if (attnSubNorm === undefined && sources.some(isTernary)) needed.push("quantize");
+  const lacking = needed.find((feature) => !features.includes(feature));
+  if (lacking === undefined) return;
+  throw new TernionError(
+    "BACKEND_UNAVAILABLE",
+    `${config.arch}: models of this architecture need ${lacking}, which the ${kind} backend has not. Use another backend.`,
+  );
 }
 
 function check(file: Tensors, name: string, { use, rows, columns }: Shape): WeightSource {

@@ -10,7 +10,7 @@ import { after, before, describe, test } from "node:test";
 import type { Backend, WeightSource } from "../../src/backend/backend.js";
 import { chooseKernels } from "../../src/backend/cpu/choice/choose.js";
 import { instantiate } from "../../src/backend/cpu/kernels.js";
-import { piecesOf, STAGING } from "../../src/backend/cpu/pieces.js";
+import { PIECE, piecesOf } from "../../src/backend/cpu/pieces.js";
 import { firstNonFinite } from "../../src/formats/finite.js";
 import { rowBytes } from "../../src/formats/format.js";
 import { denseFormatOf } from "../../src/formats/table.js";
@@ -24,7 +24,8 @@ describe("what is not finite", () => {
   for (const type of TYPES) {
     const format = denseFormatOf(type);
     const { bytes: size, block: values } = format;
-    const { at, exponent } = format.float;
+    const float = format.floats[0];
+    const { at, exponent } = float;
 
     test(`${type}: every word with a sign and an exponent, by the values that it decodes to`, () => {
       const block = denseMatrix({ name: "block", rows: 1, columns: values }, type).bytes.slice(0, size);
@@ -33,7 +34,7 @@ describe("what is not finite", () => {
       for (let word = 0; word < 65_536; word++) {
         view.setUint16(at, word, true);
         const finite = format.decode(block, values).every((value) => Number.isFinite(value));
-        assert.equal(firstNonFinite(format, block), finite ? -1 : 0, `0x${word.toString(16)}`);
+        assert.equal(firstNonFinite({ ...format, float }, block), finite ? -1 : 0, `0x${word.toString(16)}`);
       }
     });
 
@@ -65,7 +66,7 @@ describe("what is not finite", () => {
 
 /** Weights of a little more than two pieces of the loader: rows of 256. */
 const COLUMNS = 256;
-const rowsOf = (type: DenseType) => Math.ceil((2.1 * STAGING) / rowBytes(denseFormatOf(type), COLUMNS));
+const rowsOf = (type: DenseType) => Math.ceil((2.1 * PIECE) / rowBytes(denseFormatOf(type), COLUMNS));
 
 describe("a weight that is not finite is refused, by every backend with the same words", () => {
   let folder = "";
@@ -102,9 +103,9 @@ describe("a weight that is not finite is refused, by every backend with the same
     for (const variant of [...some, CPU_VARIANTS[0], CPU_VARIANTS[4], ...GPU_VARIANTS.slice(0, 1)]) {
       test(`${type}, ${variant.name}`, { skip: variant.skip }, async () => {
         const source = sources.get(type) as WeightSource;
-        const { bytes: size, float } = denseFormatOf(type);
-        const { at, exponent } = float;
-        const border = Math.floor(STAGING / size); // where pieces of the CPU backend meet
+        const { bytes: size, floats } = denseFormatOf(type);
+        const { at, exponent } = floats[0];
+        const border = Math.floor(PIECE / size); // where pieces of the CPU backend meet
         const everywhere = [
           { block: 0, word: exponent },
           { block: 17, word: 0x8000 | exponent },
@@ -137,7 +138,7 @@ describe("a weight that is not finite is refused, by every backend with the same
       let end = source.offset;
       for (const { offset, byteLength, address } of piecesOf(source, 0, 64)) {
         assert.equal(byteLength % bytes, 0);
-        assert.ok(byteLength <= STAGING);
+        assert.ok(byteLength <= PIECE);
         assert.equal(offset, end);
         assert.equal(address, 64 + offset - source.offset);
         end += byteLength;
@@ -170,8 +171,8 @@ async function refusal(backend: Backend, source: WeightSource): Promise<string> 
 }
 
 function expected(type: DenseType, block: number, word: number): string {
-  const { block: values, float } = denseFormatOf(type);
-  const { exponent } = float;
+  const { block: values, floats } = denseFormatOf(type);
+  const { exponent } = floats[0];
   const index = block * values;
   const [row, column] = [Math.floor(index / COLUMNS), index % COLUMNS];
   const what = values === 1 ? "weights" : "block scales";

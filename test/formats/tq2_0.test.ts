@@ -96,43 +96,7 @@ describe("the reference backend", () => {
       }
     });
   });
-
-  test("gives the golden values of llama-tq2", async () => {
-    const folder = repositoryFile("test/golden/llama-tq2");
-    const { tensors } = JSON.parse(await readFile(`${folder}/golden.json`, "utf8")) as {
-      tensors: { name: string; shape: [number, number]; offset: number }[];
-    };
-    const values = await readFile(`${folder}/golden.bin`);
-    const [embedded, wanted] = tensors.map(({ shape: [rows, width], offset }) => {
-      const at = values.byteOffset + offset;
-      return new Float32Array(values.buffer.slice(at, at + 4 * rows * width));
-    });
-    const rows = tensors[0].shape[0];
-    const matrices = await matricesOf(`${folder}/model.gguf`);
-    await withBackend(REFERENCE, matrices, async (b, [norm, weight]) => {
-      const [x, q, v] = [
-        b.tensor(rows, weight.columns),
-        b.quantized(rows, weight.columns),
-        b.tensor(rows, weight.rows),
-      ];
-      b.write(x, embedded);
-      await runOps(b, batchOf(rows), () => {
-        b.normQuantize(q, x, norm, 1e-5);
-        b.ternary([{ weight, out: v }], q);
-      });
-      for (const error of rowErrors(await b.read(v, 0, rows), wanted, rows)) assert.ok(error < 1e-6, `${error}`);
-    });
-  });
 });
-
-/** The tensors of a file, in its order. */
-async function matricesOf(path: string): Promise<Matrix[]> {
-  const [file, bytes] = await Promise.all([readGguf(path), readFile(path)]);
-  return [...file.tensors.values()].map(({ name, type, dims: [columns, rows = 1], offset, byteLength }) => {
-    return { name, type, rows, columns, bytes: bytes.subarray(offset, offset + byteLength), values: none, scale: 0 };
-  });
-}
-const none = new Float64Array();
 
 describe("a model in TQ2_0", () => {
   const original = repositoryFile("test/golden/tiny/model.gguf");
@@ -157,15 +121,6 @@ describe("a model in TQ2_0", () => {
     assert.equal(got.length, want.length);
     assert.ok(Math.max(...rowErrors(got, want, IDS.length)) < 1e-6);
     assert.ok(Math.max(...rowErrors(await logits(original), want, IDS.length)) > 1e-6, "another scale shows");
-  });
-
-  test("is refused by a backend without its kernel, before a byte is read", async () => {
-    await assert.rejects(Engine.load(path("tq2"), { backend: "cpu", threads: 1 }), {
-      code: "BACKEND_UNAVAILABLE",
-      message:
-        "blk.0.attn_q.weight: expected I2_S, which the cpu backend computes with, got TQ2_0. " +
-        "Use a file of this model with weights of such a type, or another backend.",
-    });
   });
 });
 

@@ -129,7 +129,12 @@ async function logitsOf(
     constants.push(...loaded.slice(all.length));
     return loaded.slice(0, all.length);
   };
-  const weights = await loadWeights(sources, config, { kind: backend.kind, takes: backend.takes, load }, {});
+  const weights = await loadWeights(
+    sources,
+    config,
+    { kind: backend.kind, takes: backend.takes, features: backend.features, load },
+    {},
+  );
   const identity = (width: number) => constants.find(({ columns }) => columns === width) as Weight;
   const overrides = breakage.ops?.(backend, identity) ?? {};
   const b = new Proxy(backend, {

@@ -6,6 +6,7 @@
  */
 import type { Cache, CacheShape, PositionShape } from "../backend.js";
 import { BlockTable } from "../blocks.js";
+import { rotaryAngles } from "../formulas.js";
 import type { Values } from "../record.js";
 import type { Arena } from "./arena.js";
 import type { CacheLayer } from "./commands.js";
@@ -32,7 +33,7 @@ export function makeCache(arena: Arena, shape: CacheShape): CpuCache {
   const elements = () => part(cached * headDim * elementBytes(shape));
   const scales = () => (shape.type === "i16" ? part(4 * cached) : { address: 0, bytes: 0 });
   const angles = arena.allocate(4 * positions * headDim, "rotary angles");
-  fillAngles(arena.f32.subarray(angles / 4), shape, positions);
+  fillAngles(arena.f32.subarray(angles / 4), shape);
   const parts = { keys: elements(), values: elements(), keyScales: scales(), valueScales: scales() };
   const table = arena.allocate(words.byteLength, what);
   arena.i32.set(words, table / 4);
@@ -77,13 +78,11 @@ export function copyBlock(arena: Arena, { shape, placed, layers }: CpuCache, fro
 }
 
 /** cos and sin of position * base^(-2i / headDim), taken in float64. */
-function fillAngles(table: Float32Array, { headDim, ropeBase }: CacheShape, positions: number): void {
-  const half = headDim / 2;
-  for (let i = 0; i < half; i++) {
-    const frequency = ropeBase ** (-i / half);
-    for (let position = 0; position < positions; position++) {
-      table[position * headDim + i] = Math.cos(position * frequency);
-      table[position * headDim + half + i] = Math.sin(position * frequency);
-    }
-  }
+function fillAngles(table: Float32Array, shape: CacheShape): void {
+  const { headDim } = shape;
+  rotaryAngles(shape, shape, (position, pair, cos, sin) => {
+    const at = position * headDim + pair;
+    table[at] = cos;
+    table[at + headDim / 2] = sin;
+  });
 }

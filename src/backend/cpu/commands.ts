@@ -3,18 +3,23 @@
  * main thread writes it by the names given here, the worker threads read it by the same names. An op is cut into `shares`
  * parts, whatever the number of threads that take them.
  */
-import type { Activation, TypesByUse } from "../backend.js";
+import type { Activation, TypesByUse, WeightType } from "../backend.js";
 import { Layout, List, type Struct, type Values } from "../record.js";
 
 /** Words of the command record. A layer takes about 150. */
 export const RECORD_WORDS = 1 << 18;
 
 /** How a dense table's rows are decoded. */
-export const DENSE_TYPES = ["F32", "F16", "BF16", "Q8_0", "Q6_K"] as const;
+export const DENSE_TYPES = ["F32", "F16", "BF16", "Q8_0", "Q6_K", "Q4_0", "Q4_K", "Q2_0", "PQ2_0"] as const;
 export type DenseType = (typeof DENSE_TYPES)[number];
 
-/** Types of weights that the kernels take; `ternaryPack` reads those of matrices. */
-export const TAKES: TypesByUse = { norm: ["F32"], table: DENSE_TYPES, matrix: ["I2_S"] };
+/** The older form of Q2_0 has the blocks of PQ2_0. */
+export const denseTypeOf = (type: WeightType): DenseType | undefined =>
+  type === "Q2_0_128" ? "PQ2_0" : DENSE_TYPES.find((dense) => dense === type);
+
+/** Types of weights that the kernels take; `ternaryPack` reads I2_S, and what `unpackTQ...` makes of the others. */
+const TABLES = [...DENSE_TYPES, "Q2_0_128"];
+export const TAKES: TypesByUse = { norm: ["F32"], table: TABLES, matrix: ["I2_S", "TQ1_0", "TQ2_0", ...TABLES] };
 
 export const ACTIVATIONS = ["relu2", "silu"] as const satisfies readonly Activation[];
 
@@ -39,7 +44,18 @@ const CACHE_LAYER = {
 } as const;
 
 /** One matrix of `ternary`. */
-const MATRIX = { weight: "pointer", rows: "count", out: "pointer", addTo: "pointer", scale: "float" } as const;
+const MATRIX = {
+  weight: "pointer",
+  rows: "count",
+  out: "pointer",
+  addTo: "pointer",
+  scale: "float",
+  /** of blocks, see asm/blocks.ts; 0 where `scale` is all */
+  scales: "pointer",
+} as const;
+
+/** One matrix of `linear`. */
+const FLOAT_MATRIX = { table: DENSE, out: "pointer", addTo: "pointer", factor: "float" } as const;
 
 const ATTENTION = {
   cache: CACHE_LAYER,
@@ -62,6 +78,16 @@ const STRUCTS = {
     width: "count",
     eps: "float",
   },
+  quantize: {
+    x: "pointer",
+    normed: "pointer",
+    values: "pointer",
+    scales: "pointer",
+    sums: "pointer",
+    width: "count",
+  },
+  normHeads: { x: "pointer", weight: "pointer", width: "count", headDim: "count", eps: "float" },
+  linear: { x: "pointer", width: "count", scratch: SCRATCH, matrices: new List(FLOAT_MATRIX) },
   ternary: {
     values: "pointer",
     scales: "pointer",
@@ -70,7 +96,16 @@ const STRUCTS = {
     scratch: SCRATCH,
     matrices: new List(MATRIX),
   },
-  ropeStore: { cache: CACHE_LAYER, q: "pointer", k: "pointer", v: "pointer", heads: "count", angles: "pointer" },
+  ropeStore: {
+    cache: CACHE_LAYER,
+    q: "pointer",
+    k: "pointer",
+    v: "pointer",
+    heads: "count",
+    angles: "pointer",
+    /** pairs 2i and 2i + 1 */
+    adjacent: "flag",
+  },
   attend: ATTENTION,
   attendSplit: ATTENTION,
   combine: ATTENTION,

@@ -5,26 +5,27 @@
 
 import * as check from "../../check.js";
 import { readScale } from "../../formats/read.js";
-import { isTernary } from "../../formats/table.js";
+import { hasLayouts, isTernary } from "../../formats/table.js";
 import { availableProcessors } from "../../platform/processors.js";
 import { drawsOf, Sampled } from "../../sampling/draw.js";
-import type {
-  Backend,
-  Batch,
-  Best,
-  Cache,
-  CacheShape,
-  Head,
-  HeadKind,
-  LoadOptions,
-  MarkRows,
-  OpTime,
-  PositionShape,
-  Quantized,
-  Tensor,
-  Tracer,
-  Weight,
-  WeightSource,
+import {
+  type Backend,
+  type Batch,
+  type Best,
+  type Cache,
+  type CacheShape,
+  FEATURES,
+  type Head,
+  type HeadKind,
+  type LoadOptions,
+  type MarkRows,
+  type OpTime,
+  type PositionShape,
+  type Quantized,
+  type Tensor,
+  type Tracer,
+  type Weight,
+  type WeightSource,
 } from "../backend.js";
 import { markedRows } from "../batch.js";
 import { Arena } from "./arena.js";
@@ -36,7 +37,7 @@ import { CONTROL, CONTROL_BYTES, THREAD_BYTES } from "./control.js";
 import { addressOf, type CpuHead, type CpuQuantized, type CpuTensor, type CpuWeight, denseOf } from "./handles.js";
 import { loadPieces } from "./load.js";
 import { maskBytes } from "./masks.js";
-import { packedBytes } from "./pieces.js";
+import { blockScales, codeBytes, hasBlockScales, packedBytes } from "./pieces.js";
 import { RecordedOps } from "./recorded-ops.js";
 import { joinResults, resultBytes } from "./results.js";
 import { CHUNK, HEAD_GROUP, HEAD_NUMBERS, headScratchBytes, TILE, ternaryScratchBytes } from "./sizes.js";
@@ -71,6 +72,7 @@ export class CpuBackend extends RecordedOps implements Backend {
   readonly runsAhead = 1;
   readonly blockPositions = CHUNK;
   readonly takes = TAKES;
+  readonly features = FEATURES;
   readonly #pool: ThreadPool;
   readonly #control: number;
   readonly #batch: { tokens: number; slots: number; positions: number; outputs: number };
@@ -123,14 +125,14 @@ export class CpuBackend extends RecordedOps implements Backend {
     this.scratch = { address: this.arena.allocate(threads * bytes, "scratch rows"), bytes };
     const loading = { arena: this.arena, pool: this.#pool, module: this.kernels.module, control: this.#control };
     // many small reads, while the threads start and load
-    const reading = Promise.all(sources.map((source) => (isTernary(source) ? readScale(source) : 0)));
+    const reading = Promise.all(sources.map((source) => (hasLayouts(source) ? readScale(source) : 1)));
     reading.catch(() => {}); // what fails in the threads is thrown first
     await loadPieces(loading, sources, addresses, { signal, ...(onProgress && { onProgress }) });
     const scales = await reading;
     const total = sources.reduce((sum, { byteLength }) => sum + byteLength, 0);
     signal?.throwIfAborted();
     onProgress?.(total, total);
-    return sources.map((source, i) => weightOf(source, addresses[i], scales[i]));
+    return sources.map((source, i) => this.#weightOf(source, addresses[i], scales[i]));
   }
 
   tensor(maxRows: number, width: number): CpuTensor {
@@ -285,9 +287,22 @@ export class CpuBackend extends RecordedOps implements Backend {
     this.#pool.throwIfEnded();
     return this.arena.f32.slice(address / 4 + first * width, address / 4 + (first + count) * width);
   }
-}
 
-function weightOf(source: WeightSource, address: number, scale: number): CpuWeight {
-  const { name, type, rows, columns, byteLength } = source;
-  return { name, rows, columns, type, address, rowBytes: isTernary(source) ? 0 : byteLength / rows, scale };
+  #weightOf(source: WeightSource, address: number, scale: number): CpuWeight {
+    const { name, type, rows, columns, byteLength, factor = 1 } = source;
+    const blocks = hasBlockScales(source) ? this.#scalesOf(source, address) : { scale, scales: 0 };
+    const rowBytes = isTernary(source) ? 0 : byteLength / rows;
+    return { name, rows, columns, type, address, rowBytes, scale: factor * blocks.scale, scales: blocks.scales };
+  }
+
+  /**
+   * The one scale of all blocks of a weight that are not 0, as those have that were trained with one: its products are as
+   * fast as those of I2_S. Else where the scales are.
+   */
+  #scalesOf({ rows, columns }: WeightSource, address: number): Pick<CpuWeight, "scale" | "scales"> {
+    const scales = address + codeBytes(rows, columns);
+    const values = this.arena.f32.subarray(scales / 4, scales / 4 + blockScales(rows, columns));
+    const scale = values.find((value) => value !== 0) ?? 0;
+    return values.every((value) => value === 0 || value === scale) ? { scale, scales: 0 } : { scale: 1, scales };
+  }
 }

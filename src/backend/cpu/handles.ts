@@ -1,7 +1,7 @@
 /** What the opaque handles of the contract are on the CPU: byte addresses in the arena, and the layouts behind them. */
 import type { Head, Quantized, Tensor, Weight, WeightType } from "../backend.js";
 import type { Values } from "../record.js";
-import { DENSE_TYPES, type Dense, type DenseType } from "./commands.js";
+import { type Dense, denseTypeOf } from "./commands.js";
 
 export interface CpuTensor extends Tensor {
   readonly address: number; // (maxRows, width) float32
@@ -18,8 +18,10 @@ export interface CpuWeight extends Weight {
   readonly address: number;
   readonly type: WeightType;
   readonly rowBytes: number;
-  /** of a matrix */
+  /** of a matrix: of a ternary one its scale, if it has one for all; times the factor of its source */
   readonly scale: number;
+  /** address of the scales of blocks; 0 where `scale` is all */
+  readonly scales: number;
 }
 
 export interface CpuHead extends Head {
@@ -35,8 +37,8 @@ export interface CpuHead extends Head {
 export const addressOf = (tensor: Tensor) => (tensor as CpuTensor).address;
 
 export function denseOf(weight: Weight): Values<Dense> {
-  const { name, type } = weight as CpuWeight;
-  const dense: readonly WeightType[] = DENSE_TYPES;
-  if (!dense.includes(type)) throw new TypeError(`${name}: expected a dense weight, got a ternary one`);
-  return weight as CpuWeight & { type: DenseType };
+  const { name, type, address, rowBytes, rows, columns } = weight as CpuWeight;
+  const dense = denseTypeOf(type);
+  if (dense === undefined) throw new TypeError(`${name}: expected a dense weight, got a ternary one`);
+  return { address, type: dense, rowBytes, rows, columns };
 }

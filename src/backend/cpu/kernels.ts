@@ -7,6 +7,7 @@ import {
   HEAD_GROUP,
   HEAD_NUMBERS,
   PARTIAL_HEADER,
+  SCALE_BLOCK,
   TABLE_BLOCK,
   TABLE_ENTRIES,
   TABLE_RUN,
@@ -24,6 +25,7 @@ type Dot = (
   mC: number,
 ) => void;
 type Decode = (src: number, dst: number, n: number) => void;
+type Unpack = (src: number, dst: number, scales: number, stride: number, columns: number) => void;
 type Gate = (gate: number, up: number, out: number, n: number) => void;
 
 /** Half-precision constants of asm/dense.ts. */
@@ -37,6 +39,7 @@ export const MASKS = [EVEN_ROWS, ODD_ROWS] as const;
 /** Constants that asm/ has under the same names; the binaries export theirs. */
 const CONSTANTS = {
   GROUP,
+  SCALE_BLOCK,
   EVEN_ROWS,
   ODD_ROWS,
   TILE,
@@ -91,16 +94,38 @@ export interface Kernels {
     n: number,
     eps: number,
   ): void;
+  quantize(x: number, normed: number, q: number, scale: number, sum: number, n: number): void;
+  blockSums(x: number, out: number, columns: number): void;
+  ternaryBlocks(
+    w: number,
+    x: number,
+    sums: number,
+    scales: number,
+    out: number,
+    columns: number,
+    groups: number,
+    form: number,
+    low: number,
+    high: number,
+  ): void;
+  scaleFloats(acc: number, out: number, addTo: number, n: number, factor: number): void;
+  unpackTQ1_0: Unpack;
+  unpackTQ2_0: Unpack;
   gateRelu2: Gate;
   gateSilu: Gate;
   decodeF32: Decode;
   decodeF16: Decode;
   decodeBF16: Decode;
   decodeQ8_0: Decode;
+  decodeQ4_0: Decode;
+  decodeQ4_K: Decode;
   decodeQ6_K: Decode;
+  decodeQ2_0: Decode;
+  decodePQ2_0: Decode;
   dotF32(x: number, y: number, n: number): number;
   logitsF16(table: number, x: number, out: number, n: number, rows: number, mask: number, half: number): void;
   rope(x: number, table: number, heads: number, headDim: number): void;
+  ropeAdjacent(x: number, table: number, heads: number, headDim: number): void;
   storeKey(k: number, keys: number, position: number, headDim: number): void;
   storeValue(v: number, values: number, position: number, headDim: number): void;
   attendChunk(

@@ -4,11 +4,12 @@
  * before: bytes on a server or in a Blob take no more memory than that.
  */
 import type { FloatBlocks } from "../../formats/finite.js";
+import { rowBytes } from "../../formats/format.js";
 import { formatOf } from "../../formats/table.js";
 import type { LoadOptions, WeightSource, WeightType } from "../backend.js";
 import type { Arena } from "./arena.js";
 import { CONTROL } from "./control.js";
-import { type Piece, piecesOf, STAGING } from "./pieces.js";
+import { type Piece, piecesOf, type Staging, stagingOf } from "./pieces.js";
 import type { LoadJob } from "./thread/load.js";
 import type { ThreadPool } from "./thread-pool.js";
 
@@ -46,6 +47,7 @@ export async function loadPieces(
 
 class Feed {
   readonly #job: Omit<LoadJob, "staging" | "pieces">;
+  readonly #staging: Staging;
 
   constructor(
     readonly loading: Loading,
@@ -55,9 +57,12 @@ class Feed {
       ...source,
       shared,
       floats: floatsOf(source.type),
+      rowBytes: rowBytes(formatOf(source.type), source.columns),
     }));
     const { arena, module, control } = loading;
-    this.#job = { kind: "load", memory: arena.memory, module, control, sources: plain };
+    this.#staging = stagingOf(sources);
+    const { unpacked } = this.#staging;
+    this.#job = { kind: "load", memory: arena.memory, module, control, sources: plain, unpacked };
   }
 
   /** bytes, in whole KiB of each piece */
@@ -71,19 +76,20 @@ class Feed {
 
   threadsRead(pieces: readonly Piece[]): Promise<void> {
     const { arena, pool } = this.loading;
-    return this.#load(pieces, arena.allocate(pool.threads * STAGING, "staging areas"));
+    return this.#load(pieces, arena.allocate(pool.threads * this.#staging.bytes, "staging areas"));
   }
 
   /** Two windows take turns: one is filled while the threads empty the other. */
   async readHere(pieces: readonly Piece[], signal: AbortSignal | undefined): Promise<void> {
     const { arena, pool } = this.loading;
     const count = pool.threads;
-    const windows = [0, 1].map(() => arena.allocate(count * STAGING, "staging areas"));
+    const { bytes } = this.#staging;
+    const windows = [0, 1].map(() => arena.allocate(count * bytes, "staging areas"));
     let packing: Promise<void> = Promise.resolve();
     for (let first = 0; first < pieces.length && !signal?.aborted; first += count) {
       const window = windows[(first / count) % 2];
       const staged = pieces.slice(first, first + count).map((piece, i) => {
-        return { ...piece, staged: piece.rows === 0 ? piece.address : window + i * STAGING };
+        return { ...piece, staged: piece.rows === 0 ? piece.address : window + i * bytes };
       });
       await Promise.all(staged.map((piece) => this.#read(piece, piece.staged)));
       await packing;
@@ -100,7 +106,7 @@ class Feed {
 
   #load(pieces: readonly Piece[], staging: number): Promise<void> {
     Atomics.store(this.loading.arena.i32, this.#word(CONTROL.piece), 0);
-    return this.loading.pool.load({ ...this.#job, pieces }, staging, STAGING);
+    return this.loading.pool.load({ ...this.#job, pieces }, staging, this.#staging.bytes);
   }
 
   #word(field: number): number {
@@ -108,10 +114,8 @@ class Feed {
   }
 }
 
-/** As data that threads can be sent. */
-function floatsOf(type: WeightType): FloatBlocks | undefined {
-  const format = formatOf(type);
-  if (format.kind !== "dense") return undefined;
-  const { name, block, bytes, float } = format;
-  return { name, block, bytes, float };
+/** The floats of a block that must be finite, as data that threads can be sent. */
+function floatsOf(type: WeightType): readonly FloatBlocks[] {
+  const { name, block, bytes, floats } = formatOf(type);
+  return floats.map((float) => ({ name, block, bytes, float }));
 }

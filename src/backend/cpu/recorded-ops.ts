@@ -74,12 +74,38 @@ export abstract class RecordedOps {
     });
   }
 
+  quantize(out: Quantized, x: Tensor): void {
+    const { normed, values, scales, sums, width } = out as CpuQuantized;
+    const work = { ns: NS.norm * this.#rows * width, units: this.#rows };
+    this.emit("quantize", work, { x: addressOf(x), normed: normed.address, values, scales, sums, width });
+  }
+
+  normHeads(x: Tensor, weight: Weight, eps: number): void {
+    const { width } = x;
+    const headDim = weight.columns;
+    if (headDim % 16 !== 0) throw new RangeError(`normHeads: expected heads of a multiple of 16, got ${headDim}`);
+    const work = { ns: NS.norm * this.#rows * width, units: this.#rows };
+    this.emit("normHeads", work, { x: addressOf(x), weight: denseOf(weight).address, width, headDim, eps });
+  }
+
+  linear(projections: readonly Projection[], x: Tensor): void {
+    const { width } = x;
+    const matrices = projections.map(({ weight, out, addTo }) => {
+      const sum = addTo === undefined ? 0 : addressOf(addTo);
+      return { table: denseOf(weight), out: addressOf(out), addTo: sum, factor: (weight as CpuWeight).scale };
+    });
+    const outputs = projections.reduce((sum, { weight }) => sum + weight.rows, 0);
+    const units = Math.max(...projections.map(({ weight }) => weight.rows));
+    const work = { ns: NS.logits * this.#rows * outputs * width, units };
+    this.emit("linear", work, { x: addressOf(x), width, scratch: this.scratch, matrices });
+  }
+
   ternary(projections: readonly Projection[], x: Quantized): void {
     const { values, scales, sums, width } = x as CpuQuantized;
     const matrices = projections.map(({ weight, out, addTo }) => {
-      const { address, rows, scale } = weight as CpuWeight;
+      const { address, rows, scale, scales: ofBlocks } = weight as CpuWeight;
       const sum = addTo === undefined ? 0 : addressOf(addTo);
-      return { weight: address, rows, out: addressOf(out), addTo: sum, scale };
+      return { weight: address, rows, out: addressOf(out), addTo: sum, scale, scales: ofBlocks };
     });
     const outputs = projections.reduce((sum, { weight }) => sum + weight.rows, 0);
     const tiled = this.#rows >= TILED_ROWS;
@@ -102,6 +128,7 @@ export abstract class RecordedOps {
       v: addressOf(v),
       heads,
       angles,
+      adjacent: cache.shape.ropePairs === "adjacent",
     });
   }
 

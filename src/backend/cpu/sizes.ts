@@ -14,6 +14,9 @@ export const GROUP = 8;
 /** Bytes of one packed group. */
 export const groupBytes = (columns: number) => 2 * columns;
 
+/** Columns of a block that has a scale of its own, where not the whole weight has one. */
+export const SCALE_BLOCK = 256;
+
 /** Batch rows of the largest tile of the table kernel. */
 export const TILE = 64;
 
@@ -53,7 +56,9 @@ export function tileScratch(address: number, columns: number, tile: number) {
 
 /** Bytes of a thread's scratch for a matrix: for the table kernel, or for the int32 sums of its rows. */
 export function ternaryScratchBytes(rows: number, columns: number): number {
-  return Math.max(tileScratch(0, columns, TILE).end, 4 * GROUP * Math.ceil(rows / GROUP));
+  // sums of rows, of one group more, and of the blocks of a row
+  const sums = 4 * GROUP * (Math.ceil(rows / GROUP) + 1) + 4 * Math.ceil(columns / SCALE_BLOCK);
+  return Math.max(tileScratch(0, columns, TILE).end, sums);
 }
 
 // The cache and attention

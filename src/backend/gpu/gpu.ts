@@ -3,6 +3,7 @@
  * thread (worker.ts), since Dawn keeps the thread of a device busy.
  */
 
+import { TernionError } from "../../errors.js";
 import { badLogits, drawsOf } from "../../sampling/draw.js";
 import {
   type Activation,
@@ -11,6 +12,7 @@ import {
   type Best,
   type Cache,
   type CacheShape,
+  type Feature,
   type Head,
   type HeadKind,
   type LoadOptions,
@@ -59,6 +61,7 @@ export class GpuBackend implements Backend {
   readonly runsAhead = RUNS_AHEAD;
   readonly blockPositions = BLOCK;
   readonly takes = TAKES;
+  readonly features: readonly Feature[] = [];
   readonly #channel: Channel;
   readonly #opened: Opened;
   readonly #records = new Records();
@@ -166,6 +169,16 @@ export class GpuBackend implements Backend {
   normQuantize(out: Quantized, x: Tensor, weight: Weight, eps: number): void {
     this.#recorder.add({ op: "normQuantize", out: idOf(out), x: idOf(x), weight: idOf(weight), eps });
   }
+  quantize(): void {
+    throw lacks("quantize");
+  }
+  linear(): void {
+    throw lacks("linear");
+  }
+  normHeads(): void {
+    throw lacks("normHeads");
+  }
+
   ternary(projections: readonly Projection[], x: Quantized): void {
     const all = projections.map(({ weight, out, addTo }) => ({
       weight: idOf(weight),
@@ -281,3 +294,8 @@ const none = new Int32Array();
 /** The handles of this backend carry their numbers. */
 const idOf = (handle: Tensor | Quantized | Weight | Cache | Head): number => (handle as unknown as Handle).id;
 const placedOf = (cache: Cache): BlockTable => (cache as GpuCache).placed;
+
+/** Models that need it are not loaded here, see `features`. */
+function lacks(op: Feature): TernionError {
+  return new TernionError("BACKEND_UNAVAILABLE", `${op}: the gpu backend has no such op. Use another backend.`);
+}

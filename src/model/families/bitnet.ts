@@ -5,27 +5,13 @@
  */
 import { type Metadata, stringsOf, textOf } from "../../gguf/metadata.js";
 import { BITNET_CHAT_TEMPLATE } from "../../text/chat.js";
-import type { Family, Fix, LayerTensor } from "../family.js";
-
-const norm = (name: string, columns: number): LayerTensor => ({ name, use: "norm", rows: 1, columns });
-const matrix = (name: string, rows: number, columns: number): LayerTensor => ({ name, use: "matrix", rows, columns });
+import { type Family, type Fix, plainLayer, withSubNorms } from "../family.js";
 
 export const bitnet: Family = {
   architectures: ["bitnet-b1.58", "bitnet-25"],
   activation: "relu2",
-  layer: ({ width, ffnWidth, kvHeads, headDim }) => ({
-    attnNorm: norm("attn_norm", width),
-    attnQ: matrix("attn_q", width, width),
-    attnK: matrix("attn_k", kvHeads * headDim, width),
-    attnV: matrix("attn_v", kvHeads * headDim, width),
-    attnSubNorm: norm("attn_sub_norm", width),
-    attnOutput: matrix("attn_output", width, width),
-    ffnNorm: norm("ffn_norm", width),
-    ffnGate: matrix("ffn_gate", ffnWidth, width),
-    ffnUp: matrix("ffn_up", ffnWidth, width),
-    ffnSubNorm: norm("ffn_sub_norm", ffnWidth),
-    ffnDown: matrix("ffn_down", width, ffnWidth),
-  }),
+  ropePairs: "halves",
+  layer: (sizes) => withSubNorms(plainLayer(sizes)),
   repairs: [fixPreTokenizer, fixChatTemplate, fixEndOfTurn],
 };
 

@@ -2,6 +2,7 @@
  * Why an intermediate is wrong. First the usual mistakes are tried: a formula that gives just the faulty row is named as
  * the cause. Where none does, what usually goes wrong in that op is said.
  */
+import type { RopePairs, Rotation } from "../../backend/backend.js";
 import { ACTIVATIONS, dot } from "../../backend/formulas.js";
 import type { ModelConfig } from "../../model/config.js";
 import type { Evaluator, Formula } from "./evaluate.js";
@@ -19,9 +20,11 @@ const USUAL: Readonly<Record<string, string>> = {
   embd: "the wrong row of the embedding, or its table decoded wrongly",
   attn_norm: "RMSNorm: eps inside the root, the norm's weight, or the residual stream that enters",
   q: "the weights of attn_q: codes, their scale, or the int8 scale of the activations",
-  q_rope: "RoPE (pairs i and i + headDim / 2, position, base), or the weights of attn_q: codes and scale",
+  q_norm: "the norm of each head of q, its weight or eps, or the weights of attn_q",
+  q_rope: "RoPE (which elements pair, position, base, factors), or the weights of attn_q: codes and scale",
   k: "the weights of attn_k: codes, their scale, or the int8 scale of the activations",
-  k_rope: "RoPE (pairs i and i + headDim / 2, position, base), or the weights of attn_k: codes and scale",
+  k_norm: "the norm of each head of k, its weight or eps, or the weights of attn_k",
+  k_rope: "RoPE (which elements pair, position, base, factors), or the weights of attn_k: codes and scale",
   v: "the weights of attn_v: codes, their scale, or the int8 scale of the activations",
   attn_ctx:
     "attention: 1/sqrt(headDim), the causal limit, the head mapping, or keys and values of another position or slot",
@@ -64,9 +67,9 @@ export function layerMistakes(op: string, c: ModelConfig, w: DecodedLayer): read
     case "attn_norm":
       return normMistakes(({ of }) => of("x"), w.attnNorm.dense, c);
     case "attn_sub_norm":
-      return normMistakes(({ of }) => of("attn_ctx"), w.attnSubNorm.dense, c);
+      return normMistakes(({ of }) => of("attn_ctx"), w.attnSubNorm?.dense, c);
     case "ffn_sub_norm":
-      return normMistakes(({ of }) => of("ffn_act"), w.ffnSubNorm.dense, c);
+      return normMistakes(({ of }) => of("ffn_act"), w.ffnSubNorm?.dense, c);
     case "ffn_norm":
       return [
         [
@@ -80,9 +83,9 @@ export function layerMistakes(op: string, c: ModelConfig, w: DecodedLayer): read
         ...normMistakes(({ of }) => sum(of("x"), of("attn_out")), w.ffnNorm.dense, c),
       ];
     case "q_rope":
-      return ropeMistakes("q", c);
+      return ropeMistakes(w.attnQNorm ? "q_norm" : "q", c);
     case "k_rope":
-      return ropeMistakes("k", c);
+      return ropeMistakes(w.attnKNorm ? "k_norm" : "k", c);
     case "attn_ctx":
       return attentionMistakes(c);
     case "ffn_act":
@@ -117,35 +120,32 @@ export function normMistakes(input: Formula, weight: Float32Array | undefined, {
   ];
 }
 
-function ropeMistakes(input: "q" | "k", { headDim, ropeBase }: ModelConfig): Mistake[] {
+const PAIRS: Readonly<Record<RopePairs, string>> = { halves: "i and i + headDim / 2", adjacent: "2i and 2i + 1" };
+
+function ropeMistakes(input: string, c: ModelConfig): Mistake[] {
+  const { headDim, ropeBase, ropePairs = "halves" } = c;
+  const turned = (rotation: Rotation, shift = 0): Formula => {
+    return ({ of, row }) => rope(of(input), headDim, row + shift, rotation);
+  };
+  const others = ropePairs === "halves" ? "adjacent" : "halves";
+  const plain = { ropeBase, ropePairs };
   return [
     ["not rotated", ({ of }) => of(input)],
-    [
-      "RoPE pairs elements 2i and 2i + 1; this model pairs i and i + headDim / 2",
-      ({ of, row }) => interleavedRope(of(input), headDim, row, ropeBase),
-    ],
-    ["rotated backwards", ({ of, row }) => rope(of(input), headDim, -row, ropeBase)],
-    ["rotated at the position before", ({ of, row }) => rope(of(input), headDim, row - 1, ropeBase)],
-    ["rotated at the next position", ({ of, row }) => rope(of(input), headDim, row + 1, ropeBase)],
+    [`RoPE pairs elements ${PAIRS[others]}; this model pairs ${PAIRS[ropePairs]}`, turned({ ...c, ropePairs: others })],
+    ["rotated backwards", ({ of, row }) => rope(of(input), headDim, -row, c)],
+    ["rotated at the position before", turned(c, -1)],
+    ["rotated at the next position", turned(c, 1)],
+    ["the factors of the angles (rope_freqs or YaRN) were left out", turned({ ...c, ropeFactors: undefined })],
+    ["q and k were not multiplied by YaRN's magnitude", turned({ ...c, ropeMagnitude: undefined })],
+    ["the scaling of RoPE was left out", turned(plain)],
     ...[10_000, 500_000, 1_000_000].map(
-      (base): Mistake => [
-        `RoPE with base ${base} where the file says ${ropeBase}`,
-        ({ of, row }) => rope(of(input), headDim, row, base),
-      ],
+      (base): Mistake => [`RoPE with base ${base} where the file says ${ropeBase}`, turned({ ...c, ropeBase: base })],
     ),
   ];
 }
 
-function interleavedRope(x: Float64Array, headDim: number, position: number, base: number): Float64Array {
-  return x.map((value, i) => {
-    const angle = position * base ** ((-2 * Math.floor((i % headDim) / 2)) / headDim);
-    const other = i % 2 === 0 ? -x[i + 1] : x[i - 1];
-    return value * Math.cos(angle) + other * Math.sin(angle);
-  });
-}
-
 function attentionMistakes(c: ModelConfig): Mistake[] {
-  const { headDim, kvHeads, heads, ropeBase } = c;
+  const { headDim, kvHeads, heads } = c;
   const map = headMap(c);
   const scaledBy = (factor: number): Formula => {
     return ({ of, past }) =>
@@ -183,7 +183,7 @@ function attentionMistakes(c: ModelConfig): Mistake[] {
     [
       "the keys in the cache are not rotated",
       ({ of, past }) => {
-        const keys = past("k_rope").map((key, position) => rope(key, headDim, -position, ropeBase));
+        const keys = past("k_rope").map((key, position) => rope(key, headDim, -position, c));
         return attend(of("q_rope"), keys, past("v"), map);
       },
     ],

@@ -3,26 +3,28 @@
  * of `model/forward.ts` on purpose: the order of ops there is part of what is judged.
  */
 
-import type { WeightSource } from "../../backend/backend.js";
-import { ACTIVATIONS, attendHead, rmsNorm, rotateHeads, scaledDot } from "../../backend/formulas.js";
+import type { Rotation, WeightSource } from "../../backend/backend.js";
+import { ACTIVATIONS, attendHead, dot, rmsNorm, rotateHeads, scaledDot } from "../../backend/formulas.js";
 import type { DecodedWeight } from "../../formats/decode.js";
-import type { Ternary } from "../../formats/format.js";
 import { readWeight } from "../../formats/read.js";
 import type { ModelConfig } from "../../model/config.js";
 import type { LayerWeights } from "../../model/family.js";
-import type { Formula, Formulas, QuantizedRow } from "./evaluate.js";
+import type { Formula, Formulas, Inputs } from "./evaluate.js";
 
-export type DecodedLayer = Readonly<Record<keyof LayerWeights, DecodedWeight>>;
+export type DecodedLayer = { readonly [K in keyof LayerWeights]: DecodedWeight };
 
 /**
  * Intermediates of a layer in the order of computation, without their `blk.N.`; "x" is the residual stream that enters.
- * No backend here traces q and k before their rotation, gate and up, but another engine's dump may have them.
+ * No backend here traces q and k before their norm and rotation, gate and up, but another engine's dump may have them.
+ * Which of them a model has, its family decides.
  */
 export const LAYER_OPS = [
   "attn_norm",
   "q",
+  "q_norm",
   "q_rope",
   "k",
+  "k_norm",
   "k_rope",
   "v",
   "attn_ctx",
@@ -44,25 +46,38 @@ export async function readLayer(weights: LayerWeights): Promise<DecodedLayer> {
   return Object.fromEntries(await Promise.all(read));
 }
 
-export function layerFormulas(c: ModelConfig, w: DecodedLayer): Formulas & Readonly<Record<LayerOp, Formula>> {
-  return {
+export function layerFormulas(c: ModelConfig, w: DecodedLayer): Formulas {
+  const heads = (name: string, weight: DecodedWeight | undefined): Formula | undefined => {
+    return weight && (({ of }) => normHeads(of(name), weight, c.normEps));
+  };
+  const rotated = (name: string): Formula => {
+    return ({ of, row }) => rope(of(name), c.headDim, row, c);
+  };
+  const formulas: Partial<Record<LayerOp, Formula>> = {
     attn_norm: ({ of }) => norm(of("x"), w.attnNorm, c.normEps),
-    q: ({ quantized }) => bitLinear(quantized("attn_norm"), w.attnQ),
-    q_rope: ({ of, row }) => rope(of("q"), c.headDim, row, c.ropeBase),
-    k: ({ quantized }) => bitLinear(quantized("attn_norm"), w.attnK),
-    k_rope: ({ of, row }) => rope(of("k"), c.headDim, row, c.ropeBase),
-    v: ({ quantized }) => bitLinear(quantized("attn_norm"), w.attnV),
+    q: (inputs) => project(inputs, "attn_norm", w.attnQ),
+    q_norm: heads("q", w.attnQNorm),
+    q_rope: rotated(w.attnQNorm ? "q_norm" : "q"),
+    k: (inputs) => project(inputs, "attn_norm", w.attnK),
+    k_norm: heads("k", w.attnKNorm),
+    k_rope: rotated(w.attnKNorm ? "k_norm" : "k"),
+    v: (inputs) => project(inputs, "attn_norm", w.attnV),
     attn_ctx: ({ of, past }) => attend(of("q_rope"), past("k_rope"), past("v"), headMap(c)),
-    attn_sub_norm: ({ of }) => norm(of("attn_ctx"), w.attnSubNorm, c.normEps),
-    attn_out: ({ quantized }) => bitLinear(quantized("attn_sub_norm"), w.attnOutput),
+    attn_sub_norm: w.attnSubNorm && subNorm("attn_ctx", w.attnSubNorm, c),
+    attn_out: (inputs) => project(inputs, w.attnSubNorm ? "attn_sub_norm" : "attn_ctx", w.attnOutput),
     ffn_norm: ({ of }) => norm(sum(of("x"), of("attn_out")), w.ffnNorm, c.normEps),
-    gate: ({ quantized }) => bitLinear(quantized("ffn_norm"), w.ffnGate),
-    up: ({ quantized }) => bitLinear(quantized("ffn_norm"), w.ffnUp),
+    gate: (inputs) => project(inputs, "ffn_norm", w.ffnGate),
+    up: (inputs) => project(inputs, "ffn_norm", w.ffnUp),
     ffn_act: ({ of }) => gated(of("gate"), of("up"), ACTIVATIONS[c.activation]),
-    ffn_sub_norm: ({ of }) => norm(of("ffn_act"), w.ffnSubNorm, c.normEps),
-    ffn_down: ({ quantized }) => bitLinear(quantized("ffn_sub_norm"), w.ffnDown),
+    ffn_sub_norm: w.ffnSubNorm && subNorm("ffn_act", w.ffnSubNorm, c),
+    ffn_down: (inputs) => project(inputs, w.ffnSubNorm ? "ffn_sub_norm" : "ffn_act", w.ffnDown),
     l_out: ({ of }) => sum(of("x"), of("attn_out"), of("ffn_down")),
   };
+  return Object.fromEntries(Object.entries(formulas).filter(([, formula]) => formula !== undefined));
+}
+
+function subNorm(name: string, weight: DecodedWeight, { normEps }: ModelConfig): Formula {
+  return ({ of }) => norm(of(name), weight, normEps);
 }
 
 export function norm(x: Float64Array, { dense }: DecodedWeight, eps: number): Float64Array {
@@ -71,9 +86,18 @@ export function norm(x: Float64Array, { dense }: DecodedWeight, eps: number): Fl
   return out;
 }
 
-export function rope(x: Float64Array, headDim: number, position: number, base: number): Float64Array {
+/** The norm of each head by itself. */
+function normHeads(x: Float64Array, weight: DecodedWeight, eps: number): Float64Array {
+  const out = new Float64Array(x.length);
+  for (let start = 0; start < x.length; start += weight.columns) {
+    out.set(norm(x.subarray(start, start + weight.columns), weight, eps), start);
+  }
+  return out;
+}
+
+export function rope(x: Float64Array, headDim: number, position: number, rotation: Rotation): Float64Array {
   const out = x.slice();
-  rotateHeads(out, headDim, position, base);
+  rotateHeads(out, headDim, position, rotation);
   return out;
 }
 
@@ -107,8 +131,15 @@ export function sum(first: Float64Array, ...others: readonly Float64Array[]): Fl
   return first.map((value, i) => others.reduce((total, other) => total + other[i], value));
 }
 
-function bitLinear({ q, step }: QuantizedRow, { rows, ternary }: DecodedWeight): Float64Array {
-  const out = new Float64Array(rows);
-  for (let row = 0; row < rows; row++) out[row] = scaledDot(ternary as Ternary, row * q.length, q) * step;
-  return out;
+/** A matrix times its input: rounded to int8 where the matrix is ternary, else as it is. */
+function project({ of, quantized }: Inputs, input: string, weight: DecodedWeight): Float64Array {
+  const { rows, columns, ternary, dense = new Float32Array(), factor } = weight;
+  if (ternary === undefined) {
+    const x = of(input);
+    return Float64Array.from({ length: rows }, (_, row) => {
+      return factor * dot(dense.subarray(row * columns, (row + 1) * columns), x);
+    });
+  }
+  const { q, step } = quantized(input);
+  return Float64Array.from({ length: rows }, (_, row) => scaledDot(ternary, row * columns, q) * step * factor);
 }

@@ -3,7 +3,7 @@
  * Each is judged on the subject's own inputs to it: one activation on an int8 rounding boundary moves everything after
  * it by a per cent, and would drown a fault.
  */
-import type { WeightSource } from "../../backend/backend.js";
+import { FEATURES, type WeightSource } from "../../backend/backend.js";
 import { dot } from "../../backend/formulas.js";
 import { readWeight } from "../../formats/read.js";
 import { KNOWN_TYPES } from "../../formats/table.js";
@@ -69,7 +69,7 @@ export async function walk(
   const weights = await loadWeights(
     [...sources],
     config,
-    { kind: "reference", takes: KNOWN_TYPES, load: async (all) => [...all] },
+    { kind: "reference", takes: KNOWN_TYPES, features: FEATURES, load: async (all) => [...all] },
     {},
   );
   const walkers = subjects.map((subject) => new Walker(subject, tokens.length));

@@ -66,7 +66,12 @@ async function trace(
     for (const weight of loaded.slice(all.length)) extras.set(weight.name, weight);
     return loaded.slice(0, all.length);
   };
-  const weights = await loadWeights(sources, config, { kind: backend.kind, takes: backend.takes, load }, {});
+  const weights = await loadWeights(
+    sources,
+    config,
+    { kind: backend.kind, takes: backend.takes, features: backend.features, load },
+    {},
+  );
   const rows = tokens.length;
   const { layers, kvHeads, headDim, ropeBase } = config;
 

@@ -6,8 +6,8 @@
 
 import { HALF, instantiate, type Kernels, MASKS } from "../kernels.js";
 import { MAX_PAGES, sharedMemory } from "../memory.js";
-import { CHUNK, HEAD_GROUP, HEAD_NUMBERS, scanLimit, tableScratchBytes } from "../sizes.js";
-import type { DotForm } from "./forms.js";
+import { CHUNK, HEAD_GROUP, HEAD_NUMBERS, SCALE_BLOCK, scanLimit, tableScratchBytes } from "../sizes.js";
+import { DOT_FORMS, type DotForm } from "./forms.js";
 
 export interface Shape {
   /** a multiple of 256 */
@@ -119,6 +119,29 @@ export class Exercise {
       () => k.tableTranspose(x, input, columns, tile),
       () => k.tableDot(weights, input, acc, scratch, columns, groups, tile, MASKS[0]),
       () => k.tableScale(acc, scaled, 0, 4 * rows, rows, tile - 1, factors, tile),
+      ...this.#blocks(k, dot, { weights, x }),
+    ];
+  }
+
+  /** The same weights with a scale for each block, and rows of the types that have such. */
+  #blocks(k: Kernels, dot: DotForm, { weights, x }: { weights: number; x: number }): (() => void)[] {
+    const { columns, groups } = this.shape;
+    const rows = 8 * groups;
+    const blocks = columns / SCALE_BLOCK;
+    const [scales, sums, out] = [
+      this.#floats(rows * blocks),
+      this.#allocate(4 * blocks),
+      this.#allocate(4 * rows + 32),
+    ];
+    const packed = this.#halves(columns);
+    const unpacked = [this.#allocate(columns / 4), this.#allocate(columns / 4)];
+    const found = [this.#allocate(32 * blocks), this.#allocate(32 * blocks)];
+    return [
+      () => k.blockSums(x, sums, columns),
+      () => k.ternaryBlocks(weights, x, sums, scales, out, columns, groups, DOT_FORMS.indexOf(dot), ...MASKS),
+      () => k.scaleFloats(out, out, 0, rows, 2 ** -10),
+      () => k.unpackTQ1_0(packed, unpacked[0], found[0], 32, columns),
+      () => k.unpackTQ2_0(packed, unpacked[1], found[1], 32, columns),
     ];
   }
 
@@ -126,15 +149,18 @@ export class Exercise {
     const { columns, heads, headDim } = this.shape;
     const [x, weight, huge] = [this.#floats(columns), this.#floats(columns), this.#floats(columns, 3e4)];
     const [normed, q, numbers] = [this.#allocate(4 * columns), this.#allocate(columns), this.#allocate(8)];
+    const plain = this.#allocate(4 * columns);
     const [squared, silu] = [this.#allocate(4 * columns), this.#allocate(4 * columns)];
     const [rotated, table] = [this.#floats(heads * headDim), this.#floats(headDim, 0.7)];
     const [found, threads, shares] = [this.#allocate(4 * columns), this.#allocate(256), this.#randomBytes(16)];
     return [
       this.#store(() => k.norm(huge, weight, normed, columns, 1e-5)),
       () => k.normQuantize(x, weight, normed, q, numbers, numbers + 4, columns, 1e-5),
+      () => k.quantize(x, plain, q, numbers, numbers + 4, columns),
       () => k.gateRelu2(x, huge, squared, columns),
       () => k.gateSilu(huge, x, silu, columns),
       () => k.rope(rotated, table, heads, headDim),
+      () => k.ropeAdjacent(rotated, table, heads, headDim),
       this.#store(() => k.atLeast(x, columns, 0.5, found)),
       this.#store(() => k.read(x, 4 * columns)),
       this.#store(() => k.takeShare(shares, 4, 70)),
@@ -147,7 +173,7 @@ export class Exercise {
     const { columns, groups } = this.shape;
     const rows = 8 * groups;
     const [x, y, table] = [this.#floats(columns), this.#floats(columns), this.#halves(rows * columns)];
-    const [logits, decoded] = [this.#allocate(4 * rows), [0, 1, 2, 3, 4].map(() => this.#allocate(4 * columns))];
+    const [logits, decoded] = [this.#allocate(4 * rows), Array.from({ length: 9 }, () => this.#allocate(4 * columns))];
     const blocks = this.#halves(columns, 0xbf); // quantised blocks, and more; any two bytes may be a scale
     return [
       () => k.decodeF32(x, decoded[0], columns),
@@ -155,6 +181,10 @@ export class Exercise {
       () => k.decodeBF16(table, decoded[2], columns),
       () => k.decodeQ8_0(blocks, decoded[3], columns),
       () => k.decodeQ6_K(blocks, decoded[4], columns),
+      () => k.decodeQ4_0(blocks, decoded[5], columns),
+      () => k.decodeQ4_K(blocks, decoded[6], columns),
+      () => k.decodeQ2_0(blocks, decoded[7], columns),
+      () => k.decodePQ2_0(blocks, decoded[8], columns),
       this.#store(() => k.dotF32(x, y, columns)),
       this.#store(() => k.firstNonFinite(table, columns, 2, 0x7c00)),
       () => k.logitsF16(table, x, logits, columns, rows, ...HALF),

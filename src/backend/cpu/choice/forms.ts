@@ -1,4 +1,7 @@
-/** The forms of the ternary dot, and how they did in their trial: plain data, part of the public types. */
+/**
+ * The forms of the ternary dot, in the order of their numbers in asm/blocks.ts, and how they did in their trial: plain data,
+ * part of the public types.
+ */
 export const DOT_FORMS = ["ternaryDot16", "ternaryDot32", "ternaryDotBaseline"] as const;
 export type DotForm = (typeof DOT_FORMS)[number];
 

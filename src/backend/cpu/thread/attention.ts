@@ -53,6 +53,7 @@ export const ropeStore: Op = (t, at) => {
   const [q, k, v] = [w[at + STORE.q], w[at + STORE.k], w[at + STORE.v]];
   const [heads, table] = [w[at + STORE.heads], w[at + STORE.angles]];
   const { kvHeads, headDim } = c;
+  const rotate = w[at + STORE.adjacent] === 1 ? t.kernels.ropeAdjacent : t.kernels.rope;
   const group = heads / kvHeads;
   const [begin, end] = t.share(t.rows * kvHeads);
   for (let unit = begin; unit < end; unit++) {
@@ -60,8 +61,8 @@ export const ropeStore: Op = (t, at) => {
     const position = t.position(row);
     const angles = table + position * 4 * headDim;
     const from = unit * 4 * headDim;
-    t.kernels.rope(q + group * from, angles, group, headDim);
-    t.kernels.rope(k + from, angles, 1, headDim);
+    rotate(q + group * from, angles, group, headDim);
+    rotate(k + from, angles, 1, headDim);
     const piece = pieceOf(t, c, row, unit % kvHeads, Math.floor(position / CHUNK));
     const [keys, values, p] = [c.keys + piece * c.pieceBytes, c.values + piece * c.pieceBytes, position % CHUNK];
     if (c.keyScales === 0) {

@@ -11,6 +11,7 @@ import type { WeightSource } from "../../backend.js";
 import { CONTROL } from "../control.js";
 import type { Kernels } from "../kernels.js";
 import type { Piece } from "../pieces.js";
+import { GROUP, groupBytes, SCALE_BLOCK } from "../sizes.js";
 
 export interface LoadJob {
   readonly kind: "load";
@@ -18,6 +19,8 @@ export interface LoadJob {
   readonly module: WebAssembly.Module;
   readonly control: number;
   readonly staging: number;
+  /** where in the staging area a group of rows in the order of I2_S has room */
+  readonly unpacked: number;
   readonly sources: readonly LoadSource[];
   readonly pieces: readonly Piece[];
 }
@@ -29,8 +32,9 @@ export interface LoadJob {
 export interface LoadSource extends Omit<WeightSource, "bytes"> {
   /** what the threads' side of the platform opens in place of `bytes` */
   readonly shared: unknown;
-  /** of a dense weight */
-  readonly floats: FloatBlocks | undefined;
+  /** those of a block that must be finite */
+  readonly floats: readonly FloatBlocks[];
+  readonly rowBytes: number;
 }
 
 /** Loads pieces until none is left or another thread failed. Runs in a worker thread. */
@@ -51,13 +55,9 @@ export function loadPieces(job: LoadJob, kernels: Kernels): void {
         opened.set(source.shared, from);
         from.read(piece.offset, bytes.subarray(to, to + piece.byteLength));
       }
-      if (piece.rows > 0) {
-        toStandardLayout(source.layout ?? "block128", bytes.subarray(to, to + piece.byteLength), source.columns);
-      }
-      if (piece.rows > 0 && kernels.ternaryPack(to, piece.address, source.columns, piece.rows) !== 0) {
-        throw invalidCode(source.name);
-      }
-      if (piece.rows === 0) checkPiece(kernels, source, piece, bytes);
+      checkPiece(kernels, source, { ...piece, address: to }, bytes);
+      if (piece.scales > 0) packBlocks(kernels, source, piece, { from: to, unpacked: job.staging + job.unpacked });
+      else if (piece.rows > 0) pack(kernels, source, piece, bytes.subarray(to, to + piece.byteLength));
       Atomics.add(words, word(CONTROL.loaded), piece.byteLength >> 10);
     }
   } catch (error) {
@@ -68,13 +68,45 @@ export function loadPieces(job: LoadJob, kernels: Kernels): void {
   }
 }
 
-/** Refuses a piece of a dense weight with a float that is not finite, while the piece is in the cache. */
+/** Codes with one scale for all of the weight, in the order of I2_S or another that the source names. */
+function pack(kernels: Kernels, source: LoadSource, piece: Piece, staged: Uint8Array): void {
+  toStandardLayout(source.layout ?? "block128", staged, source.columns);
+  if (kernels.ternaryPack(staged.byteOffset, piece.address, source.columns, piece.rows) !== 0) {
+    throw invalidCode(source.name);
+  }
+}
+
+/** Codes with a scale for each block: group by group they are brought into the order of I2_S, and packed. */
+function packBlocks(
+  kernels: Kernels,
+  source: LoadSource,
+  { rows, address, scales }: Piece,
+  { from, unpacked }: { from: number; unpacked: number },
+): void {
+  const { columns, rowBytes, name } = source;
+  const unpack = source.type === "TQ1_0" ? kernels.unpackTQ1_0 : kernels.unpackTQ2_0;
+  const groupScales = (4 * GROUP * columns) / SCALE_BLOCK;
+  for (let group = 0; group * GROUP < rows; group++) {
+    const count = Math.min(GROUP, rows - group * GROUP);
+    for (let r = 0; r < count; r++) {
+      const to = unpacked + (r * columns) / 4;
+      const scaleAt = scales + group * groupScales + 4 * r;
+      unpack(from + (group * GROUP + r) * rowBytes, to, scaleAt, 4 * GROUP, columns);
+    }
+    if (kernels.ternaryPack(unpacked, address + group * groupBytes(columns), columns, count) !== 0) {
+      throw invalidCode(name);
+    }
+  }
+}
+
+/** Refuses a piece with a float that is not finite, while it is in the cache; `piece.address`: where its bytes are. */
 function checkPiece(kernels: Kernels, source: LoadSource, piece: Piece, arena: Uint8Array): void {
-  const floats = source.floats as FloatBlocks;
-  const { bytes, float } = floats;
   const { address, byteLength, offset } = piece;
-  const found = kernels.firstNonFinite(address + float.at, byteLength / bytes, bytes, float.exponent);
-  if (found < 0) return;
-  const from = address + found * bytes;
-  throw notFinite(floats, source, (offset - source.offset) / bytes + found, arena.subarray(from, from + bytes));
+  for (const floats of source.floats) {
+    const { bytes, float } = floats;
+    const found = kernels.firstNonFinite(address + float.at, byteLength / bytes, bytes, float.exponent);
+    if (found < 0) continue;
+    const from = address + found * bytes;
+    throw notFinite(floats, source, (offset - source.offset) / bytes + found, arena.subarray(from, from + bytes));
+  }
 }

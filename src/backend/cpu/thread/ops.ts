@@ -7,15 +7,37 @@
 import { ACTIVATIONS, COMMANDS, DENSE_TYPES, type OpName } from "../commands.js";
 import { HALF } from "../kernels.js";
 import { attend, attendSplit, combine, ropeStore } from "./attention.js";
-import { BLOCK_BYTES, type Op } from "./context.js";
+import { BLOCK_BYTES, type Op, type OpContext } from "./context.js";
 import { best, headPack } from "./output-head.js";
 import { ternary } from "./ternary.js";
 
 const EMBED = COMMANDS.embed.at;
 const NORM = COMMANDS.normQuantize.at;
+const QUANTIZE = COMMANDS.quantize.at;
+const HEADS = COMMANDS.normHeads.at;
+const LINEAR = COMMANDS.linear.at;
 const GATE = COMMANDS.gate.at;
 const OUTPUTS = COMMANDS.normOutputs.at;
 const LOGITS = COMMANDS.logits.at;
+
+/** One matrix of `linear`: each of its rows is decoded to floats once for all rows of the batch. */
+function multiplyFloats(t: OpContext, at: number, { x, width, row }: { x: number; width: number; row: number }): void {
+  const w = t.words;
+  const { table, out, addTo, factor } = LINEAR.matrices.at;
+  const [address, rowBytes, outputs] = [w[at + table.address], w[at + table.rowBytes], w[at + table.rows]];
+  const decode = t.kernels[`decode${DENSE_TYPES[w[at + table.type]]}`];
+  const by = t.float(at, factor);
+  const [begin, end] = t.share(outputs);
+  for (let output = begin; output < end; output++) {
+    decode(address + output * rowBytes, row, width);
+    for (let j = 0; j < t.rows; j++) {
+      const value = Math.fround(by * t.kernels.dotF32(row, x + 4 * j * width, width));
+      const to = j * outputs + output;
+      t.floats[(w[at + out] >>> 2) + to] = value;
+      if (w[at + addTo] !== 0) t.floats[(w[at + addTo] >>> 2) + to] += value;
+    }
+  }
+}
 
 export const EXECUTE: Readonly<Record<OpName, Op>> = {
   embed(t, at) {
@@ -38,6 +60,40 @@ export const EXECUTE: Readonly<Record<OpName, Op>> = {
       const i = row * width;
       normQuantize(x + 4 * i, weight, normed + 4 * i, values + i, scales + 4 * row, sums + 4 * row, width, eps);
     }
+  },
+
+  quantize(t, at) {
+    const w = t.words;
+    const [x, normed, values] = [w[at + QUANTIZE.x], w[at + QUANTIZE.normed], w[at + QUANTIZE.values]];
+    const [scales, sums, width] = [w[at + QUANTIZE.scales], w[at + QUANTIZE.sums], w[at + QUANTIZE.width]];
+    const [begin, end] = t.share(t.rows);
+    for (let row = begin; row < end; row++) {
+      const i = row * width;
+      t.kernels.quantize(x + 4 * i, normed + 4 * i, values + i, scales + 4 * row, sums + 4 * row, width);
+    }
+  },
+
+  normHeads(t, at) {
+    const w = t.words;
+    const [x, weight, width, headDim] = [
+      w[at + HEADS.x],
+      w[at + HEADS.weight],
+      w[at + HEADS.width],
+      w[at + HEADS.headDim],
+    ];
+    const eps = t.float(at, HEADS.eps);
+    const [begin, end] = t.share(t.rows);
+    for (let head = x + 4 * begin * width; head < x + 4 * end * width; head += 4 * headDim) {
+      t.kernels.norm(head, weight, head, headDim, eps);
+    }
+  },
+
+  linear(t, at) {
+    const w = t.words;
+    const [x, width] = [w[at + LINEAR.x], w[at + LINEAR.width]];
+    const row = t.scratch(at, LINEAR.scratch);
+    const { first, words, count } = LINEAR.matrices;
+    for (let i = 0; i < w[at + count]; i++) multiplyFloats(t, at + first + i * words, { x, width, row });
   },
 
   ternary,

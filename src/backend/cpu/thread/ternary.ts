@@ -2,9 +2,10 @@
  * The op `ternary`: one share of the rows of each matrix, for every row of the batch. Tiles of
  * 64 and 32 batch rows go by tables (asm/table.ts), what is left goes row by row (asm/ternary.ts); all give the same bits.
  */
+import { DOT_FORMS } from "../choice/forms.js";
 import { COMMANDS } from "../commands.js";
 import { MASKS } from "../kernels.js";
-import { GROUP, groupBytes, TILE_GROUPS, TILES, tileScratch } from "../sizes.js";
+import { GROUP, groupBytes, SCALE_BLOCK, TILE_GROUPS, TILES, tileScratch } from "../sizes.js";
 import { BLOCK_BYTES, type Op, type OpContext } from "./context.js";
 
 const ARGUMENTS = COMMANDS.ternary.at;
@@ -30,11 +31,39 @@ export const ternary: Op = (t, at) => {
   for (const [tile, fewest] of TILES) {
     for (; t.rows - row >= fewest; row += tile) {
       t.kernels.tableTranspose(q + row * columns, input.scratch, columns, tile);
-      for (let matrix = begin; matrix < end; matrix += words) multiplyTile(t, matrix, input, row, tile);
+      for (let matrix = begin; matrix < end; matrix += words) {
+        if (w[matrix + MATRIX.scales] === 0) multiplyTile(t, matrix, input, row, tile);
+      }
     }
   }
-  for (let matrix = begin; matrix < end; matrix += words) multiplyRows(t, matrix, input, row);
+  for (let matrix = begin; matrix < end; matrix += words) {
+    if (w[matrix + MATRIX.scales] === 0) multiplyRows(t, matrix, input, row);
+    else multiplyBlocks(t, matrix, input);
+  }
 };
+
+/** All rows of the batch times a matrix whose blocks have scales of their own. */
+function multiplyBlocks(t: OpContext, matrix: number, x: Input): void {
+  const { weight, outputs, out, addTo, scale, scales } = matrixAt(t, matrix);
+  const form = DOT_FORMS.indexOf(t.job.dot);
+  const [begin, end] = t.share(Math.ceil(outputs / GROUP));
+  const groupScales = (4 * GROUP * x.columns) / SCALE_BLOCK;
+  const step = Math.ceil(BLOCK_BYTES / groupBytes(x.columns));
+  const sums = x.scratch + 4 * GROUP * (step + 1);
+  for (let group = begin; group < end; group += step) {
+    const groups = Math.min(step, end - group);
+    const count = Math.min(groups * GROUP, outputs - group * GROUP);
+    const [codes, factors] = [weight + group * groupBytes(x.columns), scales + group * groupScales];
+    for (let row = 0; row < t.rows; row++) {
+      const q = x.q + row * x.columns;
+      t.kernels.blockSums(q, sums, x.columns);
+      t.kernels.ternaryBlocks(codes, q, sums, factors, x.scratch, x.columns, groups, form, ...MASKS);
+      const to = 4 * (row * outputs + group * GROUP);
+      const factor = scale * t.floats[(x.scales >>> 2) + row];
+      t.kernels.scaleFloats(x.scratch, out + to, addTo === 0 ? 0 : addTo + to, count, factor);
+    }
+  }
+}
 
 /** Batch rows `first` .. `first + tile`, as many as there are, times the matrix whose words begin at `matrix`. */
 function multiplyTile(t: OpContext, matrix: number, x: Input, first: number, tile: number): void {
@@ -63,6 +92,7 @@ function matrixAt(t: OpContext, at: number) {
     out: w[at + MATRIX.out],
     addTo: w[at + MATRIX.addTo],
     scale: t.float(at, MATRIX.scale),
+    scales: w[at + MATRIX.scales],
   };
 }
 

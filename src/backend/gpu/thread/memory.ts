@@ -1,6 +1,7 @@
 /** The handles of the backend as buffers of the device. */
 import type { CacheShape } from "../../backend.js";
 import { BlockTable } from "../../blocks.js";
+import { rotaryAngles } from "../../formulas.js";
 import type { Device } from "../device/device.js";
 import type { Window } from "../device/kernel.js";
 import { anglesAt, BLOCK, blockBytes, type CacheLayer } from "../kernels/cache.js";
@@ -166,16 +167,13 @@ function found<T>(map: ReadonlyMap<number, T>, id: number): T {
 }
 
 /** (positions, headDim / 2, 2) cosine and sine of position * base^(-2i / headDim), from float64. */
-function anglesOf({ positions, headDim, ropeBase }: CacheShape): Float32Array {
-  const half = headDim / 2;
+function anglesOf(shape: CacheShape): Float32Array {
+  const { positions, headDim } = shape;
   const table = new Float32Array(positions * headDim);
-  for (let i = 0; i < half; i++) {
-    const frequency = ropeBase ** (-i / half);
-    for (let position = 0; position < positions; position++) {
-      const at = position * headDim + 2 * i;
-      table[at] = Math.cos(position * frequency);
-      table[at + 1] = Math.sin(position * frequency);
-    }
-  }
+  rotaryAngles(shape, shape, (position, pair, cos, sin) => {
+    const at = position * headDim + 2 * pair;
+    table[at] = cos;
+    table[at + 1] = sin;
+  });
   return table;
 }

@@ -58,8 +58,8 @@ class Upload {
   }
 
   async ternary(source: WeightSource, format: TernaryFormat): Promise<GpuWeight> {
-    const { name, rows, columns } = source;
-    const scale = await readScale(source);
+    const { name, rows, columns, factor = 1 } = source;
+    const scale = factor * (await readScale(source));
     const bytes = codeBytes(source);
     const codes = await this.#place(bytes, name);
     const step = LAYOUT_ROWS * rowBytes(format, columns);

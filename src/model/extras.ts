@@ -1,0 +1,52 @@
+/** Small tensors whose values are needed before the weights are loaded: factors of the rotary embedding, and of matrices. */
+import type { WeightSource } from "../backend/backend.js";
+import { TernionError } from "../errors.js";
+import { F32 } from "../formats/float.js";
+import type { GgufTensor, OpenGguf } from "../gguf/file.js";
+import type { ModelConfig } from "./config.js";
+import { familyOf } from "./families/families.js";
+
+type Tensors = Pick<OpenGguf, "tensors" | "bytes">;
+
+const ROPE_FACTORS = "rope_freqs.weight";
+
+/** The configuration with the factors of `rope_freqs.weight` (headDim / 2), where the file has them. */
+export async function withRopeFactors(file: Tensors, config: ModelConfig): Promise<ModelConfig> {
+  const tensor = file.tensors.get(ROPE_FACTORS);
+  if (tensor === undefined) return config;
+  const factors = await readFloats(file, tensor, config.headDim / 2);
+  return { ...config, ropeFactors: factors.map((factor, i) => factor * (config.ropeFactors?.[i] ?? 1)) };
+}
+
+/** The sources with the factors that the file has beside them in tensors `.scale`, where its family knows such. */
+export function withScales(
+  file: Tensors,
+  config: ModelConfig,
+  sources: readonly WeightSource[],
+): Promise<WeightSource[]> {
+  const hasScales = familyOf(config.arch)?.hasScales === true;
+  return Promise.all(
+    sources.map(async (source) => {
+      const tensor = hasScales ? file.tensors.get(source.name.replace(/\.weight$/, ".scale")) : undefined;
+      if (tensor === undefined) return source;
+      const [factor] = await readFloats(file, tensor, 1);
+      return { ...source, factor };
+    }),
+  );
+}
+
+/** `count` positive numbers. */
+async function readFloats(file: Tensors, tensor: GgufTensor, count: number): Promise<number[]> {
+  const { name, type, dims, offset, byteLength, part = 0 } = tensor;
+  if (type !== "F32" || dims.length !== 1 || dims[0] !== count) {
+    const got = `${type} [${dims.join(", ")}]`;
+    throw new TernionError("MODEL_TENSOR", `${name}: expected F32 [${count}], got ${got}. The file is damaged.`);
+  }
+  const bytes = new Uint8Array(byteLength);
+  await file.bytes[part].read(offset, bytes);
+  F32.check({ name, rows: 1, columns: count }, bytes);
+  const values = [...F32.decode(bytes, count)];
+  const wrong = values.find((value) => value <= 0);
+  if (wrong === undefined) return values;
+  throw new TernionError("MODEL_TENSOR", `${name}: expected positive numbers, got ${wrong}. The file is damaged.`);
+}
