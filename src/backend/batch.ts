@@ -74,6 +74,11 @@ function checkMask(mask: Uint32Array, row: number, vocabulary: number): void {
       `draws[${row}].mask: expected ${words} words for a vocabulary of ${vocabulary}, got ${mask.length}`,
     );
   }
+  if (!allowsAny(mask, vocabulary)) throw noneAllowed(row);
+}
+
+/** Whether a mask of the right length allows an id: a look at its words, not at 128,256 bits. */
+export function allowsAny(mask: Uint32Array, vocabulary: number): boolean {
   const beyond = vocabulary % WORD === 0 ? 0 : -1 << (vocabulary % WORD); // bits of the last word that are no ids
-  if ((mask[words - 1] & ~beyond) === 0 && !mask.subarray(0, -1).some((word) => word !== 0)) throw noneAllowed(row);
+  return (mask[mask.length - 1] & ~beyond) !== 0 || mask.subarray(0, -1).some((word) => word !== 0);
 }

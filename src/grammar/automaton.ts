@@ -40,13 +40,13 @@ export class State {
 }
 
 /** Places of one state: a grammar that needs more is ambiguous in a way that no text format is. */
-const MOST_PLACES = 512;
+const MOST_PLACES = 2048;
 /** States, and frames, that are remembered: some 10 MB. */
 const MOST_STATES = 20_000;
 
 export class Automaton {
   readonly start: State;
-  readonly #nodes: readonly Node[];
+  readonly #nodes: Network["nodes"];
   #states = new Map<string, State>();
   #frames = new Map<string, Frame>();
   #nextFrame = 1;
@@ -54,7 +54,11 @@ export class Automaton {
   /** steps that may be taken, see `allow` */
   #work = 0;
 
-  constructor(readonly network: Network) {
+  /** `name` is how messages call the grammar. */
+  constructor(
+    readonly network: Network,
+    readonly name: string,
+  ) {
     this.#nodes = network.nodes;
     this.allow(MOST_PLACES * 100);
     this.start = this.#closure([{ node: network.start, frame: undefined }]);
@@ -67,7 +71,8 @@ export class Automaton {
 
   spend(steps: number): void {
     this.#work -= steps;
-    if (this.#work < 0) throw refused("expected a grammar that takes less time: it is ambiguous, or counts too much");
+    if (this.#work >= 0) return;
+    throw refused(`${this.name}: expected one that takes less time; it is ambiguous, or counts within what it counts`);
   }
 
   /** What follows `state` after `byte`; null: nothing may. */
@@ -113,7 +118,9 @@ export class Automaton {
 
   /** The state of these places, which need no byte to be in. */
   state(places: readonly Place[], accepts: boolean): State {
-    if (places.length > MOST_PLACES) throw refused(`expected at most ${MOST_PLACES} ways to read a text, got more`);
+    if (places.length > MOST_PLACES) {
+      throw refused(`${this.name}: expected at most ${MOST_PLACES} ways to read a text, got more; it is ambiguous`);
+    }
     if (this.#states.size >= MOST_STATES || this.#frames.size >= MOST_STATES) this.#forget();
     const sorted = [...places].sort((a, b) => a.node - b.node || idOf(a.frame) - idOf(b.frame));
     const key = `${accepts}${sorted.map(({ node, frame }) => `,${node}:${idOf(frame)}`).join("")}`;

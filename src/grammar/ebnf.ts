@@ -21,7 +21,6 @@ import {
 } from "./expression.js";
 import { refused } from "./network.js";
 
-const MOST_CHARACTERS = 1 << 18;
 const NAME = /[A-Za-z_][\w.-]*/y;
 const BLANK = /(?:\s|#[^\n]*)+/y;
 const DEFINED = /(?:\s|#[^\n]*)*::=/y;
@@ -30,9 +29,6 @@ const ESCAPES: Readonly<Record<string, string>> = { n: "\n", r: "\r", t: "\t", b
 
 /** What the rule `root` of `source` describes. */
 export function grammarExpression(source: string): Expression {
-  if (source.length > MOST_CHARACTERS) {
-    throw refused(`grammar: expected at most ${MOST_CHARACTERS} characters, got ${source.length}`);
-  }
   const parser = new Parser(new Cursor("grammar", source));
   const rules = parser.rules();
   const root = rules.get("root");

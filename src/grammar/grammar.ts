@@ -6,7 +6,7 @@ import type { NextTurn } from "../platform/platform.js";
 import type { Tokenizer } from "../text/tokenizer.js";
 import { Automaton } from "./automaton.js";
 import { grammarExpression } from "./ebnf.js";
-import { type Expression, sequence } from "./expression.js";
+import type { Expression } from "./expression.js";
 import { Masks } from "./masks.js";
 import { Matcher } from "./matcher.js";
 import { networkOf, refused } from "./network.js";
@@ -17,6 +17,8 @@ import { type TokenTree, tokenTree } from "./token-tree.js";
 
 /** Grammars that are kept, those used last. */
 const KEPT = 16;
+/** Characters of a schema as JSON, of EBNF or of a regular expression. */
+const MOST_CHARACTERS = 1 << 18;
 
 export class Grammars {
   #tree: Promise<TokenTree> | undefined;
@@ -29,14 +31,16 @@ export class Grammars {
   ) {}
 
   /** A matcher at the beginning of an answer. Rejects with GRAMMAR where the shape cannot be honoured. */
-  async matcher(shape: Shape | Expression): Promise<Matcher> {
-    const key = "kind" in shape ? undefined : JSON.stringify(shape);
-    let masks = key === undefined ? undefined : this.#kept.get(key);
-    if (masks === undefined) {
-      const automaton = automatonOf(shape);
-      masks = new Masks(automaton, await this.#tokens(), this.tokenizer.stopIds);
-    }
-    if (key !== undefined) this.#keep(key, masks);
+  async matcher(shape: Shape): Promise<Matcher> {
+    const [[name, value]] = Object.entries(shape) as [[keyof Shape, object | string]];
+    const source = sourceOf(name, value);
+    return this.matcherOf(name, `${name} ${source}`, () => EXPRESSIONS[name](source));
+  }
+
+  /** The same of an expression, which is made unless a grammar of that `key` is kept; `name` is how messages call it. */
+  async matcherOf(name: string, key: string, expression: () => Expression): Promise<Matcher> {
+    const masks = this.#kept.get(key) ?? new Masks(automatonOf(name, expression), await this.#tokens(), this.tokenizer);
+    this.#keep(key, masks);
     return new Matcher(masks, this.tokenizer);
   }
 
@@ -48,23 +52,33 @@ export class Grammars {
   #keep(key: string, masks: Masks): void {
     this.#kept.delete(key);
     this.#kept.set(key, masks);
-    for (const oldest of this.#kept.keys()) {
-      if (this.#kept.size <= KEPT) break;
-      this.#kept.delete(oldest);
-    }
+    const [oldest] = this.#kept.keys();
+    if (this.#kept.size > KEPT) this.#kept.delete(oldest);
   }
 }
 
-function expressionOf({ schema, grammar, regex }: Shape): Expression {
-  if (schema !== undefined) return jsonSchema(schema, "schema");
-  if (grammar !== undefined) return grammarExpression(grammar);
-  return regex === undefined ? sequence() : regexExpression(regex, "regex");
+const EXPRESSIONS: Readonly<Record<keyof Shape, (source: string) => Expression>> = {
+  schema: (source) => jsonSchema(JSON.parse(source), "schema"),
+  grammar: grammarExpression,
+  regex: (source) => regexExpression(source, "regex"),
+};
+
+/** As text: a schema is a copy that later changes do not reach. */
+function sourceOf(name: keyof Shape, value: object | string): string {
+  const source = typeof value === "string" ? value : nestedAtMost(name, () => JSON.stringify(value));
+  if (source.length <= MOST_CHARACTERS) return source;
+  throw refused(`${name}: expected at most ${MOST_CHARACTERS} characters, got ${source.length}`);
 }
 
-function automatonOf(shape: Shape | Expression): Automaton {
+function automatonOf(name: string, expression: () => Expression): Automaton {
+  return nestedAtMost(name, () => new Automaton(networkOf(expression(), name), name));
+}
+
+/** Whatever recurses ends at the limit of the stack, which is an error as any other. */
+function nestedAtMost<T>(name: string, make: () => T): T {
   try {
-    return new Automaton(networkOf("kind" in shape ? shape : expressionOf(shape)));
+    return make();
   } catch (error) {
-    throw error instanceof RangeError ? refused("expected less nesting: it is too deep") : error;
+    throw error instanceof RangeError ? refused(`${name}: expected less nesting, got too much of it`) : error;
   }
 }

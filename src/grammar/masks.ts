@@ -3,6 +3,7 @@
  * most of the vocabulary. So what does not depend on the calls that a state is in is remembered for all of them: its own
  * mask, and where in the tree its innermost call may end. What follows there is walked for the state in question.
  */
+import type { Tokenizer } from "../text/tokenizer.js";
 import { type Automaton, Frame, type Place, type State } from "./automaton.js";
 import type { TokenTree } from "./token-tree.js";
 
@@ -30,7 +31,7 @@ export class Masks {
   constructor(
     readonly automaton: Automaton,
     readonly tree: TokenTree,
-    readonly stopIds: Iterable<number>,
+    readonly tokenizer: Pick<Tokenizer, "stopIds">,
   ) {
     this.#words = Math.ceil(tree.size / 32);
   }
@@ -54,7 +55,7 @@ export class Masks {
       const outer = this.automaton.after(common);
       for (const node of exits) this.#walk(outer, node + 1, this.tree.after[node], whole);
     }
-    if (state.accepts) for (const id of this.stopIds) allow(whole, id);
+    if (state.accepts) for (const id of this.tokenizer.stopIds) allow(whole, id);
     return whole;
   }
 

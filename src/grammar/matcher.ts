@@ -20,10 +20,6 @@ export class Matcher implements Guide {
     this.#state = this.#automaton.start;
   }
 
-  get done(): boolean {
-    return this.#state.accepts && this.#state.places.length === 0;
-  }
-
   /**
    * The ids that may come next; end tokens where the text may end. Throws GRAMMAR where the grammar takes too much time.
    */
@@ -35,18 +31,31 @@ export class Matcher implements Guide {
 
   accept(id: number): void {
     if (this.tokenizer.isSpecial(id)) return; // an end token: nothing follows
-    this.#state = this.#after(this.#state, this.tokenizer.bytes(id));
+    const bytes = this.tokenizer.bytes(id);
+    const state = this.#reached(bytes);
+    if (state === null) throw new Error(`grammar: expected a token that it allows, got bytes ${bytes.join(" ")}`);
+    this.#state = state;
+  }
+
+  get done(): boolean {
+    return this.accepts && this.#state.places.length === 0;
+  }
+
+  /** Whether the text may end here. */
+  get accepts(): boolean {
+    return this.#state.accepts;
+  }
+
+  /** Whether these bytes may come next. */
+  allows(bytes: Uint8Array): boolean {
+    return this.#reached(bytes) !== null;
   }
 
   /** Goes on with a text that no token need spell; false, and nothing changes, where it is not allowed. */
   acceptText(text: string): boolean {
-    let state: State | null = this.#automaton.current(this.#state);
-    for (const byte of new TextEncoder().encode(text)) {
-      state = this.#automaton.step(state, byte);
-      if (state === null) return false;
-    }
-    this.#state = state;
-    return true;
+    const state = this.#reached(new TextEncoder().encode(text));
+    this.#state = state ?? this.#state;
+    return state !== null;
   }
 
   forced(most: number): Uint8Array {
@@ -61,12 +70,10 @@ export class Matcher implements Guide {
     return Uint8Array.from(bytes);
   }
 
-  #after(from: State, bytes: Uint8Array): State {
-    let state: State | null = from;
-    for (const byte of bytes) {
-      state = this.#automaton.step(state, byte);
-      if (state === null) throw new Error(`grammar: expected a token that it allows, got bytes ${bytes.join(" ")}`);
-    }
+  #reached(bytes: Uint8Array): State | null {
+    this.#automaton.allow(STEPS, MOST_STEPS);
+    let state: State | null = this.#automaton.current(this.#state);
+    for (const byte of bytes) state = state && this.#automaton.step(state, byte);
     return state;
   }
 }

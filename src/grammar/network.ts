@@ -20,7 +20,7 @@ export interface Node {
   /** first byte, last byte and target of each edge, one after the other */
   readonly edges: number[];
   /** targets that take no byte */
-  readonly skips: number[];
+  skips: number[];
   call?: Call;
   /** whether its part ends here */
   readonly ends: boolean;
@@ -28,7 +28,7 @@ export interface Node {
 
 export interface Network {
   /** those that lead nowhere have no way out */
-  readonly nodes: readonly Node[];
+  readonly nodes: readonly Readonly<Node>[];
   readonly start: number;
   /** class of each byte: no edge tells bytes of one class apart */
   readonly classOf: Uint8Array;
@@ -47,14 +47,15 @@ interface Fragment {
 const encoder = new TextEncoder();
 
 /** Of some 100 bytes each. */
-export const MOST_NODES = 100_000;
+export const MOST_NODES = 50_000;
 
-export function networkOf(expression: Expression): Network {
-  const builder = new Builder(expression);
+/** `name` is how messages call the expression. */
+export function networkOf(expression: Expression, name: string): Network {
+  const builder = new Builder(expression, name);
   const { start } = builder.fragment(new Rule("root", expression));
   builder.finish();
   const { nodes } = builder;
-  prune(nodes, start);
+  if (!prune(nodes, start)) throw refused(`${name}: no text satisfies it; expected one at least`);
   refuseLeftRecursion(nodes, builder.names);
   return { nodes, start, ...classesOf(nodes) };
 }
@@ -67,7 +68,10 @@ class Builder {
   readonly #waiting: Rule[] = [];
   #nonEmpty: NonEmpty | undefined;
 
-  constructor(readonly root: Expression) {}
+  constructor(
+    readonly root: Expression,
+    readonly name: string,
+  ) {}
 
   /** Nodes of a rule, which get their edges later. */
   fragment(rule: Rule): Fragment {
@@ -92,7 +96,7 @@ class Builder {
 
   #node(ends = false): number {
     if (this.nodes.length === MOST_NODES) {
-      throw refused(`expected at most ${MOST_NODES} states, got more: ask for less at once`);
+      throw refused(`${this.name}: expected at most ${MOST_NODES} states, got more; ask for less at once`);
     }
     return this.nodes.push({ edges: [], skips: [], ends }) - 1;
   }
@@ -216,53 +220,71 @@ class Builder {
   }
 }
 
-/** The nodes for which `holds` is true, from those for which it is to those that follow from them. */
-function fixpoint(nodes: readonly Node[], bytes: boolean): Uint8Array {
-  const holds = new Uint8Array(nodes.length);
-  const users: number[][] = nodes.map(() => []);
-  for (const [i, { edges, skips, call }] of nodes.entries()) {
-    if (bytes) for (let e = 2; e < edges.length; e += 3) users[edges[e]].push(i);
-    for (const to of skips) users[to].push(i);
-    if (call !== undefined) {
-      users[call.start].push(i);
-      users[call.next].push(i);
-    }
-  }
+/** Which nodes lead to the end of their part; without `bytes`: taking none. */
+function leadToEnd(nodes: readonly Node[], bytes: boolean): Uint8Array {
+  const leads = new Uint8Array(nodes.length);
+  const { first, users } = usersOf(nodes, bytes);
+  // asked when one of the nodes leads there that its own ways go to; those of its call both have to
   const follows = ({ edges, skips, call, ends }: Node): boolean => {
-    if (ends || skips.some((to) => holds[to])) return true;
-    if (bytes) for (let e = 2; e < edges.length; e += 3) if (holds[edges[e]]) return true;
-    return call !== undefined && holds[call.next] === 1 && (call.min === 0 || holds[call.start] === 1);
+    if (call === undefined || ends || skips.length > 0 || edges.length > 0) return true;
+    return leads[call.next] === 1 && (call.min === 0 || leads[call.start] === 1);
   };
-  const waiting = Array.from(nodes.keys());
+  const waiting = nodes.flatMap(({ ends }, i) => (ends ? [i] : []));
   for (let i = waiting.pop(); i !== undefined; i = waiting.pop()) {
-    if (holds[i] || !follows(nodes[i])) continue;
-    holds[i] = 1;
-    waiting.push(...users[i]);
+    if (leads[i] || !follows(nodes[i])) continue;
+    leads[i] = 1;
+    for (let u = first[i]; u < first[i + 1]; u++) waiting.push(users[u]);
   }
-  return holds;
+  return leads;
 }
 
-/** Takes out what leads to no end, so that whatever can go on can also end. */
-function prune(nodes: readonly Node[], start: number): void {
-  const reaches = fixpoint(nodes, true);
-  if (!reaches[start]) throw refused("no text satisfies it: expected at least one");
+/** The nodes that have a way to node i: `users` from `first[i]` to before `first[i + 1]`. */
+function usersOf(nodes: readonly Node[], bytes: boolean): { first: Int32Array; users: Int32Array } {
+  const first = new Int32Array(nodes.length + 1);
+  eachWay(nodes, bytes, (_, to) => first[to + 1]++);
+  for (let i = 0; i < nodes.length; i++) first[i + 1] += first[i];
+  const users = new Int32Array(first[nodes.length]);
+  const filled = first.slice();
+  eachWay(nodes, bytes, (from, to) => {
+    users[filled[to]++] = from;
+  });
+  return { first, users };
+}
+
+function eachWay(nodes: readonly Node[], bytes: boolean, use: (from: number, to: number) => void): void {
+  for (let i = 0; i < nodes.length; i++) {
+    const { edges, skips, call } = nodes[i];
+    if (bytes) for (let e = 2; e < edges.length; e += 3) use(i, edges[e]);
+    for (const to of skips) use(i, to);
+    if (call === undefined) continue;
+    use(i, call.start);
+    use(i, call.next);
+  }
+}
+
+/** Takes out what leads to no end, so that whatever can go on can also end; false where nothing is left. */
+function prune(nodes: readonly Node[], start: number): boolean {
+  const reaches = leadToEnd(nodes, true);
   for (const node of nodes) {
-    const kept: number[] = [];
+    let kept = 0;
     for (let e = 0; e < node.edges.length; e += 3) {
-      if (reaches[node.edges[e + 2]]) kept.push(node.edges[e], node.edges[e + 1], node.edges[e + 2]);
+      if (!reaches[node.edges[e + 2]]) continue;
+      node.edges.copyWithin(kept, e, e + 3);
+      kept += 3;
     }
-    node.edges.splice(0, node.edges.length, ...kept);
-    node.skips.splice(0, node.skips.length, ...node.skips.filter((to) => reaches[to]));
+    node.edges.length = kept;
+    node.skips = node.skips.filter((to) => reaches[to]);
     if (node.call === undefined) continue;
     const { call } = node;
     if (!reaches[call.next]) delete node.call;
     else if (!reaches[call.start]) node.call = { ...call, max: 0 };
   }
+  return reaches[start] === 1;
 }
 
 /** A part that is entered within itself before a byte is taken would be entered without end. */
 function refuseLeftRecursion(nodes: readonly Node[], names: ReadonlyMap<number, string>): void {
-  const empty = fixpoint(nodes, false);
+  const empty = leadToEnd(nodes, false);
   const nextOf = ({ skips, call }: Node): number[] => {
     if (call === undefined) return skips;
     const over = call.min === 0 || empty[call.start] ? [call.next] : [];

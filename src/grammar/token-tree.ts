@@ -25,19 +25,38 @@ export interface TokenTree {
 
 /** Special tokens, and those of no bytes, are not in it. */
 export async function tokenTree(tokenizer: Tokenizer, nextTurn: NextTurn): Promise<TokenTree> {
-  const groups: { key: string; id: number }[][] = Array.from({ length: 256 }, () => []);
+  // sorting all at once would keep the thread busy for 0.1 s
+  const groups = new Map<string, TokenBytes[]>();
   for (let id = 0; id < tokenizer.size; id++) {
     if (id % SLICE === 0) await nextTurn();
     const bytes = tokenizer.isSpecial(id) ? NONE : tokenizer.bytes(id);
-    if (bytes.length > 0) groups[bytes[0]].push({ key: String.fromCharCode(...bytes), id });
+    if (bytes.length === 0) continue;
+    const key = String.fromCharCode(...bytes);
+    const group = groups.get(key.slice(0, 2));
+    if (group === undefined) groups.set(key.slice(0, 2), [{ key, id }]);
+    else group.push({ key, id });
   }
   const builder = new Builder(tokenizer.size);
-  for (const group of groups) {
-    if (group.length > 0) await nextTurn();
-    builder.add(group.sort((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : a.id - b.id)));
+  let sorted = SLICE;
+  for (const name of [...groups.keys()].sort()) {
+    const group = groups.get(name) ?? [];
+    if (sorted + group.length > SLICE) await nextTurn();
+    sorted = sorted + group.length > SLICE ? group.length : sorted + group.length;
+    builder.add(group.sort(inOrder));
   }
   return builder.tree();
 }
+
+interface TokenBytes {
+  /** a character for each byte */
+  readonly key: string;
+  readonly id: number;
+}
+
+const inOrder = (a: TokenBytes, b: TokenBytes): number => {
+  if (a.key === b.key) return a.id - b.id;
+  return a.key < b.key ? -1 : 1;
+};
 
 const NONE = new Uint8Array();
 const SLICE = 4096;
@@ -58,7 +77,7 @@ class Builder {
   }
 
   /** Sorted by their bytes, and after all that came before. */
-  add(tokens: readonly { key: string; id: number }[]): void {
+  add(tokens: readonly TokenBytes[]): void {
     for (const { key, id } of tokens) {
       if (key === this.#last) {
         const node = this.#path[key.length - 1];

@@ -1,5 +1,5 @@
 /** Token masks on the host: which ids may be chosen, a bit for each, see `Draw.mask`. */
-import { isAllowed, maskWords } from "../backend/batch.js";
+import { allowsAny, isAllowed, maskWords } from "../backend/batch.js";
 
 /** The ids that may be chosen at a position; undefined: all. */
 export type MaskAt = (position: number) => Uint32Array | undefined;
@@ -11,7 +11,7 @@ export function checkedMasks(maskAt: MaskAt, vocabularySize: number): MaskAt {
     const mask = maskAt(position);
     if (mask === undefined) return undefined;
     if (mask.length !== words) throw new RangeError(`mask: expected ${words} words, got ${mask.length}`);
-    for (let id = 0; id < vocabularySize; id++) if (isAllowed(mask, id)) return mask;
+    if (allowsAny(mask, vocabularySize)) return mask;
     throw new RangeError(`mask: expected at least one allowed id at position ${position}, got none`);
   };
 }
