@@ -23,7 +23,7 @@ async function dataOf(text: string, size: number): Promise<string[]> {
     },
   });
   const found: string[] = [];
-  for await (const data of eventData(body)) found.push(data);
+  for await (const data of eventData(body)) found.push(...data);
   return found;
 }
 
@@ -44,7 +44,7 @@ test("a stream that is left early is cancelled", async () => {
     },
   });
   for await (const data of eventData(body)) {
-    assert.equal(data, "x");
+    assert.deepEqual(data, ["x"]);
     break;
   }
   assert.ok(cancelled);

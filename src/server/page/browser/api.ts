@@ -53,8 +53,10 @@ export async function* chat(request: ChatRequest, access: Access): AsyncGenerato
   const response = await ask("v1/chat/completions", init, access);
   try {
     for await (const data of eventData(response.body as ReadableStream<Uint8Array>)) {
-      if (data === "[DONE]") return;
-      yield* eventsOf(JSON.parse(data) as Chunk);
+      const done = data.indexOf("[DONE]");
+      const chunks = (done < 0 ? data : data.slice(0, done)).map((each) => JSON.parse(each) as Chunk);
+      yield* joined(chunks);
+      if (done >= 0) return;
     }
   } catch (error) {
     if (error instanceof ServerError || access.signal?.aborted) throw error;
@@ -77,9 +79,20 @@ interface Chunk {
   readonly timings?: { readonly predicted_per_second?: number; readonly prompt_per_second?: number } | null;
 }
 
-function* eventsOf({ error, choices, usage, timings }: Chunk): Generator<ChatEvent> {
-  if (error !== undefined)
-    throw new ServerError("broken", error.message ?? "The server ended the answer with an error.");
+/** The events of chunks that came together, their texts as one; an error ends them. */
+function* joined(chunks: readonly Chunk[]): Generator<ChatEvent> {
+  const failed = chunks.findIndex(({ error }) => error !== undefined);
+  let text = "";
+  for (const event of chunks.slice(0, failed < 0 ? undefined : failed).flatMap((chunk) => [...eventsOf(chunk)])) {
+    if (event.kind === "text") text += event.text;
+    else yield event;
+  }
+  if (text !== "") yield { kind: "text", text };
+  if (failed < 0) return;
+  throw new ServerError("broken", chunks[failed]?.error?.message ?? "The server ended the answer with an error.");
+}
+
+function* eventsOf({ choices, usage, timings }: Chunk): Generator<ChatEvent> {
   const choice = choices?.[0];
   if (choice?.delta?.content) yield { kind: "text", text: choice.delta.content };
   if (choice?.finish_reason) yield { kind: "end", reason: choice.finish_reason };

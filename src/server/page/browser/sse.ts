@@ -1,6 +1,7 @@
 /** Server-sent events from a response's bytes: the data of each, in order; comments and other fields are passed over. */
 
-export async function* eventData(body: ReadableStream<Uint8Array>): AsyncGenerator<string, void, undefined> {
+/** Yields what has come together, so that a fast server does not cost a turn for each event. */
+export async function* eventData(body: ReadableStream<Uint8Array>): AsyncGenerator<string[], void, undefined> {
   const reader = body.getReader();
   const decoder = new TextDecoder();
   let rest = "";
@@ -11,10 +12,8 @@ export async function* eventData(body: ReadableStream<Uint8Array>): AsyncGenerat
       rest += decoder.decode(value, { stream: true });
       const events = rest.split(/\r?\n\r?\n/);
       rest = events.pop() ?? "";
-      for (const event of events) {
-        const data = dataOf(event);
-        if (data !== undefined) yield data;
-      }
+      const data = events.map(dataOf).filter((each) => each !== undefined);
+      if (data.length > 0) yield data;
     }
   } finally {
     await reader.cancel().catch(() => undefined); // a reader that is left early must not keep the connection
