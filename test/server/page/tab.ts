@@ -19,8 +19,9 @@ export class PageBrowser {
     return this.#opened.context;
   }
 
-  async tab(url: string): Promise<ChatTab> {
-    return ChatTab.open(await this.#opened.context.newPage(), url);
+  /** Where the server wants a key, the tab has it from the start. */
+  async tab(url: string, { key = "" } = {}): Promise<ChatTab> {
+    return ChatTab.open(await this.#opened.context.newPage(), url, key);
   }
 
   close(): Promise<void> {
@@ -41,9 +42,10 @@ export class ChatTab {
     this.#origin = new URL(url).origin;
   }
 
-  static async open(page: Page, url: string): Promise<ChatTab> {
+  static async open(page: Page, url: string, key: string): Promise<ChatTab> {
     const tab = new ChatTab(page, url);
     await tab.#watch();
+    if (key !== "") await page.addInitScript((value) => sessionStorage.setItem("ternion.key", value), key);
     await page.goto(url);
     await page.waitForFunction(() => document.querySelector<HTMLSelectElement>("#model")?.value !== "");
     return tab;
