@@ -21,6 +21,7 @@ interface ServeOptions extends Omit<EngineFlags, "model"> {
   readonly maxTokens?: number;
   readonly maxBody?: number;
   readonly corsOrigin?: readonly string[];
+  readonly allowedHost?: readonly string[];
   readonly drainTimeout?: number;
   readonly logLevel?: LogLevel;
   readonly logFormat?: LogFormat;
@@ -57,6 +58,7 @@ export function registerServe(program: Command): void {
       repeatedOption("--api-key <KEY>", "requests must give it, all but those of health; default: $TERNION_API_KEY"),
     )
     .addOption(repeatedOption("--cors-origin <ORIGIN>", "web pages from there may read answers, *: from everywhere"))
+    .addOption(repeatedOption("--allowed-host <NAME>", "a name by which the server may be called, see docs/server.md"))
     .option("--no-page", "no chat page at the root")
     .addOption(
       integerOption("--parallel <N>", "answers of a model at the same time; default: the engine's", {
@@ -113,8 +115,8 @@ function serverOptions(
   { model, host, port, apiKey, logLevel, logFormat, page, ...options }: Omit<ServeOptions, "drainTimeout">,
   bar: LoadingBar,
 ): ServerOptions {
-  const { queueTimeout, requestTimeout, maxQueue, maxModels, maxTokens, maxBody, corsOrigin, parallel, ...flags } =
-    options;
+  const { queueTimeout, requestTimeout, maxQueue, maxModels, maxTokens, maxBody, parallel, ...others } = options;
+  const { corsOrigin, allowedHost, ...flags } = others;
   return {
     models: model?.map(modelEntry),
     engine: {
@@ -130,6 +132,7 @@ function serverOptions(
     logLevel: logLevel ?? "info",
     logFormat: logFormat ?? (process.stderr.isTTY ? "pretty" : "json"),
     corsOrigins: corsOrigin,
+    allowedHosts: allowedHost,
     maxQueue,
     queueTimeoutMs: milliseconds(queueTimeout),
     requestTimeoutMs: milliseconds(requestTimeout),

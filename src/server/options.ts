@@ -37,6 +37,11 @@ export interface ServiceOptions {
   readonly apiKeys?: readonly string[] | undefined;
   /** Web pages of other origins that may read answers, as "https://example.org", or "*" for all. Default: none */
   readonly corsOrigins?: readonly string[] | undefined;
+  /**
+   * Names by which requests may call the server, beside those of this machine: others are refused with 403. Default: any; of a
+   * server of its own that listens on this machine only and asks for no key: none. See hosts.ts.
+   */
+  readonly allowedHosts?: readonly string[] | undefined;
   /** the chat page at the root. Default: yes in a server of its own, no in the plugin, whose app may have a root already */
   readonly page?: boolean | undefined;
   /** a comment goes over a silent stream after so many milliseconds; default 10,000 */
@@ -72,6 +77,7 @@ export const SERVICE_CHECKS: check.OptionChecks<ServiceOptions> = {
   maxBodyBytes: check.integer(1),
   apiKeys: check.strings,
   corsOrigins: check.strings,
+  allowedHosts: checkHosts,
   page: check.boolean,
   keepAliveMs: check.integer(1, MOST_MS),
   stallTimeoutMs: check.integer(1, MOST_MS),
@@ -93,16 +99,25 @@ function checkModels(name: string, value: unknown): readonly (string | URL | Mod
   return [...value];
 }
 
+/** None is a list too. */
+function checkHosts(name: string, value: unknown): readonly string[] {
+  return (Array.isArray(value) && value.length === 0 ? [] : check.strings(name, value)).map((host) =>
+    host.toLowerCase(),
+  );
+}
+
 function checkObservers(name: string, value: unknown): readonly Observer[] {
   if (!Array.isArray(value)) throw check.wrongType(name, "an array of observers", value);
   return value.map((each, i) => check.object("an observer")(`${name}[${i}]`, each));
 }
 
 /** Nothing left open. */
-export interface Settings extends Required<Omit<ServiceOptions, "models" | "maxTokens">> {
+export interface Settings extends Required<Omit<ServiceOptions, "models" | "maxTokens" | "allowedHosts">> {
   readonly models: readonly NamedModel[];
   /** Infinity: none */
   readonly maxTokens: number;
+  /** undefined: any */
+  readonly allowedHosts: readonly string[] | undefined;
 }
 
 export interface NamedModel extends ModelEntry {
@@ -123,6 +138,7 @@ export function settingsOf(options: ServiceOptions): Settings {
     maxBodyBytes: own.maxBodyBytes ?? 4 << 20,
     apiKeys: own.apiKeys ?? [],
     corsOrigins: own.corsOrigins ?? [],
+    allowedHosts: own.allowedHosts,
     page: own.page ?? false,
     keepAliveMs: own.keepAliveMs ?? 10_000,
     stallTimeoutMs: own.stallTimeoutMs ?? 60_000,

@@ -9,6 +9,7 @@ import { useKeys } from "./auth.js";
 import { limitDepth } from "./depth.js";
 import { ApiError, apiErrorOf, openaiErrorBody, setErrorHeaders } from "./errors.js";
 import { healthRoutes } from "./health.js";
+import { useHosts } from "./hosts.js";
 import { chatRoutes } from "./openai/chat.js";
 import { completionRoutes } from "./openai/completions.js";
 import { modelRoutes } from "./openai/models.js";
@@ -27,7 +28,7 @@ export interface PluginOptions extends ServiceOptions {
 /** The plugin of fastify: `app.register(ternion, { models: [...] })`. */
 export async function ternion(app: FastifyInstance, options: PluginOptions): Promise<void> {
   const service = options.service ?? new Service(options);
-  const { apiKeys, corsOrigins, maxBodyBytes, page } = service.settings;
+  const { allowedHosts, apiKeys, corsOrigins, maxBodyBytes, page } = service.settings;
   app.addHook("onRoute", (route) => {
     route.bodyLimit ??= maxBodyBytes;
   });
@@ -35,6 +36,7 @@ export async function ternion(app: FastifyInstance, options: PluginOptions): Pro
   app.setNotFoundHandler(notFound);
   if (corsOrigins.length > 0) await app.register(cors, corsOptions(corsOrigins));
   operate(app, service);
+  useHosts(app, allowedHosts);
   useKeys(app, apiKeys);
   limitDepth(app);
   useSchemas(app);

@@ -2,6 +2,7 @@
 import type { AddressInfo } from "node:net";
 import Fastify, { type FastifyInstance, LogController } from "fastify";
 import * as check from "../check.js";
+import { isLoopback } from "./hosts.js";
 import { loggerOptions } from "./logs.js";
 import { LoadFailed } from "./models.js";
 import { SERVER_CHECKS, type ServerOptions } from "./options.js";
@@ -23,6 +24,9 @@ export interface RunningServer extends AsyncDisposable {
   close(): Promise<void>;
 }
 
+/** Most milliseconds for the bytes of a request to come. */
+const REQUEST_MS = 60_000;
+
 /** Most milliseconds for the last bytes to reach their clients. */
 const LAST_WORDS_MS = 1000;
 
@@ -36,10 +40,13 @@ export async function startServer(options: ServerOptions = {}): Promise<RunningS
     logWrite,
     ...rest
   } = check.options(options, SERVER_CHECKS);
-  const service = new Service({ ...rest, page: rest.page ?? true });
+  const isLocal = isLoopback(host) && (rest.apiKeys ?? []).length === 0;
+  const allowedHosts = rest.allowedHosts ?? (isLocal ? [] : undefined);
+  const service = new Service({ ...rest, allowedHosts, page: rest.page ?? true });
   const app = Fastify({
     bodyLimit: service.settings.maxBodyBytes,
     forceCloseConnections: true,
+    requestTimeout: REQUEST_MS,
     logger: loggerOptions(logLevel ?? "silent", logFormat ?? "json", logWrite),
     logController: new LogController({ disableRequestLogging: true }), // `operate` has a line of its own
   });
