@@ -15,7 +15,8 @@ const CONTROL = 3;
 const USER_DEFINED = 4;
 
 export interface ToolModel {
-  readonly template: string;
+  /** default: that of the model in the box */
+  readonly template: string | undefined;
   readonly mark: string;
   /** the mark is a special token, or an added word */
   readonly special: boolean;
@@ -28,7 +29,7 @@ export async function writeToolModel(folder: string, { template, mark, special }
   const at = (tokens.values as readonly string[]).indexOf(UNUSED);
   const metadata = keyValues(file).map((each) => {
     const { key, value } = each;
-    if (key === "tokenizer.chat_template") return { ...each, value: template };
+    if (key === "tokenizer.chat_template") return { ...each, value: template ?? value };
     if (key === "tokenizer.ggml.tokens") return { ...each, value: withItem(value, at, mark) };
     if (key !== "tokenizer.ggml.token_type") return each;
     return { ...each, value: withItem(value, at, special ? CONTROL : USER_DEFINED) };

@@ -32,9 +32,8 @@ export class Grammars {
 
   /** A matcher at the beginning of an answer. Rejects with GRAMMAR where the shape cannot be honoured. */
   async matcher(shape: Shape): Promise<Matcher> {
-    const [[name, value]] = Object.entries(shape) as [[keyof Shape, object | string]];
-    const source = sourceOf(name, value);
-    return this.matcherOf(name, `${name} ${source}`, () => EXPRESSIONS[name](source));
+    const { name, source, expression } = readShape(shape);
+    return this.matcherOf(name, `${name} ${source}`, expression);
   }
 
   /** The same of an expression, which is made unless a grammar of that `key` is kept; `name` is how messages call it. */
@@ -62,6 +61,13 @@ const EXPRESSIONS: Readonly<Record<keyof Shape, (source: string) => Expression>>
   grammar: grammarExpression,
   regex: (source) => regexExpression(source, "regex"),
 };
+
+/** What is given of `shape`, and how it becomes an expression. */
+export function readShape(shape: Shape): { name: string; source: string; expression: () => Expression } {
+  const [[name, value]] = Object.entries(shape) as [[keyof Shape, object | string]];
+  const source = sourceOf(name, value);
+  return { name, source, expression: () => EXPRESSIONS[name](source) };
+}
 
 /** As text: a schema is a copy that later changes do not reach. */
 function sourceOf(name: keyof Shape, value: object | string): string {

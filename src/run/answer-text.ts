@@ -3,11 +3,11 @@
  * strings are looked for in the text, and not in calls.
  */
 import * as check from "../check.js";
-import { type CallFormat, callableNames } from "../text/calls/formats.js";
-import { CallParser, type Said } from "../text/calls/parser.js";
-import type { ToolCallPart, ToolUse } from "../text/calls/tool.js";
+import type { CallParser, Said } from "../text/calls/parser.js";
+import type { ToolCallPart } from "../text/calls/tool.js";
 import { StopStrings, TextStream } from "../text/stream.js";
 import type { Tokenizer } from "../text/tokenizer.js";
+import type { Calls } from "./calls.js";
 
 /** Of one step: the text, and then a part of a call. */
 export interface Heard {
@@ -15,15 +15,9 @@ export interface Heard {
   readonly toolCall?: ToolCallPart;
 }
 
-/** The tools of an answer, and how the model calls them. */
-export interface AnswerTools {
-  readonly use: ToolUse;
-  readonly format: CallFormat;
-}
-
 export interface AnswerTextOptions {
   readonly stop?: string | readonly string[] | undefined;
-  readonly tools?: AnswerTools | undefined;
+  readonly calls?: Calls | undefined;
 }
 
 export class AnswerText {
@@ -37,13 +31,12 @@ export class AnswerText {
   readonly #mark: number | undefined;
   readonly #single: boolean;
 
-  constructor(tokenizer: Tokenizer, { stop = [], tools }: AnswerTextOptions) {
+  constructor(tokenizer: Tokenizer, { stop = [], calls }: AnswerTextOptions) {
     this.#tokenizer = tokenizer;
     this.#stops = new StopStrings(check.strings("stop", stop));
-    this.#single = tools?.use.parallel === false;
-    if (tools === undefined) return;
-    this.#calls = new CallParser({ format: tools.format, names: callableNames(tools.use) });
-    this.#mark = tokenizer.idOf(tools.format.open);
+    this.#single = calls?.use.parallel === false;
+    this.#calls = calls?.parser(() => calls.certain);
+    this.#mark = calls?.markOf(tokenizer);
   }
 
   /** Calls that are complete. */

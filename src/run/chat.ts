@@ -1,6 +1,7 @@
 /** A chat with tools: messages → the ids of the prompt, and how the calls in the answer are spelled. */
 import * as check from "../check.js";
 import { TernionError } from "../errors.js";
+import { type Shape, shapeOf } from "../grammar/shape.js";
 import { HERMES } from "../text/calls/formats.js";
 import { TOOL_OPTION_CHECKS, type ToolOptions, toolUseOf } from "../text/calls/tool.js";
 import {
@@ -10,7 +11,7 @@ import {
   TEMPLATE_CHECKS,
   type TemplateOptions,
 } from "../text/chat.js";
-import type { AnswerTools } from "./answer-text.js";
+import { Calls } from "./calls.js";
 
 export interface ChatPromptOptions extends TemplateOptions, ToolOptions {}
 
@@ -18,26 +19,28 @@ export const CHAT_PROMPT_CHECKS: check.OptionChecks<ChatPromptOptions> = { ...TE
 
 export interface Chat {
   encode(): Promise<readonly number[]>;
-  readonly tools: AnswerTools | undefined;
+  /** of the answer */
+  readonly calls: Calls | undefined;
 }
 
 /** `options` are checked; they may have others beside. */
 export function chatOf(
   template: ChatTemplate | undefined,
   messages: readonly ChatMessage[],
-  options: ChatPromptOptions,
+  options: ChatPromptOptions & Shape & { readonly ignoreEnd?: boolean | undefined },
 ): Chat {
   const given = checkMessages(messages);
   const use = toolUseOf(options);
-  if (use?.forced)
-    throw new RangeError("toolChoice: expected auto or none, got what forces a call, which cannot be done yet");
+  if (use !== undefined && options.ignoreEnd) {
+    throw new TypeError("ignoreEnd: expected false with tools, whose calls end by themselves");
+  }
   const format = template?.callFormat ?? HERMES;
   return {
     encode: async () => {
       if (template === undefined) throw noTemplate();
       return template.encode(given, check.values(options, TEMPLATE_CHECKS), use?.tools);
     },
-    tools: use && { use, format },
+    calls: use && new Calls(use, format, shapeOf(options)),
   };
 }
 

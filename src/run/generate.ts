@@ -12,7 +12,8 @@ import { createSampler, SAMPLING_CHECKS, type Sample, type SamplingOptions } fro
 import type { ToolCallPart } from "../text/calls/tool.js";
 import type { Tokenizer } from "../text/tokenizer.js";
 import { Answer, type AnswerOptions } from "./answer.js";
-import { AnswerText, type AnswerTools, type Heard } from "./answer-text.js";
+import { AnswerText, type Heard } from "./answer-text.js";
+import type { Calls } from "./calls.js";
 import type { Timeline } from "./timeline.js";
 
 /** Of `session.generate`. */
@@ -99,7 +100,8 @@ export interface Generation extends GenerateOptions, Pick<AnswerOptions, "mask">
   readonly guide?: (() => Promise<Guide>) | undefined;
   /** the prompt's ids, at least one, at most the context's length, and how many of them a shift keeps */
   prepare(): Promise<{ prompt: readonly number[]; keepTokens: number }>;
-  readonly tools?: AnswerTools | undefined;
+  /** of tools; their guide is given too */
+  readonly calls?: Calls | undefined;
 }
 
 /** Streams the continuation of a prompt. The timeline is in use until the stream ends, and has a place as it computes. */

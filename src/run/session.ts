@@ -10,7 +10,7 @@ import { logSoftmaxAt, NoDistribution } from "../sampling/logprobs.js";
 import type { ChatMessage, ChatTemplate } from "../text/chat.js";
 import type { Tokenizer } from "../text/tokenizer.js";
 import { shiftContext } from "./answer.js";
-import type { AnswerTools } from "./answer-text.js";
+import type { Calls } from "./calls.js";
 import { CHAT_PROMPT_CHECKS, type ChatPromptOptions, chatOf } from "./chat.js";
 import { GENERATE_CHECKS, type GenerateOptions, generate, type Piece } from "./generate.js";
 import { scoreAll } from "./score.js";
@@ -69,8 +69,8 @@ export class Session implements AsyncDisposable {
    */
   chat(messages: readonly ChatMessage[], options: SessionChatOptions = {}): AsyncGenerator<Piece, void, undefined> {
     const own = this.#checked(options, CHAT_CHECKS);
-    const { encode, tools } = chatOf(this.#setup.chatTemplate, messages, own);
-    return this.#answer(encode, own, tools);
+    const { encode, calls } = chatOf(this.#setup.chatTemplate, messages, own);
+    return this.#answer(encode, own, calls);
   }
 
   /**
@@ -105,7 +105,7 @@ export class Session implements AsyncDisposable {
   #answer(
     encode: () => Promise<readonly number[]>,
     options: GenerateOptions,
-    tools?: AnswerTools,
+    calls?: Calls,
   ): AsyncGenerator<Piece, void, undefined> {
     const prepare = async () => {
       const ids = await encode();
@@ -113,8 +113,10 @@ export class Session implements AsyncDisposable {
       return { prompt: this.#fit(ids, { ...options, keepTokens }), keepTokens };
     };
     const shape = shapeOf(options);
-    const guide = shape && (() => this.#setup.grammars.matcher(shape));
-    return generate(this.#timeline, this.#setup.tokenizer, { ...options, prepare, tools, guide });
+    const { grammars } = this.#setup;
+    const shaped = shape && (() => grammars.matcher(shape));
+    const guide = calls === undefined ? shaped : () => calls.guide(grammars);
+    return generate(this.#timeline, this.#setup.tokenizer, { ...options, prepare, calls, guide });
   }
 
   #checked<T extends GenerateOptions>(options: T, checks: check.OptionChecks<T>): T {

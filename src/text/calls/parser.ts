@@ -24,6 +24,10 @@ export interface CallParserOptions {
   readonly format: CallFormat;
   /** of the tools that may be called */
   readonly names: ReadonlySet<string>;
+  /** calls begin the answer, or there are none; default false */
+  readonly startOnly?: boolean | undefined;
+  /** there is nothing but calls; default false */
+  readonly forced?: boolean | undefined;
   /**
    * Calls may begin; `text` is what has come of them. Returns whether all that follows can only be calls up to the end of the
    * answer. Default: it cannot be known.
@@ -44,7 +48,7 @@ export class CallParser {
   /** what was looked at, and becomes text if no call comes of it */
   #raw = "";
   #atStart = true;
-  /** calls can be given out as they come */
+  /** nothing but calls can come, and they are given out as they come */
   #certain = false;
   /** a call was given out since the last mark that opened calls */
   #called = false;
@@ -65,7 +69,7 @@ export class CallParser {
   end(): Said[] {
     const rest = this.#raw + this.#rest;
     const ofCall = this.#state === "text" ? this.count > 0 && rest.trim() === "" : this.#called || this.#object.begun;
-    if (!ofCall) this.#sayText(rest);
+    if (!ofCall && !this.#certain && !this.#options.forced) this.#sayText(rest);
     this.#raw = this.#rest = "";
     return this.#taken();
   }
@@ -85,14 +89,25 @@ export class CallParser {
   #inText(): boolean {
     const { open, bare } = this.#format;
     const rest = this.#rest;
-    if (bare && this.#atStart) {
+    const { startOnly = false } = this.#options;
+    if (this.#atStart) {
       const begin = rest.trimStart();
-      if (BARE.test(begin)) return this.#open(rest.length - begin.length, 0);
-      if (BARE_BEGINNING.test(begin)) return false;
+      const blanks = rest.length - begin.length;
+      if (bare && BARE.test(begin)) return this.#open(blanks, 0);
+      if (startOnly && begin.startsWith(open)) return this.#open(blanks, open.length);
+      if ((bare && BARE_BEGINNING.test(begin)) || (startOnly && open.startsWith(begin))) return false;
     }
+    if (startOnly) return this.#plain();
     const at = rest.indexOf(open);
     if (at >= 0) return this.#open(at, open.length);
     this.#sayText(this.#cut(rest.length - openLength(rest, open)));
+    return false;
+  }
+
+  /** No calls can begin any more. */
+  #plain(): boolean {
+    this.#sayText(this.#rest);
+    this.#rest = "";
     return false;
   }
 

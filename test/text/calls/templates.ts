@@ -15,7 +15,7 @@ export const HERMES_TEMPLATE =
 
 /** Llama 3.1. */
 export const LLAMA_TEMPLATE =
-  "{%- if tools is not none %}{% for t in tools %}{{ t | tojson(indent=4) }}{% endfor %}" +
+  "{%- if not tools is defined %}{% set tools = none %}{% endif %}{% if tools is not none %}{% for t in tools %}{{ t | tojson(indent=4) }}{% endfor %}" +
   '{{ \'Respond in the format {"name": function name, "parameters": dictionary of argument name and its value}.\' }}{% endif %}' +
   "{%- for message in messages %}{{ '<|start_header_id|>' + message.role + '<|end_header_id|>\n\n' }}" +
   "{%- if message.tool_calls %}{% set call = message.tool_calls[0].function %}" +
