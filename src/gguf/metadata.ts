@@ -58,6 +58,17 @@ export class MetadataReader {
     return values;
   }
 
+  /** An array of `length` floats, each finite. */
+  floats(key: string, length: number, what: string): Float32Array {
+    const value = this.metadata.get(key);
+    const values = typeof value === "object" ? value.values : undefined;
+    if (!(values instanceof Float32Array)) throw this.wrong(key, "an array of F32");
+    if (values.length !== length) throw this.wrong(key, `${length} ${what}`, String(values.length));
+    const wrong = values.find((each) => !Number.isFinite(each));
+    if (wrong !== undefined) throw this.wrong(key, "finite numbers", String(wrong));
+    return values;
+  }
+
   /** The error for a value that is not what was expected, by itself or beside others. */
   wrong(key: string, expected: string, got = found(this.metadata.get(key))): Error {
     return this.refuse(`${key}: expected ${expected}, got ${got}`);

@@ -121,7 +121,7 @@ function wordPairs(tokens: readonly string[]): [number, number][] {
   const ids = new Map(pieces.map((piece, id) => [piece, id]));
   const pairs: [number, number][] = [];
   for (const [id, piece] of pieces.entries()) {
-    const spaced = /^[A-Za-z]{2,}$/.test(piece) ? ids.get(`\u0120${piece}`) : undefined;
+    const spaced = /^[A-Za-z]{2,}$/.test(piece) ? (ids.get(`\u0120${piece}`) ?? ids.get(`\u2581${piece}`)) : undefined;
     if (spaced !== undefined) pairs.push([id, spaced]);
     if (pairs.length === PAIRS) break;
   }

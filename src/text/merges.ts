@@ -6,6 +6,12 @@
 /** left id, right id and id of the result, for each merge, the best first */
 export type MergeTable = Int32Array;
 
+/**
+ * How early each merge comes, where several come at the same time: as in SentencePiece, where it is the score of the result
+ * that counts. Absent: the table is in their order.
+ */
+export type Priorities = Int32Array;
+
 const NONE = -1;
 
 /** A pair of ids → its merge. Open addressing, twice the room; the seed keeps a file from choosing where its pairs go. */
@@ -15,7 +21,10 @@ export class Merges {
   readonly #mask: number;
   readonly #seed = Math.floor(Math.random() * 2 ** 32) | 1;
 
-  constructor(readonly table: MergeTable) {
+  constructor(
+    readonly table: MergeTable,
+    readonly priorities?: Priorities,
+  ) {
     const size = 2 ** Math.ceil(Math.log2(Math.max(2, (2 * table.length) / 3)));
     this.#slots = new Int32Array(size);
     this.#mask = size - 1;
@@ -26,6 +35,11 @@ export class Merges {
   /** Where in the list the merge of this pair is, or -1. */
   rankOf(left: number, right: number): number {
     return this.#slots[this.#slotOf(left, right)] - 1;
+  }
+
+  /** What is merged first has the least. */
+  priorityOf(rank: number): number {
+    return this.priorities?.[rank] ?? rank;
   }
 
   resultOf(rank: number): number {
@@ -49,7 +63,7 @@ interface Chain {
   readonly before: Int32Array;
   /** of the merge of the token that begins here with the next one, or -1 */
   readonly ranks: Int32Array;
-  /** rank * 2^31 + position of pairs that can merge, and of some that could; the least is on top */
+  /** priority * 2^31 + position of pairs that can merge, and of some that could; the least is on top */
   readonly heap: Float64Array;
 }
 
@@ -76,9 +90,9 @@ export class Word {
   /** pairs before this position were looked up */
   #ranked = 0;
 
-  /** `idOfByte`: the token of each byte */
-  constructor(merges: Merges, bytes: Uint8Array, idOfByte: Int32Array) {
-    const { length } = bytes;
+  /** `symbols`: the tokens to begin with; what is below 0 merges with nothing */
+  constructor(merges: Merges, symbols: Int32Array) {
+    const { length } = symbols;
     this.#merges = merges;
     this.#length = length;
     const tokens = length > SHORT ? chain(length) : shared;
@@ -88,7 +102,7 @@ export class Word {
     this.#ranks = tokens.ranks;
     this.#heap = tokens.heap;
     for (let i = 0; i < length; i++) {
-      this.#ids[i] = idOfByte[bytes[i]];
+      this.#ids[i] = symbols[i];
       this.#next[i] = i + 1;
       this.#before[i] = i - 1;
     }
@@ -101,9 +115,12 @@ export class Word {
     for (; step < steps; step++) {
       if (this.#heapSize === 0) return true;
       const top = this.#pop();
-      const rank = Math.floor(top / 2 ** 31);
       const left = top % 2 ** 31;
-      if (this.#ranks[left] === rank) this.#join(left, this.#merges.resultOf(rank));
+      const rank = this.#ranks[left];
+      // else the pair has changed since
+      if (rank >= 0 && this.#merges.priorityOf(rank) === Math.floor(top / 2 ** 31)) {
+        this.#join(left, this.#merges.resultOf(rank));
+      }
     }
     return false;
   }
@@ -129,7 +146,7 @@ export class Word {
     const right = this.#next[left];
     const rank = right < this.#length ? this.#merges.rankOf(this.#ids[left], this.#ids[right]) : NONE;
     this.#ranks[left] = rank;
-    if (rank >= 0) this.#push(rank * 2 ** 31 + left);
+    if (rank >= 0) this.#push(this.#merges.priorityOf(rank) * 2 ** 31 + left);
   }
 
   #push(key: number): void {

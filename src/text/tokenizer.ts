@@ -7,8 +7,8 @@ import * as check from "../check.js";
 import { TernionError } from "../errors.js";
 import type { GgufValue } from "../gguf/file.js";
 import type { NextTurn } from "../platform/platform.js";
-import { bytesOfPiece } from "./byte-alphabet.js";
-import { PlainText } from "./plain.js";
+import { BytePairText, type PlainText } from "./plain.js";
+import { SentencePieceText } from "./sentencepiece.js";
 import { WordFinder } from "./special.js";
 import { readVocabulary, type Vocabulary } from "./vocabulary.js";
 
@@ -68,12 +68,12 @@ const DECODE_CHECKS: check.OptionChecks<DecodeOptions> = { skipSpecial: check.bo
 /** Takes 0.3 s for the 128,256 tokens and 280,147 merges of Llama 3. */
 export function createTokenizer(metadata: ReadonlyMap<string, GgufValue>, nextTurn: NextTurn): Tokenizer {
   if (typeof metadata?.get !== "function") throw check.wrongType("metadata", "a Map as readGguf gives it", metadata);
-  return new BytePairTokenizer(readVocabulary(metadata), nextTurn);
+  return new VocabularyTokenizer(readVocabulary(metadata), nextTurn);
 }
 
 const SLICE_MS = 10;
 
-class BytePairTokenizer implements Tokenizer {
+class VocabularyTokenizer implements Tokenizer {
   readonly size: number;
   readonly bos: number | undefined;
   readonly eos: number | undefined;
@@ -102,7 +102,7 @@ class BytePairTokenizer implements Tokenizer {
     this.#special = new Set(vocabulary.specialIds.values());
     this.#added = new WordFinder(added);
     this.#all = new WordFinder([...added, ...this.specialPieces]);
-    this.#plain = new PlainText(vocabulary);
+    this.#plain = vocabulary.kind === "gpt2" ? new BytePairText(vocabulary) : new SentencePieceText(vocabulary);
   }
 
   encode(text: string | readonly PromptPart[], options: EncodeOptions = {}): number[] {
@@ -151,12 +151,14 @@ class BytePairTokenizer implements Tokenizer {
 
   *#encodeText(text: string, finder: WordFinder, ids: number[]): Generator<void, void, undefined> {
     let start = 0;
+    // whether the token before is special
+    const isFirst = () => ids.length === 0 || this.isSpecial(ids[ids.length - 1]);
     for (const { index, word } of finder.all(text)) {
-      yield* this.#plain.encode(text.slice(start, index), ids);
+      yield* this.#plain.encode(text.slice(start, index), ids, isFirst());
       ids.push(this.idOf(word) as number);
       start = index + word.length;
     }
-    yield* this.#plain.encode(text.slice(start), ids);
+    yield* this.#plain.encode(text.slice(start), ids, isFirst());
   }
 
   decode(ids: readonly number[], options: DecodeOptions = {}): string {
@@ -166,14 +168,23 @@ class BytePairTokenizer implements Tokenizer {
     const kept = Array.from(ids).filter((id) => !(skipSpecial && this.isSpecial(id)));
     // one decoder a call: characters may straddle tokens, and a leading U+FEFF is text
     const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
-    return decoder.decode(joined(kept.map((id) => this.bytes(id))));
+    return decoder.decode(joined(this.#unspaced(kept)));
+  }
+
+  /** The bytes of tokens, without the blank that encoding puts before a text. */
+  #unspaced(ids: readonly number[]): Uint8Array[] {
+    const bytes = ids.map((id) => this.bytes(id));
+    const first = ids.findIndex((id) => !this.isSpecial(id));
+    const hasBlank = this.#vocabulary.kind === "llama" && this.#vocabulary.addSpace && bytes[first]?.[0] === 0x20;
+    if (hasBlank) bytes[first] = bytes[first].subarray(1);
+    return bytes;
   }
 
   bytes(id: number): Uint8Array {
     const piece = this.piece(id);
     return this.#special.has(id) || this.#vocabulary.added.has(id)
       ? new TextEncoder().encode(piece)
-      : bytesOfPiece(piece);
+      : this.#plain.bytesOf(piece);
   }
 
   piece(id: number): string {

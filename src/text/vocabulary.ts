@@ -7,15 +7,15 @@ import { quote, TernionError } from "../errors.js";
 import { FLAG, type Metadata, MetadataReader } from "../gguf/metadata.js";
 import { BYTE_CHARACTERS } from "./byte-alphabet.js";
 import type { MergeTable } from "./merges.js";
+import { SPLITS, type Split } from "./splits.js";
 
-export interface Vocabulary {
-  /** spelling of each id, as the file has it: bytes in GPT-2's alphabet, special tokens as text */
+interface AnyVocabulary {
+  /** spelling of each id, as the file has it */
   readonly pieces: readonly string[];
   /** of all tokens that text can become */
   readonly plainIds: Map<string, number>;
   /** of tokens that stand for no text: BOS, end of turn, reserved ones */
   readonly specialIds: ReadonlyMap<string, number>;
-  readonly merges: MergeTable;
   /** ids of added words: always one token where they occur in a text, spelled as text */
   readonly added: ReadonlySet<number>;
   readonly bos: number | undefined;
@@ -24,23 +24,39 @@ export interface Vocabulary {
   readonly addBos: boolean;
 }
 
+/** Byte-level BPE: pieces are bytes in GPT-2's alphabet, special tokens as text. */
+export interface ByteVocabulary extends AnyVocabulary {
+  readonly kind: "gpt2";
+  readonly merges: MergeTable;
+  readonly split: Split;
+}
+
+/** SentencePiece with merges by score: pieces are text, with U+2581 for a blank. */
+export interface ScoredVocabulary extends AnyVocabulary {
+  readonly kind: "llama";
+  readonly scores: Float32Array;
+  /** id of each byte */
+  readonly bytes: Int32Array;
+  /** a text begins with a blank */
+  readonly addSpace: boolean;
+}
+
+export type Vocabulary = ByteVocabulary | ScoredVocabulary;
+
 type Ids = ReadonlyMap<string, number>;
 
 /** Values of `tokenizer.ggml.token_type`. */
 const UNKNOWN = 2;
 const CONTROL = 3;
 const USER_DEFINED = 4;
+const UNUSED = 5;
+const BYTE = 6;
 
 const UNKNOWN_ID = -2;
 
-/** Names that converters give to the Llama 3 split; all of them take whole pre-tokens before any merge. */
-const LLAMA3_SPLITS = ["llama-bpe", "llama3", "llama-v3", "falcon3", "falcon_e"];
-
 export function readVocabulary(metadata: Metadata): Vocabulary {
   const keys = new MetadataReader(metadata, vocabularyError);
-  keys.get("tokenizer.ggml.model", quotedChoice(["gpt2"]));
-  keys.get("tokenizer.ggml.pre", quotedChoice(LLAMA3_SPLITS));
-
+  const kind = keys.get("tokenizer.ggml.model", quotedChoice(["gpt2", "llama"]));
   const pieces = keys.strings("tokenizer.ggml.tokens");
   const last = pieces.length - 1;
   const id = { ...integerKind(0, last), expected: `a token id from 0 to ${last}` };
@@ -52,20 +68,34 @@ export function readVocabulary(metadata: Metadata): Vocabulary {
   // without types, those that the file names are all that is known to be special
   const isSpecial = (id: number) =>
     types === undefined ? [bos, eos, eot].includes(id) : types[id] === CONTROL || types[id] === UNKNOWN;
-  const { plainIds, specialIds } = indexPieces(keys, pieces, isSpecial);
+  // bytes and unused pieces of SentencePiece are spelled like text that somebody may write
+  const isText = (id: number) => kind === "gpt2" || (types?.[id] !== UNUSED && types?.[id] !== BYTE);
+  const indexed = indexPieces(keys, pieces, isSpecial, isText);
+  const addBos = keys.get("tokenizer.ggml.add_bos_token", FLAG, true) && bos !== undefined;
+  const added = new Set(Array.from(pieces.keys()).filter((id) => types?.[id] === USER_DEFINED));
+  const all = { pieces, ...indexed, added, bos, eos, eot, addBos };
+  return kind === "gpt2"
+    ? { ...all, kind, ...byteLevel(keys, indexed.plainIds) }
+    : { ...all, kind: "llama", ...scored(keys, pieces) };
+}
 
-  const addBos = keys.get("tokenizer.ggml.add_bos_token", FLAG, true);
-  return {
-    pieces,
-    plainIds,
-    specialIds,
-    merges: readMerges(keys, plainIds),
-    added: new Set(Array.from(pieces.keys()).filter((id) => types?.[id] === USER_DEFINED)),
-    bos,
-    eos,
-    eot,
-    addBos: addBos && bos !== undefined,
-  };
+function byteLevel(keys: MetadataReader, plainIds: Ids): Pick<ByteVocabulary, "merges" | "split"> {
+  const split = SPLITS[keys.get("tokenizer.ggml.pre", quotedChoice(Object.keys(SPLITS)))];
+  checkBytes(keys, plainIds);
+  return { merges: readMerges(keys, plainIds), split };
+}
+
+function scored(
+  keys: MetadataReader,
+  pieces: readonly string[],
+): Pick<ScoredVocabulary, "scores" | "bytes" | "addSpace"> {
+  const scores = keys.floats("tokenizer.ggml.scores", pieces.length, "scores, one a token");
+  const bytes = Int32Array.from({ length: 256 }, (_, byte) => {
+    return pieces.indexOf(`<0x${byte.toString(16).toUpperCase().padStart(2, "0")}>`);
+  });
+  const missing = bytes.indexOf(-1);
+  if (missing >= 0) throw keys.wrong("tokenizer.ggml.tokens", "a token for every byte", `none for byte ${missing}`);
+  return { scores, bytes, addSpace: keys.get("tokenizer.ggml.add_space_prefix", FLAG, true) };
 }
 
 /** 'expected "gpt2"': names in a file look like any other word. */
@@ -73,7 +103,12 @@ function quotedChoice(choices: readonly string[]): Kind<string> {
   return { ...choiceKind(choices), expected: choices.map((each) => `"${each}"`).join(" or ") };
 }
 
-function indexPieces(keys: MetadataReader, pieces: readonly string[], isSpecial: (id: number) => boolean) {
+function indexPieces(
+  keys: MetadataReader,
+  pieces: readonly string[],
+  isSpecial: (id: number) => boolean,
+  isText: (id: number) => boolean,
+) {
   const plainIds = new Map<string, number>();
   const specialIds = new Map<string, number>();
   for (const [id, piece] of pieces.entries()) {
@@ -81,9 +116,9 @@ function indexPieces(keys: MetadataReader, pieces: readonly string[], isSpecial:
     if (first !== undefined) {
       throw keys.wrong("tokenizer.ggml.tokens", "every token once", `${quote(piece)} at ${first} and at ${id}`);
     }
-    (isSpecial(id) ? specialIds : plainIds).set(piece, id);
+    if (isSpecial(id)) specialIds.set(piece, id);
+    else if (isText(id)) plainIds.set(piece, id);
   }
-  checkBytes(keys, plainIds);
   return { plainIds, specialIds };
 }
 
@@ -118,6 +153,6 @@ function readMerges(keys: MetadataReader, plainIds: Ids): MergeTable {
 }
 
 function vocabularyError(problem: string): TernionError {
-  const advice = "Use a byte-level BPE model with the Llama 3 split, or convert the file again.";
+  const advice = "Use a model with a byte-level BPE or a SentencePiece vocabulary, or convert the file again.";
   return new TernionError("TOKENIZER", `${problem}. ${advice}`);
 }

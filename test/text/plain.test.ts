@@ -12,25 +12,48 @@ import { BYTE_CHARACTERS } from "../../src/text/byte-alphabet.js";
 import type { Tokenizer } from "../../src/text/tokenizer.js";
 import { llama3Metadata, smallMetadata, strings } from "./fixtures.js";
 
-const SPLIT =
-  "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*" +
-  "|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
+/** What tokenizer.json of models with these names in GGUF says of splits. */
+interface PeerSplit {
+  readonly patterns: readonly string[];
+  readonly wholeWords: boolean;
+  readonly normalizer: { type: "NFC" } | null;
+}
+
+const GPT2 = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
+const llama3 = (digits: string) =>
+  `(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|${digits}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|` +
+  "\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
+const [UPPER, LOWER] = ["\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}", "\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}"];
+const TEKKEN =
+  `[^\\r\\n\\p{L}\\p{N}]?[${UPPER}]*[${LOWER}]+|[^\\r\\n\\p{L}\\p{N}]?[${UPPER}]+[${LOWER}]*|\\p{N}|` +
+  " ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
+const LLAMA3: PeerSplit = { patterns: [llama3("\\p{N}{1,3}")], wholeWords: true, normalizer: null };
+const PEERS: Readonly<Record<string, PeerSplit>> = {
+  "llama-bpe": LLAMA3,
+  qwen2: { patterns: [llama3("\\p{N}")], wholeWords: false, normalizer: { type: "NFC" } },
+  "gpt-2": { patterns: [GPT2], wholeWords: false, normalizer: null },
+  smollm: { patterns: ["\\p{N}", GPT2], wholeWords: false, normalizer: null },
+  tekken: { patterns: [TEKKEN], wholeWords: true, normalizer: null },
+};
 
 /** The package's tokenizer over the plain tokens of the same arrays. */
-function peerOf(metadata: ReadonlyMap<string, GgufValue>): (text: string) => number[] {
+function peerOf(
+  metadata: ReadonlyMap<string, GgufValue>,
+  { patterns, wholeWords, normalizer }: PeerSplit = LLAMA3,
+): (text: string) => number[] {
   const list = (key: string) => (metadata.get(`tokenizer.ggml.${key}`) as GgufArray).values;
   const [pieces, types, merges] = [list("tokens") as string[], list("token_type"), list("merges") as string[]];
   const vocab = new Map(pieces.map((piece, id) => [piece, id] as const).filter(([, id]) => types[id] === 1));
   const pretokenizers = [
-    { type: "Split", pattern: { Regex: SPLIT }, behavior: "Isolated", invert: false },
+    ...patterns.map((Regex) => ({ type: "Split", pattern: { Regex }, behavior: "Isolated", invert: false })),
     { type: "ByteLevel", add_prefix_space: false, use_regex: false },
   ];
   const peer = new Peer(
     {
       added_tokens: [],
-      normalizer: null,
+      normalizer,
       pre_tokenizer: { type: "Sequence", pretokenizers },
-      model: { type: "BPE", vocab: {}, merges: merges.map((merge) => merge.split(" ")), ignore_merges: true },
+      model: { type: "BPE", vocab: {}, merges: merges.map((merge) => merge.split(" ")), ignore_merges: wholeWords },
       post_processor: null,
       decoder: null,
     },
@@ -39,6 +62,37 @@ function peerOf(metadata: ReadonlyMap<string, GgufValue>): (text: string) => num
   (peer.model as unknown as { tokens_to_ids: Map<string, number> }).tokens_to_ids = vocab;
   return (text) => (text === "" ? [] : peer.encode(text).ids);
 }
+
+const SOME_TEXT = fc
+  .array(
+    fc.oneof(
+      fc.string({ unit: "binary", maxLength: 4 }),
+      fc.constantFrom(
+        ..."'s 'LL 'ſ \r\n\t\u0085\ufeff\u00a0 1234 ===>\n ---\n\n \ud800 \udc00 ﬁ Straße 中文 🦙👩‍👩‍👧 e\u0301".split(
+          " ",
+        ),
+        " ",
+      ),
+      fc.constantFrom("function", "unbelievable", "http://", "    return x;\n", "Σίσυφος", "नमस्ते", "\r", "\n"),
+      fc.constantFrom("camelCase", "HTTPServer", " /path/to//", "don't", "I'LL", "x٣٤", "ǅungla"),
+    ),
+    { maxLength: 30 },
+  )
+  .map((units) => units.join(""));
+
+describe("the Llama 3 vocabulary, split as other models split theirs", () => {
+  for (const [name, split] of Object.entries(PEERS).slice(1)) {
+    it(name, async () => {
+      const metadata = await llama3Metadata();
+      const own = createTokenizer(metadata.set("tokenizer.ggml.pre", name));
+      const peer = peerOf(metadata, split);
+      fc.assert(
+        fc.property(SOME_TEXT, (text) => assert.deepEqual(own.encode(text, { addBos: false }), peer(text))),
+        { numRuns: 200 },
+      );
+    });
+  }
+});
 
 describe("the Llama 3 vocabulary, as the package merges it", () => {
   let own: Tokenizer;
@@ -51,20 +105,7 @@ describe("the Llama 3 vocabulary, as the package merges it", () => {
   const same = (text: string) => assert.deepEqual(own.encode(text, { addBos: false }), peer(text));
 
   it("any text", () => {
-    const unit = fc.oneof(
-      fc.string({ unit: "binary", maxLength: 4 }),
-      fc.constantFrom(
-        ..."'s 'LL 'ſ \r\n\t\u0085\ufeff\u00a0 1234 ===>\n ---\n\n \ud800 \udc00 ﬁ Straße 中文 🦙👩‍👩‍👧 e\u0301".split(
-          " ",
-        ),
-        " ",
-      ),
-      fc.constantFrom("function", "unbelievable", "http://", "    return x;\n", "Σίσυφος", "नमस्ते", "\r", "\n"),
-    );
-    fc.assert(
-      fc.property(fc.array(unit, { maxLength: 30 }), (units) => same(units.join(""))),
-      { numRuns: 500 },
-    );
+    fc.assert(fc.property(SOME_TEXT, same), { numRuns: 500 });
   });
 
   it("words of one, two or all letters, longer than any slice of work", () => {
