@@ -28,9 +28,12 @@ export interface PluginOptions extends ServiceOptions {
 /** The plugin of fastify: `app.register(ternion, { models: [...] })`. */
 export async function ternion(app: FastifyInstance, options: PluginOptions): Promise<void> {
   const service = options.service ?? new Service(options);
-  const { allowedHosts, apiKeys, corsOrigins, maxBodyBytes, page } = service.settings;
+  const { allowedHosts, apiKeys, corsOrigins, maxBodyBytes, page, stallTimeoutMs } = service.settings;
   app.addHook("onRoute", (route) => {
     route.bodyLimit ??= maxBodyBytes;
+  });
+  app.addHook("onSend", async (_request, { raw }) => {
+    raw.socket?.setTimeout(stallTimeoutMs); // for who takes nothing of a whole answer either
   });
   app.setErrorHandler(sendError);
   app.setNotFoundHandler(notFound);
