@@ -158,6 +158,47 @@ test("what cannot be honoured is refused by name; null and the unknown are nothi
   assert.equal(choices[0].message.content, whole.choices[0].message.content);
 });
 
+test("every field of the client's types that can be honoured, at once", async () => {
+  const answer = await client.chat.completions.create({
+    model: MODEL,
+    messages: [
+      { role: "developer", content: "Be brief.", name: "dev" },
+      { role: "user", content: [{ type: "text", text: "Hello" }] },
+      { role: "assistant", content: [{ type: "refusal", refusal: "No." }], refusal: "No." },
+      { role: "user", content: "Why?", name: "me" },
+    ],
+    frequency_penalty: -2,
+    presence_penalty: 2,
+    logit_bias: { 1: 0 },
+    logprobs: true,
+    top_logprobs: 0,
+    max_completion_tokens: 3,
+    max_tokens: 5,
+    metadata: { a: "b" },
+    modalities: ["text"],
+    n: 1,
+    parallel_tool_calls: true,
+    prediction: { type: "content", content: "x" },
+    prompt_cache_key: "k",
+    reasoning_effort: "low",
+    response_format: { type: "text" },
+    safety_identifier: "s",
+    seed: -9007199254740991,
+    service_tier: "auto",
+    stop: ["\n\n"],
+    store: false,
+    stream: false,
+    temperature: 2,
+    tool_choice: "none",
+    tools: [{ type: "function", function: { name: "f", parameters: { type: "object" }, strict: true } }],
+    top_p: 1,
+    user: "u",
+    verbosity: "low",
+  });
+  assert.ok((answer.usage?.completion_tokens ?? 9) <= 3);
+  assert.ok(answer.choices[0].logprobs?.content?.every(({ top_logprobs: top }) => top.length === 0));
+});
+
 test("an unknown model is 404, a wrong field 400 with its name", async () => {
   await assert.rejects(client.chat.completions.create({ ...ask, model: "gpt-5" }), (error: NotFoundError) => {
     assert.deepEqual([error.status, error.code, error.param], [404, "model_not_found", "model"]);

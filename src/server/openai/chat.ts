@@ -1,5 +1,4 @@
 /** `/v1/chat/completions`: a body becomes calls of the library, and pieces become OpenAI's chat completions and chunks. */
-import { randomUUID } from "node:crypto";
 import type { FastifyInstance, FastifyRequest } from "fastify";
 import { type Finish, joinToolCall, type Piece, type SessionChatOptions, type ToolCall } from "../../index.js";
 import type { Ask } from "../ask.js";
@@ -19,9 +18,9 @@ import {
 } from "./fields.js";
 import { TokenEntries, type TokenEntry } from "./logprobs.js";
 import { type ChatBodyMessage, chatMessages, MESSAGES_SCHEMA } from "./messages.js";
-import { finishReason, send } from "./send.js";
+import { finishReason, headOf, send } from "./send.js";
 import { callDelta, TOOL_SCHEMAS, type ToolFields, toolOptions, wholeCall } from "./tools.js";
-import { fingerprint, timingsOf, usageOf } from "./usage.js";
+import { totalsOf } from "./usage.js";
 
 interface ChatBody extends SharedFields, ToolFields {
   readonly messages: readonly ChatBodyMessage[];
@@ -121,19 +120,13 @@ class ChatAnswer {
     this.#service = service;
     this.#body = body;
     this.#model = service.models.nameOf(body.model ?? undefined);
-    this.#head = {
-      id: `chatcmpl-${randomUUID().replaceAll("-", "")}`,
-      object: body.stream ? "chat.completion.chunk" : "chat.completion",
-      created: Math.floor(Date.now() / 1000),
-      model: this.#model,
-      system_fingerprint: fingerprint(),
-    };
+    this.#head = headOf("chatcmpl", `chat.completion${body.stream ? ".chunk" : ""}`, this.#model);
   }
 
   async whole(pieces: AsyncIterable<ChoicePiece>): Promise<object> {
     for await (const { index, piece } of pieces) this.#take(index, piece);
     const choices = [...this.#choices].sort(([a], [b]) => a - b).map(([index, choice]) => wholeChoice(index, choice));
-    return { ...this.#head, choices, usage: this.#usage(), timings: this.#timings() };
+    return { ...this.#head, choices, ...this.#totals() };
   }
 
   async *chunks(pieces: AsyncIterable<ChoicePiece>): AsyncGenerator<string, void> {
@@ -145,7 +138,7 @@ class ChatAnswer {
       if (toolCall !== undefined) yield this.#chunk(index, { tool_calls: [callDelta(toolCall)] }, null);
       if (finish !== undefined) yield this.#chunk(index, {}, null, finishReason(finish));
     }
-    if (this.#withUsage) yield this.#event({ choices: [], usage: this.#usage(), timings: this.#timings() });
+    if (this.#withUsage) yield this.#event({ choices: [], ...this.#totals() });
     yield event("[DONE]");
   }
 
@@ -182,16 +175,12 @@ class ChatAnswer {
     return this.#body.stream_options?.include_usage === true;
   }
 
-  get #finishes(): Finish[] {
-    return [...this.#choices.values()].flatMap(({ finish }) => finish ?? []);
-  }
-
-  #usage() {
-    return usageOf(this.#finishes, this.#choices.size);
-  }
-
-  #timings() {
-    return timingsOf(this.#finishes[0]);
+  #totals() {
+    const inOrder = [...this.#choices].sort(([a], [b]) => a - b);
+    return totalsOf(
+      inOrder.flatMap(([, { finish }]) => finish ?? []),
+      this.#choices.size,
+    );
   }
 }
 

@@ -1,5 +1,4 @@
 /** `/v1/completions`: texts or ids, continued. Choice `i * n + j` is the j-th answer to the i-th prompt. */
-import { randomUUID } from "node:crypto";
 import type { FastifyInstance, FastifyRequest } from "fastify";
 import type { Finish, Piece } from "../../index.js";
 import type { Ask, Prompt } from "../ask.js";
@@ -19,8 +18,8 @@ import {
   type SharedFields,
 } from "./fields.js";
 import { type LegacyForm, LegacyLogprobs, TokenEntries } from "./logprobs.js";
-import { finishReason, send } from "./send.js";
-import { fingerprint, timingsOf, usageOf } from "./usage.js";
+import { finishReason, headOf, send } from "./send.js";
+import { totalsOf } from "./usage.js";
 
 type Ids = readonly number[];
 
@@ -132,13 +131,7 @@ class CompletionAnswer {
     this.#asks = asks;
     this.#model = service.models.nameOf(body.model ?? undefined);
     this.#choices = asks.map(() => undefined);
-    this.#head = {
-      id: `cmpl-${randomUUID().replaceAll("-", "")}`,
-      object: "text_completion",
-      created: Math.floor(Date.now() / 1000),
-      model: this.#model,
-      system_fingerprint: fingerprint(),
-    };
+    this.#head = headOf("cmpl", "text_completion", this.#model);
   }
 
   async whole(pieces: AsyncIterable<ChoicePiece>): Promise<object> {
@@ -194,8 +187,10 @@ class CompletionAnswer {
   }
 
   #totals() {
-    const finishes = this.#choices.flatMap((choice) => choice?.finish ?? []);
-    return { usage: usageOf(finishes, this.#body.n ?? 1), timings: timingsOf(finishes[0]) };
+    return totalsOf(
+      this.#choices.flatMap((choice) => choice?.finish ?? []),
+      this.#body.n ?? 1,
+    );
   }
 }
 

@@ -1,9 +1,13 @@
 /** What answers cost, as OpenAI counts it, and how long they took, as llama.cpp's server says it. */
 import type { Finish } from "../../index.js";
-import { packageVersion } from "../../platform/package.js";
+
+/** Both, of all answers to a request, in the order of its choices. */
+export function totalsOf(finishes: readonly Finish[], choices: number) {
+  return { usage: usageOf(finishes, choices), timings: timingsOf(finishes[0]) };
+}
 
 /** `prompts` of a request were answered `choices` times each: the tokens of a prompt count once. */
-export function usageOf(finishes: readonly Finish[], choices: number) {
+function usageOf(finishes: readonly Finish[], choices: number) {
   const sum = (count: (finish: Finish) => number, every = 1) =>
     finishes.reduce((total, finish, i) => (i % every === 0 ? total + count(finish) : total), 0);
   const prompt = sum(({ usage }) => usage.promptTokens, choices);
@@ -17,7 +21,7 @@ export function usageOf(finishes: readonly Finish[], choices: number) {
 }
 
 /** Of the first answer. */
-export function timingsOf({ usage, timings }: Finish) {
+function timingsOf({ usage, timings }: Finish) {
   const computed = usage.promptTokens - usage.cachedTokens;
   return {
     cache_n: usage.cachedTokens,
@@ -28,11 +32,4 @@ export function timingsOf({ usage, timings }: Finish) {
     predicted_ms: timings.generationMs,
     predicted_per_second: timings.tokensPerSecond,
   };
-}
-
-let version: string | undefined;
-
-export function fingerprint(): string {
-  version ??= packageVersion();
-  return `ternion-${version}`;
 }
