@@ -2,7 +2,7 @@
 /** The public API. Its types name nothing of Node.js or WebGPU; see test/package/installed.ts. */
 export type { Activation, ByteSource, CacheType, OpTime, TernaryLayout } from "./backend/backend.js";
 export type { TokenIds } from "./check.js";
-export { Engine, type TracedTensor, type TraceOptions } from "./engine/engine.js";
+export { Engine, type SessionOptions, type TracedTensor, type TraceOptions } from "./engine/engine.js";
 export { type ModelBytes, type ModelInput, readGguf } from "./engine/input.js";
 export type { LoadReport, LoadStep, ProgressEvent } from "./engine/load-report.js";
 export { modelSummary, type OpenOptions, openHead } from "./engine/open.js";
@@ -35,6 +35,7 @@ export {
   type ToolCall,
 } from "./run/generate.js";
 export { type Perplexity, type PerplexityOptions, perplexity, type Scorer } from "./run/perplexity.js";
+export type { CacheUse } from "./run/places.js";
 export type { ScoreOptions, Session, SessionChatOptions } from "./run/session.js";
 export type { SamplingOptions, TokenLogprob } from "./sampling/sampler.js";
 export type { Tool, ToolCallPart, ToolChoice, ToolOptions } from "./text/calls/tool.js";

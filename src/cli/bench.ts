@@ -114,7 +114,7 @@ function contextLength({ ctx, check }: BenchOptions, tests: readonly Test[]): nu
 }
 
 async function runTest(engine: Engine, test: Test, repetitions: number, signal: AbortSignal): Promise<number[]> {
-  await using session = engine.session();
+  await using session = engine.session({ cacheSalt: `${test.kind} ${test.tokens}` }); // finds nothing of other tests
   const run = test.kind === "pp" ? promptRun : generationRun;
   if (process.stderr.isTTY) note(`${test.kind} ${test.tokens}, ${repetitions} times`);
   // awaited here: the session closes at the end of this function

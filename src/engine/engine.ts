@@ -17,15 +17,15 @@ import { node } from "../platform/node.js";
 import { boxModel } from "../platform/package.js";
 import { CHAT_PROMPT_CHECKS, type ChatPromptOptions, chatOf } from "../run/chat.js";
 import type { Placed } from "../run/failover.js";
+import { type CacheUse, Places } from "../run/places.js";
 import { Scheduler } from "../run/scheduler.js";
 import { Session } from "../run/session.js";
-import { Slots } from "../run/slots.js";
 import { type ChatMessage, ChatTemplate } from "../text/chat.js";
 import type { Tokenizer } from "../text/tokenizer.js";
 import type { ModelInput } from "./input.js";
 import { LoadClock, type LoadReport, type ProgressEvent } from "./load-report.js";
 import { type HeldModel, located, openModel } from "./open.js";
-import { ENGINE_CHECKS, type EngineOptions, type Limits, limitsOf, placesOf } from "./options.js";
+import { cacheLimits, ENGINE_CHECKS, type EngineOptions, type Limits, limitsOf } from "./options.js";
 import { choicesOf, createBackend, mayGoOn, type PlainBackend, placeModel } from "./placing.js";
 import { SELF_CHECK_CHECKS, type SelfCheck, type SelfCheckOptions, selfCheck } from "./self-check.js";
 import { createTokenizer } from "./text.js";
@@ -43,6 +43,16 @@ export interface TraceOptions {
   readonly promptLength?: number | undefined;
 }
 
+export interface SessionOptions {
+  /**
+   * Beginnings in the cache are shared among the sessions of the same salt only: how fast a prompt is answered says nothing
+   * about the prompts of others. Default: among all that have none
+   */
+  readonly cacheSalt?: string | undefined;
+}
+
+const SESSION_CHECKS: check.OptionChecks<SessionOptions> = { cacheSalt: check.filled };
+
 const TRACE_CHECKS: check.OptionChecks<TraceOptions> = { promptLength: check.integer(0) };
 
 /** A loaded model on a backend; `Engine.load` makes one. Close it to end its threads and give its memory back. */
@@ -56,7 +66,7 @@ export class Engine implements AsyncDisposable {
   readonly loadReport: LoadReport;
   readonly #scheduler: Scheduler;
   readonly #chatTemplate: ChatTemplate | undefined;
-  readonly #slots: Slots;
+  readonly #places: Places;
   readonly #grammars: Grammars;
   readonly #mayMove: boolean;
   #closing: Promise<void> | undefined;
@@ -149,7 +159,8 @@ export class Engine implements AsyncDisposable {
     const backend = await createBackend(name, options, sizes.maxRows);
     try {
       const positionBytes = backend.positionBytes({ ...config, type: sizes.kv });
-      const limits = { ...sizes, maxSessions: placesOf(options, { kind: name, positionBytes }, sizes) };
+      const { blockPositions } = backend;
+      const limits = { ...sizes, ...cacheLimits(options, { kind: name, positionBytes, blockPositions }, sizes) };
       clock.done("backend", 0);
       const placing = placeModel(
         backend,
@@ -211,7 +222,7 @@ export class Engine implements AsyncDisposable {
     const template = textOf(parts.metadata, "tokenizer.chat_template");
     this.#chatTemplate =
       template === undefined ? undefined : new ChatTemplate(parts.tokenizer, template, node.templateRunner());
-    this.#slots = new Slots(limits.maxSessions, parts.maxWaiting);
+    this.#places = new Places(scheduler, limits.maxSessions, parts.maxWaiting);
     this.#grammars = new Grammars(parts.tokenizer, node.nextTurn);
   }
 
@@ -222,7 +233,7 @@ export class Engine implements AsyncDisposable {
 
   /** sessions that compute at the same time */
   get maxSessions(): number {
-    return this.#slots.count;
+    return this.#places.slots;
   }
   /** "cpu: 2 threads, relaxed SIMD, int16 dot" */
   get description(): string {
@@ -233,16 +244,27 @@ export class Engine implements AsyncDisposable {
     return this.#closing === undefined ? this.#backend.memoryBytes : 0;
   }
 
+  /** How many calls compute, and how many wait for a place in the cache. */
+  get activity(): { readonly running: number; readonly waiting: number } {
+    return this.#places.activity;
+  }
+  /** What the cache is used for, and what it has saved. */
+  get cacheUse(): CacheUse {
+    return this.#places.use;
+  }
+
   /**
    * A new timeline. Sessions may answer at the same time; those beyond `maxSessions` wait for a place in the cache, first
-   * come, first served. An answer has its place until it ends, also while its caller takes no more of it. Close those no
-   * longer needed.
+   * come, first served. An answer has its place until it ends; one whose caller takes no more of it gives the place to
+   * whoever waits, and goes on later. A beginning that any session has computed is found in the cache by all.
    */
-  session(): Session {
+  session(options: SessionOptions = {}): Session {
     this.#throwIfClosed();
+    const { cacheSalt } = check.options(options, SESSION_CHECKS);
     return new Session({
       scheduler: this.#scheduler,
-      slots: this.#slots,
+      places: this.#places,
+      cacheSalt,
       tokenizer: this.tokenizer,
       chatTemplate: this.#chatTemplate,
       vocabularySize: this.config.vocabularySize,
@@ -268,12 +290,16 @@ export class Engine implements AsyncDisposable {
     if (own.length === 0 || own.length > this.contextLength) {
       throw new RangeError(`ids: expected 1 to ${this.contextLength} tokens, got ${own.length}`);
     }
-    const holder = {};
-    const { slot } = await this.#slots.acquire(holder);
+    const holder = { ticket: this.#places.ticket(), owner: {}, tokens: [] };
+    const place = await this.#places.acquire({ ...holder, ids: own, anew: true, isKnown: false });
     try {
-      return await this.#scheduler.alone(() => this.#trace(own, promptLength, slot));
+      return await this.#scheduler.alone(() => {
+        place.begin(own, true);
+        place.claim(own.length);
+        return this.#trace(own, promptLength, place.slot);
+      });
     } finally {
-      this.#slots.drop(holder);
+      place.release();
     }
   }
 
@@ -326,7 +352,7 @@ export class Engine implements AsyncDisposable {
     const { kind, memoryBytes } = this.#backend;
     this.#lastDescription = this.description;
     this.#chatTemplate?.close();
-    this.#slots.close(closed());
+    this.#places.close(closed());
     await this.#scheduler.close(closed());
     await this.#source?.close();
     if (kind !== "gpu" && memoryBytes > COLLECTED_BYTES) await collectGarbage();

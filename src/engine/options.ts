@@ -36,10 +36,16 @@ export interface EngineOptions {
   /** positions of one session; default: the model's own, at most 2048 */
   readonly contextLength?: number | undefined;
   /**
-   * sessions that compute at the same time, each with a place in the cache; more may be open, and wait for a place. Default:
-   * 4, fewer where their caches would take more than 1 GiB, on a GPU 2 GiB
+   * sessions that compute at the same time; more may be open, and wait. Costs no memory by itself: see `cachePositions`.
+   * Default 32
    */
   readonly maxSessions?: number | undefined;
+  /**
+   * positions of the cache that all sessions share, at least `contextLength`. Where they do not do, sessions wait, and the
+   * ones that came last are interrupted and go on later. Default: 4 contexts, or `maxSessions` where that is fewer, and at
+   * most what takes 1 GiB, on a GPU 2 GiB
+   */
+  readonly cachePositions?: number | undefined;
   /** calls that may wait for a place at the same time; one more is refused with BUSY. Default 256 */
   readonly maxWaiting?: number | undefined;
   /** most rows of one pass: the chunk in which prompts are computed; default 64, on a GPU 512 */
@@ -86,6 +92,7 @@ export const ENGINE_CHECKS: check.OptionChecks<EngineOptions> = {
   threads: check.threads,
   contextLength: check.integer(1),
   maxSessions: check.integer(1, 1024),
+  cachePositions: check.integer(1),
   maxWaiting: check.integer(0),
   batchSize: check.integer(1, 4096),
   strict: check.boolean,
@@ -102,7 +109,8 @@ type BackendKind = Exclude<BackendName, "auto">;
 
 const DEFAULT_CONTEXT = 2048;
 const DEFAULT_BATCH: Record<BackendKind, number> = { cpu: 64, reference: 64, gpu: 512 };
-const DEFAULT_SESSIONS = 4;
+const DEFAULT_SESSIONS = 32;
+const DEFAULT_CONTEXTS = 4;
 /** On a GPU for float32 values; elsewhere half of that for 16-bit values, and 2 % for their scales. */
 const DEFAULT_CACHE_BYTES: Record<BackendKind, number> = {
   cpu: 1.02 * 2 ** 30,
@@ -113,8 +121,10 @@ const DEFAULT_CACHE_BYTES: Record<BackendKind, number> = {
 /** The sizes that a backend is asked for. */
 export interface Limits {
   readonly contextLength: number;
-  /** places in the cache */
+  /** sessions that compute at the same time */
   readonly maxSessions: number;
+  /** of the cache, all sessions together */
+  readonly cachePositions: number;
   readonly maxRows: number;
   readonly kv: CacheType;
   readonly head: HeadKind;
@@ -126,7 +136,7 @@ export function limitsOf(
   options: EngineOptions,
   backend: BackendKind,
   { contextLength: trained }: ModelConfig,
-): Omit<Limits, "maxSessions"> {
+): Omit<Limits, "maxSessions" | "cachePositions"> {
   const { tuning: { kv = "i16", head = "exact" } = {}, i2sLayout = "auto" } = options;
   const wanted = options.contextLength ?? Math.min(trained, DEFAULT_CONTEXT);
   const contextLength = check.integer(1, trained)("contextLength", wanted);
@@ -139,12 +149,24 @@ export function limitsOf(
   };
 }
 
-/** Places in the cache: as many as asked for, or else as may be afforded at what a position costs on the backend. */
-export function placesOf(
-  { maxSessions }: EngineOptions,
-  { kind, positionBytes }: { kind: BackendKind; positionBytes: number },
+/** What a position of the cache costs on a backend, and how many one can have at the least. */
+export interface CacheCosts {
+  readonly kind: BackendKind;
+  readonly positionBytes: number;
+  readonly blockPositions: number;
+}
+
+/** How much of a cache there is to be: as asked for, or else as may be afforded. */
+export function cacheLimits(
+  { maxSessions = DEFAULT_SESSIONS, cachePositions }: Pick<EngineOptions, "maxSessions" | "cachePositions">,
+  { kind, positionBytes, blockPositions: block }: CacheCosts,
   { contextLength }: Pick<Limits, "contextLength">,
-): number {
-  const affordable = Math.floor(DEFAULT_CACHE_BYTES[kind] / (positionBytes * contextLength));
-  return maxSessions ?? Math.max(1, Math.min(DEFAULT_SESSIONS, affordable));
+): Pick<Limits, "maxSessions" | "cachePositions"> {
+  if (cachePositions !== undefined) {
+    return { maxSessions, cachePositions: check.integer(contextLength)("cachePositions", cachePositions) };
+  }
+  const context = Math.ceil(contextLength / block) * block; // what a full one takes
+  const affordable = Math.floor(DEFAULT_CACHE_BYTES[kind] / (positionBytes * block)) * block;
+  const usual = Math.min(context * Math.min(maxSessions, DEFAULT_CONTEXTS), affordable);
+  return { maxSessions, cachePositions: Math.max(context, usual) };
 }

@@ -79,7 +79,8 @@ export async function placeModel(
   const rotation = { ropeBase, ropePairs, ropeFactors, ropeMagnitude };
   const before = backend.memoryBytes;
   const { maxSessions: slots, contextLength: positions, kv: type, maxRows, head: headKind } = limits;
-  const cache = backend.cache({ layers, slots, positions, kvHeads, headDim, type, ...rotation });
+  const shape = { layers, slots, positions, kvHeads, headDim, type, ...rotation };
+  const cache = backend.cache({ ...shape, blocks: Math.ceil(limits.cachePositions / backend.blockPositions) });
   const activations = createActivations(backend, config, maxRows, maxRows);
   clock?.done("cache", backend.memoryBytes - before);
   const scanned = backend.memoryBytes;

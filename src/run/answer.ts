@@ -1,11 +1,10 @@
 /**
- * The samples that continue a prompt, one after the other: over shifts of a full context, and over a move of the model to
- * another backend. One request at a time is under way for it.
+ * The samples that continue a prompt, one after the other: over shifts of a full context, and over the loss of its place, to
+ * others or by a move of the model to another backend. One request at a time is under way for it.
  */
 import type { MaskAt } from "../sampling/mask.js";
 import type { Sample, Sampler } from "../sampling/sampler.js";
-import { Moved } from "./failover.js";
-import type { Choice, Request } from "./request.js";
+import { type Choice, Interrupted, type Request } from "./request.js";
 import type { Timeline } from "./timeline.js";
 
 export interface AnswerOptions {
@@ -27,8 +26,7 @@ export interface AnswerOptions {
 }
 
 export class Answer {
-  /** ids of the prompt that were found in the cache */
-  cached = 0;
+  #cached: number | undefined;
   /** the timeline as it is to be */
   readonly #ids: number[];
   /** all ids, what penalties look at: not cut by a shift */
@@ -46,6 +44,11 @@ export class Answer {
   ) {
     this.#ids = [...prompt];
     this.#history = [...prompt];
+  }
+
+  /** Ids of the prompt that were found in the cache. */
+  get cached(): number {
+    return this.#cached ?? 0;
   }
 
   /** The next sample; undefined where the context is full. There is at least one. */
@@ -66,9 +69,10 @@ export class Answer {
     for (;;) {
       signal?.throwIfAborted(); // nothing more is taken of what has come already
       try {
-        return this.#take(await this.#started().next());
+        const request = this.#request ?? (await this.#start());
+        return this.#take(await request.next());
       } catch (error) {
-        if (!(error instanceof Moved)) throw error;
+        if (!(error instanceof Interrupted)) throw error;
         await this.close();
       }
     }
@@ -101,16 +105,18 @@ export class Answer {
     return sample;
   }
 
-  #started(): Request {
-    if (this.#request !== undefined) return this.#request;
+  async #start(): Promise<Request> {
+    const { signal, maxTokens } = this.options;
+    const start = { ids: this.#ids.slice() };
+    await this.timeline.takePlace(start, signal);
     const taken = this.#history.length - this.prompt.length;
-    const left = Math.max(1, this.options.maxTokens - taken);
-    const { request, cached } = this.timeline.start(this.#ids.slice(), {
+    const left = Math.max(1, maxTokens - taken);
+    const { request, cached } = this.timeline.start(start, {
       ...this.#choice(),
       count: Math.min(left, this.timeline.contextLength - this.#ids.length + 1),
-      signal: this.options.signal,
+      signal,
     });
-    if (taken === 0) this.cached = cached;
+    this.#cached ??= cached; // what is found after an interruption it has computed itself
     this.#request = request;
     return request;
   }

@@ -5,6 +5,7 @@
 import type { Backend } from "../backend/backend.js";
 import type { TernionError } from "../errors.js";
 import type { Model } from "../model/forward.js";
+import { Interrupted } from "./request.js";
 
 /** A model on a backend. */
 export interface Placed {
@@ -16,7 +17,7 @@ export interface Placed {
 export type Recover = (reason: unknown) => Promise<Placed>;
 
 /** Ends requests that were under way when the model moved. */
-export class Moved extends Error {}
+export class Moved extends Interrupted {}
 
 export class Failover {
   #placed: Placed | undefined;

@@ -59,7 +59,7 @@ export interface Finish {
   readonly stop?: string;
   readonly usage: {
     readonly promptTokens: number;
-    /** of them found in the session's cache */
+    /** of them found in the cache, whichever session computed them */
     readonly cachedTokens: number;
     readonly completionTokens: number;
   };
@@ -124,7 +124,7 @@ export async function* generate(
     signal?.throwIfAborted();
     const guide = await options.guide?.();
     const { prompt, keepTokens } = await options.prepare();
-    await timeline.takePlace(signal);
+    await timeline.takePlace({ ids: prompt }, signal);
     const clock = new Clock();
     answer = new Answer(timeline, sampler, prompt, {
       ...options,
@@ -148,6 +148,8 @@ export async function* generate(
     }
     const usage = { promptTokens: prompt.length, cachedTokens: answer.cached, completionTokens };
     const timings = clock.timings(prompt.length - answer.cached, completionTokens);
+    await answer.close();
+    timeline.leavePlace(); // nothing is left to compute, however late the last pieces are taken
     const rest = text.rest();
     yield* rest.slice(0, -1);
     if (reason === "stop" && text.calls > 0) reason = "tool_calls";

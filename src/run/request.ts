@@ -21,12 +21,25 @@ export interface Choice {
   readonly stepwise?: boolean;
 }
 
-export interface Work extends Choice {
+/** Where the rows of a request are stored. Called before the record of a run begins, between runs where it must be. */
+export interface Room {
+  /** the backend's, once a position has a place */
   readonly slot: number;
+  /** Makes places for positions before `end` where that costs nobody else's; gives how many positions have one. */
+  reach(end: number): number;
+  /** The same at the cost of others; whether all have one. */
+  claim(end: number): boolean;
+}
+
+/** Ends a request that may be started again, with the ids that it has given. */
+export class Interrupted extends Error {}
+
+export interface Work extends Choice {
+  readonly room: Room;
   /** ids to feed, at least one, at positions `position`, `position + 1`, ... of the slot */
   readonly ids: readonly number[];
   readonly position: number;
-  /** how many ids to choose at most, at least one; the slot must have room for all but the last */
+  /** how many ids to choose at most, at least one; the context must have room for all but the last */
   readonly count: number;
   /** `choose` receives the scores of every row of `ids`, to look at, and not only those of the last; default false */
   readonly every?: boolean;
@@ -64,6 +77,7 @@ export class Request implements Way {
   readonly #samples: Sample[] = [];
   #waiting: { resolve(sample: Sample): void; reject(reason: unknown): void } | undefined;
   #failure: { reason: unknown } | undefined;
+  #isClosed = false;
 
   constructor(
     readonly work: Work,
@@ -82,6 +96,24 @@ export class Request implements Way {
     if (this.fed < ids.length) return ids.length - this.fed;
     const chosen = this.fed - ids.length + 1;
     return chosen < Math.min(count, this.#asked + this.ahead - 1) ? 1 : 0;
+  }
+
+  /** Whether whoever asked does not ask for more at the moment. */
+  get isStalled(): boolean {
+    return this.#waiting === undefined && !this.#isClosed;
+  }
+
+  /** Makes a place for the next row, at the cost of others where it must be. */
+  claim(): void {
+    if (this.ready > 0) this.work.room.claim(this.work.position + this.fed + 1);
+  }
+
+  /** Rows, at most `most`, that are ready and have a place. */
+  placed(most: number): number {
+    const { position, room } = this.work;
+    const next = position + this.fed;
+    const wanted = Math.min(most, this.ready);
+    return wanted === 0 ? 0 : Math.max(0, Math.min(wanted, room.reach(next + wanted) - next));
   }
 
   /** The token of row `index`: one of `ids`, or the one chosen last. */
@@ -113,6 +145,7 @@ export class Request implements Way {
 
   /** Ends the request, in the middle too; resolves when no run writes to its slot any more. */
   close(): Promise<void> {
+    this.#isClosed = true;
     return this.served.leave(this);
   }
 

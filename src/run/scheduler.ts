@@ -33,6 +33,8 @@ interface Flight {
 }
 
 export class Scheduler {
+  /** called between runs, when those that got a sample have had a turn to ask for the next */
+  onTurn = () => {};
   /** the one served longest ago first */
   #requests: Request[] = [];
   /** in the order of their calls, in which they end */
@@ -71,6 +73,11 @@ export class Scheduler {
     return request;
   }
 
+  /** Calls `onTurn` after a turn of the event loop, also where nothing is to be computed. */
+  wake(): void {
+    this.#running ??= this.#loop();
+  }
+
   /** Runs `use` with the backend to itself: after what was asked for before, and no batch runs until it ends. */
   alone<T>(use: () => Promise<T>): Promise<T> {
     return this.#inTurn(async () => {
@@ -102,9 +109,7 @@ export class Scheduler {
   }
 
   readonly #served = {
-    wake: () => {
-      this.#running ??= this.#loop();
-    },
+    wake: () => this.wake(),
     leave: async (request: Request) => {
       this.#requests = this.#requests.filter((each) => each !== request);
       const mine = this.#flights.filter(({ parts }) => parts.some((part) => part.request === request));
@@ -131,6 +136,7 @@ export class Scheduler {
       // one turn of the event loop: those that just got a sample ask for the next, and join the batch
       await this.#nextTurn();
       this.#dropAborted();
+      this.onTurn();
       if (!this.#requests.some(({ ready }) => ready > 0)) break;
       await this.#inTurn(() => this.#launch());
     }
@@ -153,9 +159,10 @@ export class Scheduler {
   /** Calls a run, and does not wait for it. */
   async #launch(): Promise<void> {
     await this.#failover.settled();
-    const parts = this.#parts();
-    if (parts.length === 0) return; // all were stopped while another had the backend
     const { placed } = this.#failover;
+    const parts = await this.#partsOn(placed);
+    // all were stopped while another had the backend, or wait for the blocks of those under way
+    if (parts.length === 0) return this.#flights[0]?.landed;
     const { batch, outputs } = batchOf(parts);
     const run = compute(placed, batch);
     for (const { request, count } of parts) {
@@ -165,6 +172,17 @@ export class Scheduler {
     const awaited = outputs.some(({ request }) => request.ahead === 1);
     const landed = this.#land({ run, placed, ranked: batch.ranked }, { parts, outputs }, this.#flights.at(-1)?.landed);
     this.#flights.push({ parts, awaited, landed });
+  }
+
+  /** Makes places for the rows of the next run; none where the backend has ended. */
+  async #partsOn({ backend }: Placed): Promise<Part[]> {
+    try {
+      for (const request of this.#requests) request.claim();
+      return this.#parts();
+    } catch (error) {
+      await this.#failover.failed(error, backend);
+      return [];
+    }
   }
 
   /**
@@ -177,7 +195,7 @@ export class Scheduler {
     let free = this.maxRows - 1;
     for (const request of [...ready].sort((a, b) => a.ready - b.ready)) {
       const kept = request === ready[0] ? 1 : 0;
-      const count = Math.min(free + kept, request.ready);
+      const count = request.placed(free + kept);
       const part = count === 0 ? undefined : partOf(request, count);
       free += kept - (part?.count ?? 0);
       if (part !== undefined) parts.push(part);
@@ -251,7 +269,7 @@ function batchOf(parts: readonly Part[]): { batch: Batch & { ranked: number }; o
   const draws = ranked.map((row) => rows[row].draw);
   const batch = {
     tokens: Int32Array.from(rows, ({ request, index }) => request.token(index)),
-    slots: Int32Array.from(rows, ({ request }) => request.work.slot),
+    slots: Int32Array.from(rows, ({ request }) => request.work.room.slot),
     positions: Int32Array.from(rows, ({ request, index }) => request.work.position + index),
     outputs: Int32Array.from(ordered),
     ranked: ranked.length,

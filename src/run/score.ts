@@ -1,8 +1,7 @@
 /** Scores of given ids: all of them are computed anew, and the logits after each are handed out. */
 import { TernionError } from "../errors.js";
-import { Moved } from "./failover.js";
-import type { Choice, Scores } from "./request.js";
-import type { Timeline } from "./timeline.js";
+import { type Choice, Interrupted, type Request, type Scores } from "./request.js";
+import type { Start, Timeline } from "./timeline.js";
 
 type OnLogits = (index: number, logits: Float32Array) => void;
 
@@ -17,30 +16,30 @@ export async function scoreAll(
   try {
     checkLength(ids, timeline.contextLength);
     if (ids.length === 0) return;
-    await timeline.takePlace(signal);
-    await feedAll(timeline, ids, signal, onLogits);
+    await feedAll(timeline, { ids, anew: true }, signal, onLogits);
   } finally {
     timeline.leave();
   }
 }
 
-/** Once more where the model moves to another backend. */
+/** Once more where the place went to another, or the model moves. */
 async function feedAll(
   timeline: Timeline,
-  ids: readonly number[],
+  start: Start,
   signal: AbortSignal | undefined,
   onLogits: OnLogits,
 ): Promise<void> {
   for (;;) {
-    timeline.clear();
-    const { request } = timeline.start(ids, { ...lookingAt(onLogits), count: 1, every: true, signal });
+    let request: Request | undefined;
     try {
+      await timeline.takePlace(start, signal);
+      request = timeline.start(start, { ...lookingAt(onLogits), count: 1, every: true, signal }).request;
       await request.next();
       return;
     } catch (error) {
-      if (!(error instanceof Moved)) throw error;
+      if (!(error instanceof Interrupted)) throw error;
     } finally {
-      await request.close();
+      await request?.close();
     }
   }
 }

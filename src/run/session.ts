@@ -1,6 +1,6 @@
 /**
- * A Session: one timeline of tokens. Each call gives a whole prompt; the longest prefix that the cache already holds is not
- * computed again. One answer at a time.
+ * A Session: one timeline of tokens. Each call gives a whole prompt; the longest prefix that the cache already holds, from
+ * whichever session, is not computed again. One answer at a time.
  */
 import * as check from "../check.js";
 import { TernionError } from "../errors.js";
@@ -48,8 +48,8 @@ export class Session implements AsyncDisposable {
   }
 
   /**
-   * Ids that this session has computed, oldest first. What of a prompt begins with them need not be computed again, unless
-   * another session got this one's place in the cache since: then all of it is.
+   * Ids of this session's last call that were computed or found in the cache, oldest first. What of a prompt begins with
+   * them need not be computed again, as far as the cache still has it.
    */
   get tokens(): readonly number[] {
     return this.#timeline.tokens;
@@ -88,12 +88,14 @@ export class Session implements AsyncDisposable {
     return logprobs;
   }
 
-  /** Forgets all tokens. An answer under way must be ended first. */
+  /**
+   * Forgets all tokens, and what only this session has computed goes from the cache. An answer under way must be ended first.
+   */
   reset(): void {
     this.#timeline.reset();
   }
 
-  /** Gives the session's place in the cache back. An answer under way must be ended first. */
+  /** Ends the session; the cache keeps what it computed for others. An answer under way must be ended first. */
   async close(): Promise<void> {
     this.#timeline.close();
   }

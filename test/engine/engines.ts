@@ -34,9 +34,11 @@ export async function idsOf(session: Session, prompt: string | readonly number[]
   return (await collect(session.generate(prompt, options))).ids;
 }
 
-/** The ids of one answer in a session of its own. */
+let salts = 0;
+
+/** The ids of one answer in a session of its own, which finds nothing in the cache. */
 export async function freshIds(engine: Engine, prompt: string | readonly number[], options: GenerateOptions) {
-  const session = engine.session();
+  const session = engine.session({ cacheSalt: `fresh ${salts++}` });
   try {
     return await idsOf(session, prompt, options);
   } finally {

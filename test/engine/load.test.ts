@@ -179,7 +179,12 @@ describe("a load that fails leaves no thread behind:", () => {
     await fails(TINY, { maxSessions: 1.5 }, /^RangeError: maxSessions: /);
     await fails(TINY, { batchSize: 5000 }, /^RangeError: batchSize: /);
     await fails(TINY, { backend: "abacus" as "cpu" }, /^RangeError: backend: .*got "abacus"$/);
-    await fails(TINY, { maxSessions: 1024, contextLength: 4096 }, { code: "OUT_OF_MEMORY" });
+    await fails(TINY, { cachePositions: 2 ** 22 }, { code: "OUT_OF_MEMORY" });
+    await fails(
+      TINY,
+      { cachePositions: 100 },
+      /^RangeError: cachePositions: expected an integer of \d+ or more, got 100$/,
+    );
   });
 
   test("an abort, at any moment", async () => {

@@ -12,9 +12,9 @@ import { readConfig } from "../../src/model/config.js";
 import { repairMetadata } from "../../src/model/repair.js";
 import { weightSources } from "../../src/model/weights.js";
 import { node } from "../../src/platform/node.js";
+import { Places } from "../../src/run/places.js";
 import { Scheduler } from "../../src/run/scheduler.js";
 import { Session } from "../../src/run/session.js";
-import { Slots } from "../../src/run/slots.js";
 import { Timeline } from "../../src/run/timeline.js";
 import type { Tokenizer } from "../../src/text/tokenizer.js";
 import { TINY } from "../engine/engines.js";
@@ -49,7 +49,9 @@ export class Queue {
 }
 
 const RECORDED = new Set(
-  "begin embed normQuantize ternary ropeStore attend gate normOutputs logits best sample mark".split(" "),
+  "place copyBlock begin embed normQuantize ternary ropeStore attend gate normOutputs logits best sample mark".split(
+    " ",
+  ),
 );
 const READS = new Set(["read", "readBest", "readQuantized"]);
 
@@ -102,6 +104,7 @@ export function queued(inner: Backend, runsAhead: number, queue: Queue): Backend
 export interface Parts {
   readonly queue: Queue;
   readonly scheduler: Scheduler;
+  readonly places: Places;
   readonly tokenizer: Tokenizer;
   session(): Session;
   /** what a session stands on */
@@ -114,6 +117,9 @@ export interface PartsOptions {
   readonly contextLength?: number;
   readonly stopIds?: readonly number[];
   readonly places?: number;
+  readonly maxWaiting?: number;
+  /** of all sessions; default: a context for each place */
+  readonly cachePositions?: number;
   readonly head?: HeadKind;
   readonly backend?: "cpu" | "reference";
   /** the model moves to a plain CPU backend when a run fails */
@@ -125,7 +131,9 @@ export async function withParts<T>(options: PartsOptions, use: (parts: Parts) =>
   const file = await openGguf(TINY);
   const { metadata } = repairMetadata(file.metadata);
   const config = readConfig(file, metadata);
-  const limits = { contextLength, maxSessions: places, maxRows, kv: "f32", head, i2sLayout: "auto" } as const;
+  const cachePositions = options.cachePositions ?? places * contextLength;
+  const sizes = { contextLength, maxSessions: places, cachePositions, maxRows } as const;
+  const limits = { ...sizes, kv: "f32", head, i2sLayout: "auto" } as const;
   const place = (backend: Backend) => placeModel(backend, { config, sources: weightSources(file, config), limits }, {});
   const cpu = () => CpuBackend.create({ threads: 1, maxRows });
   const queue = new Queue();
@@ -137,12 +145,13 @@ export async function withParts<T>(options: PartsOptions, use: (parts: Parts) =>
     const tokenizer = createTokenizer(metadata);
     if (stopIds !== undefined) Object.assign(tokenizer, { stopIds: new Set(stopIds) });
     const { vocabularySize } = config;
-    const setup = { scheduler, slots: new Slots(places), contextLength };
+    const setup = { scheduler, places: new Places(scheduler, places, options.maxWaiting), contextLength };
     const grammars = new Grammars(tokenizer, node.nextTurn);
     const shared = { ...setup, tokenizer, grammars, chatTemplate: undefined, vocabularySize };
     return await use({
       queue,
       scheduler,
+      places: setup.places,
       tokenizer,
       session: () => new Session(shared),
       timeline: () => new Timeline(setup),

@@ -69,7 +69,7 @@ function full(what: string, bytes: number, used: number, cause?: unknown): Terni
   return new TernionError(
     "OUT_OF_MEMORY",
     `${what}: needs ${mebibytes(bytes)} beside ${mebibytes(used)} in use, of ${mebibytes(MAX_PAGES * PAGE)} of shared memory${system}. ` +
-      "Choose a smaller context length or fewer sessions.",
+      "Choose a smaller contextLength, or fewer cachePositions.",
     { cause },
   );
 }

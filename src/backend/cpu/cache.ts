@@ -24,10 +24,10 @@ export interface CpuCache extends Cache {
 }
 
 export function makeCache(arena: Arena, shape: CacheShape): CpuCache {
-  const { slots, positions, kvHeads, headDim } = shape;
+  const { positions, kvHeads, headDim } = shape;
   const placed = new BlockTable(shape, CHUNK);
   const { blocks, slotBlocks, words } = placed;
-  const what = `key-value cache of ${slots} x ${positions} positions`;
+  const what = `key-value cache of ${blocks * CHUNK} positions`;
   const part = (elements: number) => ({ address: arena.allocate(shape.layers * elements, what), bytes: elements });
   const cached = blocks * kvHeads * CHUNK; // of one layer
   const elements = () => part(cached * headDim * elementBytes(shape));

@@ -77,7 +77,12 @@ export async function measureReport(path: string, given: ReportOptions = {}): Pr
   check.filled("path", path);
   const options = check.options(given, CHECKS);
   const { contexts = CONTEXTS, seconds = 60, maxTokens = 100, verify = true, onStage, ...engineOptions } = options;
-  const { contextLength: _length, maxSessions: _sessions, ...verifyOptions } = engineOptions;
+  const {
+    contextLength: _length,
+    maxSessions: _sessions,
+    cachePositions: _positions,
+    ...verifyOptions
+  } = engineOptions;
   if (verify) onStage?.("verify");
   const verdict = verify ? await askVerify(path, verifyOptions) : NOT_RUN;
   const share = (part: number) => 1000 * seconds * part;

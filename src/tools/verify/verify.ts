@@ -17,7 +17,7 @@ import type { OpVerdict } from "./judge.js";
 import { type Fault, type ModelFile, type Subject, type Walked, type WalkOptions, walk } from "./walk.js";
 
 /** Of `verify`. */
-export interface VerifyOptions extends Omit<EngineOptions, "contextLength" | "maxSessions"> {
+export interface VerifyOptions extends Omit<EngineOptions, "contextLength" | "maxSessions" | "cachePositions"> {
   /** at least 2 ids; default: those of `against`, else the first 16 of a built-in text */
   readonly tokens?: check.TokenIds | undefined;
   /** path of a safetensors file with another engine's intermediates: judged too, and compared with */
@@ -28,7 +28,7 @@ export interface VerifyOptions extends Omit<EngineOptions, "contextLength" | "ma
   readonly onLayer?: WalkOptions["onLayer"];
 }
 
-const { contextLength: _length, maxSessions: _sessions, ...LOAD_CHECKS } = ENGINE_CHECKS;
+const { contextLength: _length, maxSessions: _sessions, cachePositions: _positions, ...LOAD_CHECKS } = ENGINE_CHECKS;
 const CHECKS: check.OptionChecks<VerifyOptions> = {
   ...LOAD_CHECKS,
   tokens: check.ids(Number.MAX_SAFE_INTEGER),

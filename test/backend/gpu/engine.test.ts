@@ -14,9 +14,9 @@ import { weightSources } from "../../../src/model/weights.js";
 import { node } from "../../../src/platform/node.js";
 import type { Recover } from "../../../src/run/failover.js";
 import type { GenerateOptions, Piece } from "../../../src/run/generate.js";
+import { Places } from "../../../src/run/places.js";
 import { Scheduler } from "../../../src/run/scheduler.js";
 import { Session } from "../../../src/run/session.js";
-import { Slots } from "../../../src/run/slots.js";
 import { repositoryFile } from "../../golden.js";
 import { NO_ADAPTER } from "./require.js";
 
@@ -50,6 +50,7 @@ async function gpuSession(recover?: (parts: Parameters<typeof placeModel>[1]) =>
   const limits = {
     contextLength: 256,
     maxSessions: 1,
+    cachePositions: 256,
     maxRows: 32,
     kv: "f32",
     head: "exact",
@@ -61,9 +62,9 @@ async function gpuSession(recover?: (parts: Parameters<typeof placeModel>[1]) =>
   const scheduler = new Scheduler({ backend, model }, limits.maxRows, node.nextTurn, recover?.(parts));
   const tokenizer = createTokenizer(file.metadata);
   const { vocabularySize } = config;
-  const slots = new Slots(1);
+  const places = new Places(scheduler, 1);
   const session = new Session({
-    ...{ scheduler, slots, tokenizer, vocabularySize, contextLength: 256 },
+    ...{ scheduler, places, tokenizer, vocabularySize, contextLength: 256 },
     chatTemplate: undefined,
     grammars: new Grammars(tokenizer, node.nextTurn),
   });

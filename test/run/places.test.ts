@@ -1,9 +1,10 @@
-/** Places in the cache: who waits, who goes, and that an answer is the same however often its session lost its place. */
+/** Places in the cache: who waits, who gives its place up, and that an answer is the same however often it lost its place. */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { collect, Engine, type GenerateOptions, perplexity, type Session, TernionError } from "../../src/index.js";
-import { Slots } from "../../src/run/slots.js";
+import type { Asker, Places } from "../../src/run/places.js";
 import { freshIds, GREEDY, idsOf, PROMPT, someIds, TINY, VARIED, withEngine } from "../engine/engines.js";
+import { withParts } from "./ahead.js";
 
 const code = (expected: string) => (error: unknown) => (error as { code?: string }).code === expected;
 const turn = () => new Promise((resolve) => setImmediate(resolve));
@@ -12,73 +13,97 @@ async function cachedOf(session: Session, prompt: string | readonly number[], op
   return (await collect(session.generate(prompt, options))).finish.usage.cachedTokens;
 }
 
+/** Ids that share nothing for different seeds. */
+const idsFrom = (seed: number, count = 5) => someIds(count, 300, 1000 * seed + 1);
+
+function asker(places: Places, ids: readonly number[], more: Partial<Asker> = {}): Asker {
+  return { ticket: places.ticket(), owner: {}, tokens: [], ids, isKnown: false, ...more };
+}
+
+/** What is known once those who can have a place have one. */
+async function settled<T>(promise: Promise<T>): Promise<T | undefined> {
+  const none = (async () => {
+    for (let i = 0; i < 5; i++) await turn();
+    return undefined;
+  })();
+  return Promise.race([promise, none]);
+}
+
 describe("places", () => {
-  const [a, b, c, d] = [{ name: "a" }, { name: "b" }, { name: "c" }, { name: "d" }];
-
-  test("are kept by those who compute nothing, until the one used longest ago has to go", async () => {
-    const slots = new Slots(2);
-    assert.deepEqual(await slots.acquire(a), { slot: 0, kept: false });
-    assert.deepEqual(await slots.acquire(b), { slot: 1, kept: false });
-    slots.release(a);
-    slots.release(b);
-    assert.deepEqual(await slots.acquire(a), { slot: 0, kept: true });
-    slots.release(a);
-    assert.deepEqual(await slots.acquire(c), { slot: 1, kept: false }, "b was used longest ago");
-    slots.release(c);
-    assert.deepEqual(await slots.acquire(b), { slot: 0, kept: false });
-  });
-
-  test("are given to those who wait in the order of their coming", async () => {
-    const slots = new Slots(1);
-    await slots.acquire(a);
-    const order: string[] = [];
-    const waiting = [b, c, d].map(async (holder) => {
-      const place = await slots.acquire(holder);
-      order.push(holder.name);
-      slots.release(holder);
-      return place;
+  test("are given to those who wait in the order of their coming, and one who comes back is before later ones", async () => {
+    await withParts({ runsAhead: 1, places: 1 }, async ({ places }) => {
+      const held = await places.acquire(asker(places, idsFrom(0)));
+      assert.deepEqual(places.activity, { running: 1, waiting: 0 });
+      const order: string[] = [];
+      const early = places.ticket();
+      const wait = async (name: string, more: Partial<Asker> = {}) => {
+        const place = await places.acquire(asker(places, idsFrom(1), more));
+        order.push(name);
+        place.release();
+      };
+      const waiting = [wait("b"), wait("c"), wait("d"), wait("early", { ticket: early, isKnown: true })];
+      await settled(Promise.all(waiting));
+      assert.deepEqual([order, places.activity.waiting], [[], 4]);
+      held.release();
+      held.release();
+      await Promise.all(waiting);
+      assert.deepEqual(order, ["early", "b", "c", "d"]);
+      assert.deepEqual(places.activity, { running: 0, waiting: 0 });
     });
-    await turn();
-    assert.deepEqual(order, []);
-    slots.release(a);
-    assert.deepEqual(await Promise.all(waiting), Array(3).fill({ slot: 0, kept: false }));
-    assert.deepEqual(order, ["b", "c", "d"]);
-    assert.deepEqual(await slots.acquire(a), { slot: 0, kept: false }, "it went to others");
   });
 
-  test("that nobody holds any more go first", async () => {
-    const slots = new Slots(2);
-    await slots.acquire(a);
-    slots.release(a);
-    await slots.acquire(b);
-    slots.drop(b);
-    slots.drop(b);
-    assert.deepEqual(await slots.acquire(c), { slot: 1, kept: false });
-    assert.deepEqual(await slots.acquire(a), { slot: 0, kept: true });
-    const waiting = slots.acquire(d);
-    slots.drop(c);
-    assert.deepEqual(await waiting, { slot: 1, kept: false });
+  test("are waited for until there are blocks, for what others were let in for too", async () => {
+    await withParts({ runsAhead: 1, places: 4, contextLength: 512, cachePositions: 512 }, async ({ places }) => {
+      const half = await places.acquire(asker(places, idsFrom(0, 200))); // 2 of 4 blocks, none taken yet
+      const large = places.acquire(asker(places, idsFrom(1, 300)));
+      const small = places.acquire(asker(places, idsFrom(2, 5)));
+      assert.equal(await settled(Promise.race([large, small])), undefined, "the small one does not pass the large one");
+      half.release();
+      (await large).release();
+      (await small).release();
+      const whole = await places.acquire(asker(places, idsFrom(0, 512)));
+      assert.equal(await settled(places.acquire(asker(places, idsFrom(2, 5)))), undefined);
+      whole.release();
+    });
   });
 
   test("are waited for by so many, with a signal, and until the end", async () => {
-    const slots = new Slots(1, 2);
-    await slots.acquire(a);
-    const abort = new AbortController();
-    const first = slots.acquire(b, abort.signal);
-    const second = slots.acquire(c);
-    await assert.rejects(slots.acquire(d), code("BUSY"));
-    const reason = new Error("enough");
-    abort.abort(reason);
-    await assert.rejects(first, (error) => error === reason);
-    const third = slots.acquire(d);
-    slots.release(a);
-    assert.deepEqual(await second, { slot: 0, kept: false });
-    const closed = new TernionError("CLOSED", "over");
-    slots.close(closed);
-    await assert.rejects(third, closed);
-    await assert.rejects(slots.acquire(b), closed);
+    await withParts({ runsAhead: 1, places: 1, maxWaiting: 2 }, async ({ places }) => {
+      const held = await places.acquire(asker(places, idsFrom(0)));
+      const abort = new AbortController();
+      const first = places.acquire(asker(places, idsFrom(1)), abort.signal);
+      const second = places.acquire(asker(places, idsFrom(1)));
+      await assert.rejects(places.acquire(asker(places, idsFrom(1))), code("BUSY"));
+      const back = places.acquire(asker(places, idsFrom(1), { isKnown: true }));
+      const reason = new Error("enough");
+      abort.abort(reason);
+      await assert.rejects(first, (error) => error === reason);
+      held.release();
+      assert.ok((await second).isOpen);
+      const closed = new TernionError("CLOSED", "over");
+      places.close(closed);
+      await assert.rejects(back, closed);
+      await assert.rejects(places.acquire(asker(places, idsFrom(1))), closed);
+    });
   });
 });
+
+/** An answer that has a place, and whose caller goes on asking until it ends it. */
+async function computing(engine: Engine) {
+  const abort = new AbortController();
+  const answer = engine.session().generate(PROMPT, { ...VARIED, overflow: "shift", signal: abort.signal });
+  const ended = collect(answer).catch((error) => {
+    if (error.name !== "AbortError") throw error;
+  });
+  ended.catch(() => {});
+  while (engine.activity.running === 0) await turn();
+  return {
+    async end() {
+      abort.abort();
+      await ended;
+    },
+  };
+}
 
 describe("more sessions than places", () => {
   for (const options of [{ maxSessions: 1 }, { maxSessions: 3 }, { maxSessions: 3, batchSize: 2 }]) {
@@ -103,8 +128,9 @@ describe("more sessions than places", () => {
     });
   }
 
-  test("the one used longest ago goes, and its next answer is as if it had not", async () => {
-    await withEngine({ maxSessions: 2 }, async (engine) => {
+  test("what was used longest ago goes, and its next answer is as if it had not", async () => {
+    await withEngine({ contextLength: 128, cachePositions: 256 }, async (engine) => {
+      assert.equal(engine.cacheUse.blocks, 2);
       const answer = { ...VARIED, maxTokens: 8 };
       const whole = await freshIds(engine, PROMPT, { ...answer, maxTokens: 24 });
       const [a, b, c] = [engine.session(), engine.session(), engine.session()];
@@ -128,8 +154,7 @@ describe("more sessions than places", () => {
   test("a session that waits may be aborted, and the queue goes on", async () => {
     await withEngine({ maxSessions: 1 }, async (engine) => {
       const want = await freshIds(engine, PROMPT, { ...VARIED, maxTokens: 5 });
-      const holding = engine.session().generate(PROMPT, VARIED);
-      await holding.next();
+      const holding = await computing(engine);
       const abort = new AbortController();
       const order: string[] = [];
       const waiting = ["b", "c", "d", "e"].map(async (name) => {
@@ -143,7 +168,7 @@ describe("more sessions than places", () => {
       assert.deepEqual(order, []);
       abort.abort();
       await assert.rejects(waiting[1], { name: "AbortError" });
-      await holding.return();
+      await holding.end();
       const outcomes = await all;
       assert.deepEqual(order, ["b", "d", "e"]);
       for (const i of [0, 2, 3]) assert.deepEqual(outcomes[i], { status: "fulfilled", value: want });
@@ -152,8 +177,7 @@ describe("more sessions than places", () => {
 
   test("one more than may wait is refused with BUSY, and may try again", async () => {
     await withEngine({ maxSessions: 1, maxWaiting: 1 }, async (engine) => {
-      const holding = engine.session().generate(PROMPT, VARIED);
-      await holding.next();
+      const holding = await computing(engine);
       const waiting = idsOf(engine.session(), PROMPT, { ...VARIED, maxTokens: 3 });
       for (let i = 0; i < 20; i++) await turn();
       const late = engine.session();
@@ -162,7 +186,7 @@ describe("more sessions than places", () => {
       await assert.rejects(late.score([1, 2, 3]), busy);
       await assert.rejects(engine.trace([1]), busy);
       await assert.rejects(engine.selfCheck(), busy);
-      await holding.return();
+      await holding.end();
       assert.equal((await waiting).length, 3);
       assert.deepEqual(await idsOf(late, PROMPT, { ...VARIED, maxTokens: 3 }), await waiting);
     });
@@ -176,8 +200,7 @@ describe("more sessions than places", () => {
         await session.score(someIds(20)),
         (await perplexity(engine, "a b")).loss,
       ];
-      const holding = engine.session().generate(PROMPT, VARIED);
-      await holding.next();
+      const holding = await computing(engine);
       let done = 0;
       const waiting = [
         engine.trace([1, 2]),
@@ -191,7 +214,7 @@ describe("more sessions than places", () => {
       });
       for (let i = 0; i < 50; i++) await turn();
       assert.equal(done, 0);
-      await holding.return();
+      await holding.end();
       assert.deepEqual((await Promise.all(waiting)).slice(0, 3), want);
     });
   });
@@ -201,14 +224,14 @@ describe("more sessions than places", () => {
     const held = engine.session();
     await idsOf(held, "b", { ...GREEDY, maxTokens: 2 });
     await held.close();
-    const holding = engine.session().generate("x", GREEDY);
-    await holding.next();
+    const holding = await computing(engine);
     const session = engine.session();
     const waiting = [idsOf(session, "x", GREEDY), session.score([1, 2]), engine.trace([1])];
     const outcomes = Promise.allSettled(waiting);
     for (let i = 0; i < 20; i++) await turn();
     await assert.rejects(session.close(), code("SESSION_BUSY"));
     await engine.close();
+    await assert.rejects(holding.end(), code("CLOSED"));
     const codes = (await outcomes).map((outcome) => outcome.status === "rejected" && outcome.reason.code);
     assert.deepEqual(codes, ["CLOSED", "SESSION_BUSY", "CLOSED"]);
     await session.close();
