@@ -270,8 +270,8 @@ async function chunkedLogits(b: Backend, model: Model, golden: Golden, size: num
 }
 
 describe("logits are the same bits for any threads, chunks, slots and kernels", () => {
-  for (const name of GOLDEN_MODELS) {
-    for (const type of ["f32", "i16"] as const) {
+  for (const name of [...GOLDEN_MODELS, "llama-q8", "llama-tq2", "qwen3-q2"] as const) {
+    for (const type of GOLDEN_MODELS.some((each) => each === name) ? (["f32", "i16"] as const) : (["i16"] as const)) {
       test(`${name} with a cache of ${type}`, async (t) => {
         const golden = await loadGolden(name);
         let first: Float32Array | undefined;
