@@ -14,6 +14,9 @@ const PRINTS: Readonly<Record<string, readonly RegExp[]>> = {
     /\{\n {2}title: '.*',\n {2}steps: \[\n.*,\n.*\n {2}\]\n\}\n\d+ tokens\n$/,
   ],
   "ai-stream-text.mjs": [/^The capital of France is Paris\.\n\d+ tokens in, \d+ out, \d+ tokens\/s\n$/],
+  "ai-tools.mjs": [
+    /^call: weather\(\{"city":"\w+"\}\)\nresult: \{"city":"\w+","sky":"clear","degrees":21\}\nanswer: .+/,
+  ],
   "batch.mjs": [
     /Paris[\s\S]*fibonacci\(n\)[\s\S]*Rome[\s\S]*Tokyo[\s\S]*Madrid/,
     /\n119 tokens in [\d.]+ s: \d+ tokens\/s/,

@@ -2,15 +2,22 @@
 import assert from "node:assert/strict";
 import { after, describe, test } from "node:test";
 import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
-import { AIMessage, HumanMessage, SystemMessage } from "@langchain/core/messages";
+import { AIMessage, type AIMessageChunk, HumanMessage, SystemMessage, ToolMessage } from "@langchain/core/messages";
 import { ChatOpenAI, type ChatOpenAIFields } from "@langchain/openai";
-import { APICallError, generateText, streamText } from "ai";
+import { APICallError, generateObject, generateText, Output, stepCountIs, streamObject, streamText, tool } from "ai";
+import { z } from "zod";
 import { boxServer, MODEL } from "./servers.js";
 
 const server = await boxServer();
 after(() => server.close());
 
 const baseURL = `${server.url}/v1`;
+const Place = z.object({ city: z.enum(["Paris", "Rome"]) });
+const Person = z.object({
+  name: z.string().max(12),
+  age: z.int().min(0).max(120),
+  likes: z.array(z.string().max(8)).max(2),
+});
 const QUESTION = "What is the capital of France?";
 
 describe("@ai-sdk/openai-compatible", () => {
@@ -43,6 +50,46 @@ describe("@ai-sdk/openai-compatible", () => {
     const draw = () =>
       generateText({ ...asked, temperature: 1.5, seed: 3, frequencyPenalty: 0.5, maxOutputTokens: 12 });
     assert.equal((await draw()).text, (await draw()).text);
+  });
+
+  test("makes objects of a schema, whole and streamed", async () => {
+    const strict = createOpenAICompatible({ name: "ternion", baseURL, supportsStructuredOutputs: true });
+    const wanted = { ...asked, model: strict(MODEL), schema: Person };
+    const { object } = await generateObject(wanted);
+    assert.deepEqual(Person.parse(object), object);
+    const { output } = await generateText({
+      ...asked,
+      model: strict(MODEL),
+      output: Output.object({ schema: Person }),
+    });
+    assert.deepEqual(output, object);
+    const stream = streamObject(wanted);
+    let parts = 0;
+    for await (const _ of stream.partialObjectStream) parts++;
+    assert.deepEqual([await stream.object, parts > 2], [object, true]);
+  });
+
+  test("calls tools, and answers with their results", async () => {
+    const weather = tool({ inputSchema: Place, execute: async ({ city }) => `sunny in ${city}` });
+    const calling = {
+      ...asked,
+      tools: { weather },
+      toolChoice: { type: "tool", toolName: "weather" },
+      maxOutputTokens: 100,
+      stopWhen: stepCountIs(1),
+    } as const;
+    const { toolCalls, toolResults, finishReason, response } = await generateText(calling);
+    assert.equal(finishReason, "tool-calls");
+    assert.equal(toolResults[0].output, `sunny in ${Place.parse(toolCalls[0].input).city}`);
+    const messages = [{ role: "user" as const, content: QUESTION }, ...response.messages];
+    const { text } = await generateText({ ...calling, prompt: undefined, messages, toolChoice: "none" });
+    assert.match(text, /\w/);
+    const streamed: unknown[] = [];
+    for await (const part of streamText(calling).fullStream) if (part.type === "tool-call") streamed.push(part.input);
+    assert.deepEqual(
+      streamed,
+      toolCalls.map(({ input }) => input),
+    );
   });
 
   test("an error has the status and the words of the server", async () => {
@@ -119,6 +166,32 @@ describe("@langchain/openai", () => {
       [2, 2, 2],
     );
     assert.equal((await chat({ stop: [" France"] }).invoke(QUESTION)).text, "The capital of");
+  });
+
+  test("makes objects of a schema", async () => {
+    for (const method of ["jsonSchema", "functionCalling"] as const) {
+      const object = await chat({ maxTokens: 200 })
+        .withStructuredOutput(Person, { method, name: "person" })
+        .invoke(QUESTION);
+      assert.deepEqual(Person.parse(object), object);
+    }
+  });
+
+  test("calls tools, whole and streamed, and reads their results", async () => {
+    const weather = { type: "function", function: { name: "weather", parameters: z.toJSONSchema(Place) } } as const;
+    const bound = chat({ maxTokens: 100 }).bindTools([weather], { tool_choice: "weather", parallel_tool_calls: false });
+    const answer = await bound.invoke(QUESTION);
+    const [call, ...others] = answer.tool_calls ?? [];
+    assert.deepEqual([call.name, Place.parse(call.args), others], ["weather", call.args, []]);
+    let streamed: AIMessageChunk | undefined;
+    for await (const chunk of await bound.stream(QUESTION)) streamed = streamed?.concat(chunk) ?? chunk;
+    assert.deepEqual(
+      streamed?.tool_calls?.map(({ args }) => args),
+      [call.args],
+    );
+    const result = new ToolMessage({ content: "sunny", tool_call_id: call.id ?? "", name: "weather" });
+    const { text } = await chat({ maxTokens: 20 }).invoke([new HumanMessage(QUESTION), answer, result]);
+    assert.match(text, /\w/);
   });
 
   test("an error has the words of the server", async () => {
