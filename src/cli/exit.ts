@@ -2,7 +2,7 @@
  * How the program ends: which error means which exit code, and the one line that is said about it.
  */
 import { CommanderError } from "commander";
-import { printable } from "../errors.js";
+import { printable, TernionError } from "../errors.js";
 import { withFlags } from "./flags.js";
 
 export const EXIT = { ok: 0, failure: 1, usage: 2, interrupted: 130 } as const;
@@ -30,7 +30,9 @@ export function exitCodeOf(error: unknown): number {
   if (isClosedPipe(error)) return EXIT.ok; // as with `| head`: the reader had enough
   if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
   // the library's RangeErrors are about option values, and its TypeErrors where they name one
-  const isValue = error instanceof RangeError || (error instanceof TypeError && messageOf(error).startsWith("--"));
+  const isShape = error instanceof TernionError && error.code === "GRAMMAR";
+  const isValue =
+    error instanceof RangeError || (error instanceof TypeError && messageOf(error).startsWith("--")) || isShape;
   return error instanceof UsageError || isValue ? EXIT.usage : EXIT.failure;
 }
 

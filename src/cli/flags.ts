@@ -20,7 +20,7 @@ const NAMES: Readonly<Record<string, string>> = {
 
 /** The others: replaced where a message begins with one, as in `threads: expected`. */
 const SUBJECTS =
-  /^(?:tuning\.)?(model|threads|backend|adapter|kernel|kv|head|window|seed|stop|temperature|tokens|against)(?=(?:\[\d+\])?: expected)/;
+  /^(?:tuning\.)?(model|threads|backend|adapter|kernel|kv|head|window|seed|stop|temperature|tokens|against|schema|grammar|regex)(?=(?:\[\d+\])?: expected)/;
 
 const SENTENCES: readonly (readonly [library: RegExp, commandLine: string])[] = [
   [/^ids(?=(?:\[\d+\])?: expected)/, "--tokens"],

@@ -18,6 +18,9 @@ import { choiceOption, integerOption } from "./values.js";
 interface RunOptions extends EngineFlags, SamplingFlags {
   readonly logprobs?: number;
   readonly overflow?: "stop" | "shift";
+  readonly schema?: string;
+  readonly grammar?: string;
+  readonly regex?: string;
   readonly file?: string;
   readonly chat?: true;
   readonly system?: string;
@@ -30,6 +33,8 @@ Examples:
   ternion run "The capital of France is" --max-tokens 20
   ternion run --chat "Why is the sky blue?" --temperature 0
   ternion run --chat --system "Answer in one sentence." --file question.txt --stats
+  ternion run --chat "Name a city." --regex "[A-Z][a-z]{2,20}"
+  echo '{"enum": ["yes", "no"]}' > answer.json; ternion run --chat "Is water wet?" --schema answer.json
   echo "Once upon a time" | ternion run --model model.gguf --seed 1 > story.txt
 
 A file or stdin is UTF-8, or UTF-16 with its mark, and loses the line end at its end, if there is one. With --overflow
@@ -45,6 +50,9 @@ export function registerRun(program: Command): void {
     .option("--system <TEXT>", "the system message, with --chat")
     .option("--special", "special tokens in the prompt become their ids; with --chat they never do")
     .addOption(choiceOption("--overflow <ACTION>", "when the context is full; default: stop", ["stop", "shift"]))
+    .option("--schema <FILE>", "the answer is JSON that this JSON schema describes")
+    .option("--grammar <FILE>", "the answer is what the rule root of this EBNF describes")
+    .option("--regex <REGEX>", "the answer matches this regular expression, all of it")
     .addOption(
       integerOption("--logprobs <N>", "a line of JSON a token on stderr, with the N likeliest", { min: 0, max: 100 }),
     )
@@ -58,9 +66,10 @@ async function run(prompt: string | undefined, options: RunOptions): Promise<voi
   if (options.system !== undefined && !options.chat)
     throw new UsageError("--system: expected --chat with it, got none");
   const text = await promptText(prompt, options);
+  const shape = await shapeOf(options);
   const signal = interruptSignal();
   await using engine = await loadEngine(await modelFile(options, signal), options, { signal, maxSessions: 1 });
-  for await (const piece of answer(engine, text, options, signal)) {
+  for await (const piece of answer(engine, text, { options, shape, signal })) {
     await print(piece.text);
     if (options.logprobs !== undefined && piece.id !== undefined) process.stderr.write(logprobLine(engine, piece));
     if (piece.finish === undefined) continue;
@@ -70,13 +79,48 @@ async function run(prompt: string | undefined, options: RunOptions): Promise<voi
   }
 }
 
-function answer(engine: Engine, text: string, options: RunOptions, signal: AbortSignal): AsyncIterable<Piece> {
+type Shape = Pick<GenerateOptions, "schema" | "grammar" | "regex">;
+interface Answering {
+  readonly options: RunOptions;
+  readonly shape: Shape;
+  readonly signal: AbortSignal;
+}
+
+function answer(engine: Engine, text: string, { options, shape, signal }: Answering): AsyncIterable<Piece> {
   const session = engine.session();
   const { special: parseSpecial, overflow, logprobs } = options;
-  const generation: GenerateOptions = { ...generateOptions(options), parseSpecial, overflow, logprobs, signal };
+  const generation: GenerateOptions = {
+    ...generateOptions(options),
+    ...shape,
+    parseSpecial,
+    overflow,
+    logprobs,
+    signal,
+  };
   if (!options.chat) return session.generate(text, generation);
   const system = options.system === undefined ? [] : [{ role: "system", content: options.system }];
   return session.chat([...system, { role: "user", content: text }], generation);
+}
+
+/** What the answer is to be, with the files read. */
+async function shapeOf({ schema, grammar, regex }: RunOptions): Promise<Shape> {
+  const given = Object.entries({ schema, grammar, regex }).flatMap(([name, value]) =>
+    value === undefined ? [] : [name],
+  );
+  if (given.length > 1) throw new UsageError(`--${given[0]}: expected without --${given[1]}, got both`);
+  return {
+    schema: schema === undefined ? undefined : parsedSchema(await readTextFile(schema, "--schema"), schema),
+    grammar: grammar === undefined ? undefined : await readTextFile(grammar, "--grammar"),
+    regex,
+  };
+}
+
+function parsedSchema(text: string, file: string): object {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new UsageError(`--schema: expected JSON in ${file}, got other text: ${(error as Error).message}`);
+  }
 }
 
 async function promptText(prompt: string | undefined, { file }: RunOptions): Promise<string> {

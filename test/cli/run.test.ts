@@ -29,6 +29,19 @@ describe("ternion run", () => {
   });
   after(() => rm(directory, { recursive: true }));
 
+  it("keeps to a schema, a grammar or a regular expression", async () => {
+    const schema = join(directory, "schema.json");
+    const grammar = join(directory, "root.ebnf");
+    await writeFile(
+      schema,
+      JSON.stringify({ type: "object", properties: { ok: { type: "boolean" } }, required: ["ok"] }),
+    );
+    await writeFile(grammar, 'root ::= "yes" | "no"\n');
+    assert.match((await ternion(["run", "Hello", ...GREEDY, "--schema", schema])).stdout, /^\{"ok":(true|false)\}$/);
+    assert.match((await ternion(["run", "Hello", ...GREEDY, "--grammar", grammar])).stdout, /^(yes|no)$/);
+    assert.match((await ternion(["run", "Hello", ...GREEDY, "--regex", "[a-c]{3}"])).stdout, /^[a-c]{3}$/);
+  });
+
   it("prints what the library answers, whatever way the prompt comes", async () => {
     const file = join(directory, "prompt.txt");
     await writeFile(file, "Hello\n");
