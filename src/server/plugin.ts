@@ -13,6 +13,7 @@ import { useHosts } from "./hosts.js";
 import { chatRoutes } from "./openai/chat.js";
 import { completionRoutes } from "./openai/completions.js";
 import { modelRoutes } from "./openai/models.js";
+import { responseRoutes } from "./openai/responses/routes.js";
 import { operate } from "./operation.js";
 import type { ServiceOptions } from "./options.js";
 import { pageRoutes } from "./page/routes.js";
@@ -49,6 +50,7 @@ export async function ternion(app: FastifyInstance, options: PluginOptions): Pro
   modelRoutes(app, service);
   chatRoutes(app, service);
   completionRoutes(app, service);
+  responseRoutes(app, service);
   messageRoutes(app, service);
   if (page) pageRoutes(app);
   app.addHook("onClose", () => service.close());
