@@ -3,6 +3,7 @@
  * never what was said: no prompt, answer, key, address with its query, nor the words of an error that a body caused.
  */
 import type { FastifyBaseLogger, FastifyServerOptions } from "fastify";
+import type { ApiError } from "./errors.js";
 import type { Asked, Observer, Outcome, Rejection } from "./observer.js";
 
 export const LOG_LEVELS = ["error", "warn", "info", "debug", "silent"] as const;
@@ -88,6 +89,11 @@ export class RequestLog implements Observer {
     const summary = this.#summaries.get(requestId);
     if (summary !== undefined) summary.reason = reason;
   }
+}
+
+/** Says what a client is not told. A request that was wrong is no failure. */
+export function logFailure({ log }: { readonly log: FastifyBaseLogger }, error: ApiError): void {
+  if (error.statusCode >= 500) log.error({ err: error.cause ?? error }, "request failed");
 }
 
 /** Asked for every few seconds by whoever watches the server. */

@@ -10,6 +10,7 @@ import { limitDepth } from "./depth.js";
 import { ApiError, apiErrorOf, openaiErrorBody, setErrorHeaders } from "./errors.js";
 import { healthRoutes } from "./health.js";
 import { useHosts } from "./hosts.js";
+import { logFailure } from "./logs.js";
 import { chatRoutes } from "./openai/chat.js";
 import { completionRoutes } from "./openai/completions.js";
 import { modelRoutes } from "./openai/models.js";
@@ -63,7 +64,7 @@ function corsOptions(origins: readonly string[]) {
 
 function sendError(error: FastifyError, request: FastifyRequest, reply: FastifyReply): void {
   const shown = apiErrorOf(error);
-  if (shown.statusCode >= 500) request.log.error({ err: shown.cause ?? shown }, "request failed");
+  logFailure(request, shown);
   setErrorHeaders(reply, shown);
   reply.code(shown.statusCode).send(openaiErrorBody(shown));
 }

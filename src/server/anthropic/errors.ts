@@ -1,6 +1,7 @@
 /** Errors in the form of Anthropic's API, with its statuses: what is 503 elsewhere is 529 there. */
 import type { FastifyError, FastifyReply, FastifyRequest } from "fastify";
 import { type ApiError, apiErrorOf, setErrorHeaders } from "../errors.js";
+import { logFailure } from "../logs.js";
 import { event } from "../sse.js";
 
 const TYPES: Readonly<Record<number, string>> = {
@@ -27,6 +28,7 @@ function bodyOf(error: ApiError) {
 /** Of a scope of routes. */
 export function sendAnthropicError(error: FastifyError, request: FastifyRequest, reply: FastifyReply): void {
   const shown = apiErrorOf(error);
+  logFailure(request, shown);
   setErrorHeaders(reply, shown);
   reply.code(statusOf(shown)).send({ ...bodyOf(shown), request_id: request.id });
 }
