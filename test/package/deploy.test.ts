@@ -16,7 +16,7 @@ const UNIT = read("deploy/ternion.service");
 const MANIFEST = JSON.parse(read("package.json")) as {
   readonly scripts: Readonly<Record<string, string>>;
   readonly bin: { readonly ternion: string };
-  readonly dependencies: Readonly<Record<string, string>>;
+  readonly files: readonly string[];
   readonly optionalDependencies: Readonly<Record<string, string>>;
 };
 
@@ -61,7 +61,10 @@ test("what the Dockerfile copies and runs is there, and reaches the build", () =
   for (const path of included) assert.ok(existsSync(repositoryFile(path)), path);
   for (const copied of argumentsOf("COPY")) {
     if (copied.startsWith("--from=") || copied === ". .") continue;
-    for (const path of copied.split(" ").slice(0, -1)) assert.ok(included.includes(path), `${path} is in the context`);
+    for (const path of copied.split(" ").slice(0, -1)) {
+      const reaches = included.some((entry) => path === entry || path.startsWith(`${entry}/`));
+      assert.ok(reaches && existsSync(repositoryFile(path)), `${path} is in the context`);
+    }
   }
   const scripts = argumentsOf("RUN").flatMap((line) => [...line.matchAll(/npm run (\S+)/g)].map(([, name]) => name));
   assert.deepEqual(scripts, ["build"]);
@@ -69,6 +72,17 @@ test("what the Dockerfile copies and runs is there, and reaches the build", () =
   const [, removed = ""] = /npm uninstall ((?:\S+ ?)+)/.exec(argumentsOf("RUN").join("\n")) ?? [];
   const packages = removed.split(" ").filter((word) => !word.startsWith("--"));
   assert.ok(packages.length > 0 && packages.every((name) => name in MANIFEST.optionalDependencies), removed);
+});
+
+test("the image has what the package has, but for documents and the GPU's shaders", () => {
+  const copied = argumentsOf("COPY").map((line) => line.split(" ").at(-1)?.replace("./", "") ?? "");
+  const unused = ["wgsl", "models/README.md", "docs/*.md", "deploy/ternion.service", "examples", "CHANGELOG.md"];
+  const needed = MANIFEST.files.filter((each) => !/^(!|bench\/)/.test(each) && !unused.includes(each));
+  assert.ok(needed.length >= 4);
+  for (const pattern of needed) {
+    const isThere = copied.some((target) => target !== "" && pattern.startsWith(target.replace(/\/$/, "")));
+    assert.ok(isThere, `${pattern} is copied`);
+  }
 });
 
 test("the image runs the program, as a user of its own, and asks it for its health", () => {
