@@ -1,11 +1,8 @@
 /** A server under load and abuse, in small numbers; `npm run soak:server` does the same in large ones. */
 import assert from "node:assert/strict";
 import { after, afterEach, before, test } from "node:test";
-import Fastify from "fastify";
 import type { RunningServer } from "../../src/server/index.js";
-import { event, sendEvents } from "../../src/server/sse.js";
 import * as abuse from "./load/abuse.js";
-import { raw, until } from "./load/http.js";
 import { boxServer } from "./servers.js";
 
 const PLACES = 4;
@@ -52,27 +49,4 @@ test("connections that say half of what they want hold nobody up", async () => {
   const { end } = abuse.halfOpen(target, 60);
   await abuse.isWhole(target);
   end();
-});
-
-test("nothing is taken of an answer that its client does not read, and in the end the client is let go", async () => {
-  const app = Fastify();
-  let [taken, hasEnded] = [0, false];
-  const part = event("x".repeat(1 << 20));
-  async function* parts() {
-    try {
-      for (; taken < 1000; taken++) yield part;
-    } finally {
-      hasEnded = true;
-    }
-  }
-  const times = { keepAliveMs: 60_000, stallTimeoutMs: 300, onError: String };
-  app.get("/", (_request, reply) => sendEvents(reply, parts(), times));
-  const url = await app.listen({ port: 0, host: "127.0.0.1" });
-  const { socket, reply } = raw(url, "GET / HTTP/1.1\r\nHost: x\r\n\r\n");
-  socket.pause();
-  await until("the client is let go", () => hasEnded);
-  assert.ok(taken < 50, `${taken} MiB were taken`);
-  socket.destroy();
-  await reply;
-  await app.close();
 });

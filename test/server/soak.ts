@@ -63,27 +63,6 @@ async function step(name: string, act: () => Promise<string | undefined>): Promi
 const TOKENS = 24;
 const wanted = process.argv[2] ?? "";
 const steps: Readonly<Record<string, () => Promise<string | undefined>>> = {
-  "256 streams at once": async () => {
-    const alone = await abuse.answersAlone(target, 64, TOKENS);
-    assert.equal(await abuse.manyAtOnce(target, 256, alone, TOKENS), 0);
-    const refused = await abuse.manyAtOnce(target, PLACES + QUEUE + 100, alone, TOKENS);
-    assert.ok(refused > 0 && refused <= 100, `${refused} refused`);
-    return `all equal to those alone; of ${PLACES + QUEUE + 100} more ${refused} got a 429`;
-  },
-  "10,000 requests": async () => {
-    const rows: string[] = [];
-    for (let thousand = 0; thousand <= 10; thousand++) {
-      const { rss, heap } = await memory();
-      rows.push(`${thousand}k: ${rss}/${heap}`);
-      if (thousand === 10) break;
-      await abuse.inTurns(1000, 16, async (i) => {
-        const content = `${thousand} ${i}`;
-        const body = { messages: [{ role: "user", content }], max_tokens: 3, stream: i % 2 === 0 };
-        assert.equal((await post(url, "/v1/chat/completions", body)).status, 200);
-      });
-    }
-    return `RSS/heap in MiB ${rows.join(", ")}`;
-  },
   "1,000 gone in the queue": async () => ok(abuse.goneInQueue(target, 1000, { places: PLACES, queue: QUEUE })),
   "1,000 gone in the prompt": async () => ok(abuse.goneInPrompt(target, 1000)),
   "1,000 gone in generation": async () => ok(abuse.goneInGeneration(target, 1000)),
@@ -106,6 +85,13 @@ const steps: Readonly<Record<string, () => Promise<string | undefined>>> = {
     end();
     return `an answer beside them takes ${reply.ms.toFixed(0)} ms`;
   },
+  "256 streams at once": async () => {
+    const alone = await abuse.answersAlone(target, 64, TOKENS);
+    assert.equal(await abuse.manyAtOnce(target, 256, alone, TOKENS), 0);
+    const refused = await abuse.manyAtOnce(target, PLACES + QUEUE + 100, alone, TOKENS);
+    assert.ok(refused > 0 && refused <= 100, `${refused} refused`);
+    return `all equal to those alone; of ${PLACES + QUEUE + 100} more ${refused} got a 429`;
+  },
   autocannon: async () => {
     const body = JSON.stringify({ messages: [{ role: "user", content: "Hi" }], max_tokens: 1 });
     const headers = { "content-type": "application/json" };
@@ -121,6 +107,20 @@ const steps: Readonly<Record<string, () => Promise<string | undefined>>> = {
       rates.push(`${path} ${result.requests.average.toFixed(0)}/s (99 %: ${result.latency.p99} ms)`);
     }
     return rates.join(", ");
+  },
+  "10,000 requests": async () => {
+    const rows: string[] = [];
+    for (let thousand = 0; thousand <= 10; thousand++) {
+      const { rss, heap } = await memory();
+      rows.push(`${thousand}k: ${rss}/${heap}`);
+      if (thousand === 10) break;
+      await abuse.inTurns(1000, 16, async (i) => {
+        const content = `${thousand} ${i}`;
+        const body = { messages: [{ role: "user", content }], max_tokens: 3, stream: i % 2 === 0 };
+        assert.equal((await post(url, "/v1/chat/completions", body)).status, 200);
+      });
+    }
+    return `RSS/heap in MiB ${rows.join(", ")}`;
   },
 };
 

@@ -96,7 +96,7 @@ export function raw(
 
 /** The head of a POST, and its body where it is whole. */
 export function postBytes(path: string, body: string, headers: readonly string[] = []): string {
-  const head = [`POST ${path} HTTP/1.1`, "Host: test", "Content-Type: application/json"];
+  const head = [`POST ${path} HTTP/1.1`, "Host: localhost", "Content-Type: application/json"];
   return `${[...head, `Content-Length: ${Buffer.byteLength(body)}`, ...headers].join("\r\n")}\r\n\r\n${body}`;
 }
 
