@@ -132,6 +132,7 @@ test("what cannot be honoured is refused by name; null and the unknown are nothi
     audio: { voice: "x", format: "wav" },
     modalities: ["text", "audio"],
     functions: [{ name: "f" }],
+    chat_template: "{{ messages }}",
     store: true,
     web_search_options: {},
     top_logprobs: 2,

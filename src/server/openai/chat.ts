@@ -50,6 +50,7 @@ const REFUSED: Readonly<Record<string, Refusal>> = {
   modalities: { harmless: [["text"]], reason: "Models here answer in text." },
   functions: { reason: "Use tools." },
   function_call: { harmless: ["none", "auto"], reason: "Use tool_choice." },
+  chat_template: { reason: "A template comes with its model." },
   store: { harmless: [false], reason: "Answers are not kept." },
   web_search_options: { reason: "There is no search." },
 };
