@@ -37,10 +37,11 @@ describe("the chat page", OPTIONS, () => {
     });
 
   fresh("Markdown, code with its language, figures", async () => {
-    server.reply = (_, reply) => stream(reply, ["Some **bo", "ld** text.\n\n```js\nlet a", " = 1;\n```\n"]);
+    server.reply = (_, reply) => stream(reply, ["Some **bo", "ld** text:\n  indented\n\n```js\nlet a", " = 1;\n```\n"]);
     await tab.ask("Write code");
     const answer = tab.answer();
     assert.equal(await answer.locator("strong").textContent(), "bold");
+    assert.equal(await answer.locator(".markdown p").textContent(), "Some bold text:  indented");
     assert.equal(await answer.locator(".code-head span").textContent(), "js");
     assert.equal(await answer.locator("pre").textContent(), "let a = 1;");
     assert.equal(
@@ -126,13 +127,19 @@ describe("the chat page", OPTIONS, () => {
     };
     await tab.tryAgain();
     assert.equal(await tab.problem(), "The connection to the server was lost before the answer was complete.");
+    server.reply = (_, reply) => refuse(reply, 429, "8 requests wait already.");
+    await tab.ask("Two");
+    await tab.ask("Three");
+    const last = server.requests.at(-1)?.messages.at(-1);
+    assert.equal(last?.role, "user");
+    assert.match(last.content, /Two\n\nThree$/);
     await tab.page.route("**/v1/chat/completions", (route) => route.abort("connectionrefused"));
     await tab.tryAgain();
     assert.match(await tab.problem(), /^No server answers at 127\.0\.0\.1:\d+\. Is `ternion serve` still running\?$/);
     await tab.page.unroute("**/v1/chat/completions");
     server.reply = (_, reply) => stream(reply, ["At last."]);
     await tab.tryAgain();
-    assert.equal(await tab.answer().locator(".siblings span").textContent(), "6 / 6");
+    assert.equal(await tab.answer().locator(".siblings span").textContent(), "3 / 3");
     tab.complaints.length = 0; // the browser's own words for the refusals
   });
 

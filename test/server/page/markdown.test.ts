@@ -96,6 +96,21 @@ describe("streamed Markdown", { skip: withoutChromium, timeout: 2 * BROWSER_PATI
     assert.deepEqual(different.slice(0, 3), []);
   });
 
+  test("what is too long or too deep to be read as Markdown is shown as text", async () => {
+    const texts = [" ".repeat(150_000), ">".repeat(20_000), "a *b* ".repeat(30_000)].map((text) => `|${text}|`);
+    const shown = await tab.page.evaluate(async (texts) => {
+      const { StreamedMarkdown } = (await import(new URL("page/streamed-markdown.js", location.href).href)) as Streamed;
+      return texts.map((text) => {
+        const streamed = new StreamedMarkdown();
+        streamed.fill(text);
+        streamed.finish();
+        return [streamed.element.firstElementChild?.tagName, streamed.element.textContent?.trimEnd().length];
+      });
+    }, texts);
+    for (const [i, [, length]] of shown.entries())
+      assert.ok(Math.abs(Number(length) - texts[i].length) < 10, `${length}`);
+  });
+
   test("an answer of 20,000 tokens costs as much at its end as at its beginning", async (context) => {
     const quarters = await tab.page.evaluate(rendered, longAnswer(20_000));
     for (const [i, quarter] of quarters.entries()) context.diagnostic(`quarter ${i + 1}: ${JSON.stringify(quarter)}`);

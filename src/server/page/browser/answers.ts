@@ -62,8 +62,19 @@ export class Answers {
 function messagesBefore(conversation: Conversation, message: Message): ChatMessage[] {
   const { systemPrompt } = conversation;
   const system: ChatMessage[] = systemPrompt.trim() === "" ? [] : [{ role: "system", content: systemPrompt }];
-  const said = pathOf(conversation, message.parent).filter(({ role, text }) => role === "user" || text !== "");
-  return [...system, ...said.map(({ role, text }): ChatMessage => ({ role, content: text }))];
+  const said = pathOf(conversation, message.parent).filter(({ text }) => text !== "");
+  return [...system, ...alternating(said)];
+}
+
+/** Where an answer failed, two questions meet; many templates want turns to alternate, so they become one. */
+function alternating(said: readonly Message[]): ChatMessage[] {
+  const turns: ChatMessage[] = [];
+  for (const { role, text } of said) {
+    const before = turns.at(-1);
+    if (before?.role === role) turns[turns.length - 1] = { role, content: `${before.content}\n\n${text}` };
+    else turns.push({ role, content: text });
+  }
+  return turns;
 }
 
 function finish(message: Message, aborted: boolean, error: ServerError | undefined): void {

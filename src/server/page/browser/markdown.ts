@@ -46,6 +46,8 @@ const markdown = new Marked({
   renderer: {
     html: ({ text }) => (/^<br\s*\/?>$/i.test(text) ? "<br>" : escaped(text)),
     image: ({ href, text }) => `<a href="${escaped(href)}">${escaped(text || href)}</a>`,
+    // small models write code without a fence: its lines keep their indentation, and the style sheet shows it
+    br: ({ raw }) => `<br>${raw.replace(/^[^\n]*\n/, "")}`,
     checkbox: ({ checked }) => (checked ? "☑ " : "☐ "),
     // the page and each message have a heading of their own above these
     heading({ tokens, depth }) {
@@ -65,13 +67,20 @@ purify.addHook("afterSanitizeAttributes", (node) => {
   node.setAttribute("target", "_blank");
 });
 
-/** The blocks of a text, whose `raw` parts are the text. What `marked` cannot read is one paragraph. */
+/** most characters of a text that is read as Markdown */
+export const LONGEST = 100_000;
+/** 20,000 of them take `marked` 0.6 s, and twice as many four times as long */
+const BLANKS = / {2000}/;
+
+/** The blocks of a text, whose `raw` parts are the text. What is too long or nested too deep is one paragraph. */
 export function blocksOf(text: string): TokensList {
   try {
-    return markdown.lexer(text);
+    if (text.length <= LONGEST && !BLANKS.test(text)) return markdown.lexer(text);
   } catch {
-    return Object.assign([{ type: "text", raw: text, text, escaped: false }], { links: {} });
+    // nested some thousand times
   }
+  const words = { type: "text", raw: text, text, escaped: false };
+  return Object.assign([{ type: "paragraph", raw: text, text, tokens: [words] }], { links: {} });
 }
 
 export function render(blocks: Token[]): DocumentFragment {

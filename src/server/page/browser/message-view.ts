@@ -104,7 +104,7 @@ class Answer implements MessageView {
     this.#markdown = new StreamedMarkdown(() => actions.drawn());
     const name = message.model === undefined ? "Answer" : `Answer of ${message.model}`;
     this.element = article(message, name, this.#waiting, this.#markdown.element, this.#foot);
-    if (message.text !== "") this.append(message.text);
+    this.#markdown.fill(message.text);
     this.update();
   }
 

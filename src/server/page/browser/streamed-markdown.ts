@@ -11,9 +11,11 @@
  */
 import { codeBlock } from "./code-block.js";
 import { element } from "./dom.js";
-import { blocksOf, render } from "./markdown.js";
+import { blocksOf, LONGEST, render } from "./markdown.js";
 import type { Token } from "./marked.js";
 
+/** characters */
+const PART = 20_000;
 /** of the time that goes by, 1 / (1 + this) is for rendering */
 const REST = 4;
 
@@ -47,12 +49,21 @@ export class StreamedMarkdown {
     this.#schedule();
   }
 
+  /** A text that is whole already, in parts, so that its length does not count but that of its blocks. */
+  fill(text: string): void {
+    for (let at = 0; at < text.length; at += PART) {
+      this.append(text.slice(at, at + PART));
+      this.draw();
+    }
+  }
+
   /** All there is, at once; after the last `append`. */
   finish(): void {
     this.#take(this.#carry);
     this.draw();
     if (this.#fence !== undefined) endFence(this.#fence, this.#tail);
-    if (this.#hasDefinitions) this.element.replaceChildren(render(blocksOf(this.#text)));
+    if (this.#hasDefinitions && this.#text.length <= LONGEST)
+      this.element.replaceChildren(render(blocksOf(this.#text)));
     this.drawn();
   }
 
