@@ -15,7 +15,6 @@ const files = (await readdir(folder)).filter((name) => /\.(txt|md)$/.test(name))
 const read = async (name) => ({ name, text: await readFile(join(folder, name), "utf8") });
 const documents = await Promise.all(files.map(read));
 const engine = await Engine.load(model, { contextLength: 1024 });
-const session = engine.session();
 
 const wordsOf = (text) => new Set(text.toLowerCase().match(/\p{L}{4,}/gu) ?? []);
 
@@ -38,7 +37,9 @@ for (const question of [
     { role: "system", content: `Answer from these notes only.\n\n${context}` },
     { role: "user", content: question }, // last, since it differs
   ];
+  const session = engine.session(); // of its own: all sessions of an engine share what they computed
   const { text, finish } = await collect(session.chat(messages, { temperature: 0, maxTokens: 40 }));
+  await session.close();
   const { promptTokens, cachedTokens } = finish.usage;
   console.log(`${question} (${chosen.map(({ name }) => name).join(", ")})\n  → ${text.trim()}`);
   console.log(

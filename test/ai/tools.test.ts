@@ -1,7 +1,7 @@
 /** Tools through the AI SDK: calls with arguments of their schema, executed by it, over several steps. */
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import { generateText, hasToolCall, type ModelMessage, stepCountIs, streamText, tool } from "ai";
+import { generateText, hasToolCall, type ModelMessage, Output, stepCountIs, streamText, tool } from "ai";
 import { z } from "zod";
 import { createTernion, type TernionProvider } from "../../src/ai/index.js";
 
@@ -63,6 +63,17 @@ describe("generateText", () => {
     );
     assert.ok(text.length > 0 && steps[1].toolCalls.length === 0);
     assert.ok((steps[1].usage.inputTokens ?? 0) > 0);
+  });
+
+  test("steps that end with an object", async () => {
+    const { steps, output } = await generateText({
+      ...call(),
+      output: Output.object({ schema: z.object({ sunny: z.boolean() }) }),
+      stopWhen: stepCountIs(2),
+      prepareStep: ({ stepNumber }) => ({ toolChoice: stepNumber > 0 ? "none" : "required" }),
+    });
+    assert.deepEqual([steps[0].finishReason, steps[1].finishReason], ["tool-calls", "stop"]);
+    assert.equal(typeof output.sunny, "boolean");
   });
 
   test("one call at most, where they are not to be parallel", async () => {
