@@ -191,30 +191,30 @@ function mix1(w: usize, values: usize, out: usize, count: i32, headDim: i32): vo
 }
 
 /**
- * Attention of `heads` query heads that share one key-value head, over `count` <= CHUNK positions from `first` (a
- * multiple of CHUNK) on. partial, for each head, headDim + 4 floats: max, sum of w, 2 unused, sum of w v (headDim).
- * scores: scratch of `heads` rows of CHUNK floats.
+ * Attention of `heads` query heads that share one key-value head, over the first `count` positions of a chunk. partial,
+ * for each head, headDim + 4 floats: max, sum of w, 2 unused, sum of w v (headDim). scores: scratch of `heads` rows of
+ * CHUNK floats.
  */
 export function attendChunk(
-  q: usize, keys: usize, values: usize, first: i32, count: i32,
+  q: usize, keys: usize, values: usize, count: i32,
   heads: i32, headDim: i32, scores: usize, partial: usize,
 ): void {
   const scale = <f32>(1.0 / Math.sqrt(<f64>headDim));
   const blocks = (count + 7) >> 3;
   const head = <usize>headDim << 2;
   const partialHead = head + PARTIAL_MIX;
-  const k = keys + <usize>(first >> 3) * (head << 3);
-  const v = values + valueAt(first, headDim, 32);
   let h = 0;
-  for (; h + 4 <= heads; h += 4) scores4(q + <usize>h * head, k, scores + <usize>h * CHUNK_ROW, blocks, headDim, scale);
-  for (; h < heads; h++) scores1(q + <usize>h * head, k, scores + <usize>h * CHUNK_ROW, blocks, headDim, scale);
+  for (; h + 4 <= heads; h += 4) {
+    scores4(q + <usize>h * head, keys, scores + <usize>h * CHUNK_ROW, blocks, headDim, scale);
+  }
+  for (; h < heads; h++) scores1(q + <usize>h * head, keys, scores + <usize>h * CHUNK_ROW, blocks, headDim, scale);
   for (h = 0; h < heads; h++) softmaxChunk(scores + <usize>h * CHUNK_ROW, partial + <usize>h * partialHead, count);
   const out = partial + PARTIAL_MIX;
   h = 0;
   for (; h + 4 <= heads; h += 4) {
-    mix4(scores + <usize>h * CHUNK_ROW, v, out + <usize>h * partialHead, partialHead, count, headDim);
+    mix4(scores + <usize>h * CHUNK_ROW, values, out + <usize>h * partialHead, partialHead, count, headDim);
   }
-  for (; h < heads; h++) mix1(scores + <usize>h * CHUNK_ROW, v, out + <usize>h * partialHead, count, headDim);
+  for (; h < heads; h++) mix1(scores + <usize>h * CHUNK_ROW, values, out + <usize>h * partialHead, count, headDim);
 }
 
 /** Adds the partial result of the next chunk to that of the chunks before it: state = state + next, both of one head. */

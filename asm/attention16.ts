@@ -187,16 +187,13 @@ function mix1(w: usize, values: usize, out: usize, count: i32, headDim: i32): vo
  * floats, then for each head headDim int16 and a float32, rounded up to 16 bytes in all.
  */
 export function attendChunk16(
-  q: usize, keys: usize, values: usize, keyScales: usize, valueScales: usize, first: i32, count: i32,
+  q: usize, keys: usize, values: usize, keyScales: usize, valueScales: usize, count: i32,
   heads: i32, headDim: i32, scores: usize, partial: usize, limit: i32,
 ): void {
   const scale = <f32>(1.0 / Math.sqrt(<f64>headDim));
   const blocks = (count + 7) >> 3;
   const head16 = <usize>headDim << 1;
   const partialHead = (<usize>headDim << 2) + PARTIAL_MIX;
-  const k = keys + <usize>(first >> 3) * (head16 << 3);
-  const v = values + valueAt(first, headDim, 16);
-  const ks = keyScales + (<usize>first << 2), vs = valueScales + (<usize>first << 2);
   const q16 = scores + <usize>heads * CHUNK_ROW;
   const factors = q16 + <usize>heads * head16;
   for (let h = 0; h < heads; h++) {
@@ -205,20 +202,21 @@ export function attendChunk16(
   }
   let h = 0;
   for (; h + 4 <= heads; h += 4) {
-    scores4(q16 + <usize>h * head16, k, ks, scores + <usize>h * CHUNK_ROW, blocks, headDim, factors + (<usize>h << 2));
+    const factor = factors + (<usize>h << 2);
+    scores4(q16 + <usize>h * head16, keys, keyScales, scores + <usize>h * CHUNK_ROW, blocks, headDim, factor);
   }
   for (; h < heads; h++) {
     const factor = load<f32>(factors + (<usize>h << 2));
-    scores1(q16 + <usize>h * head16, k, ks, scores + <usize>h * CHUNK_ROW, blocks, headDim, factor);
+    scores1(q16 + <usize>h * head16, keys, keyScales, scores + <usize>h * CHUNK_ROW, blocks, headDim, factor);
   }
   for (h = 0; h < heads; h++) {
     softmaxChunk(scores + <usize>h * CHUNK_ROW, partial + <usize>h * partialHead, count);
-    weigh(scores + <usize>h * CHUNK_ROW, vs, count);
+    weigh(scores + <usize>h * CHUNK_ROW, valueScales, count);
   }
   const out = partial + PARTIAL_MIX;
   h = 0;
   for (; h + 4 <= heads; h += 4) {
-    mix4(scores + <usize>h * CHUNK_ROW, v, out + <usize>h * partialHead, partialHead, count, headDim);
+    mix4(scores + <usize>h * CHUNK_ROW, values, out + <usize>h * partialHead, partialHead, count, headDim);
   }
-  for (; h < heads; h++) mix1(scores + <usize>h * CHUNK_ROW, v, out + <usize>h * partialHead, count, headDim);
+  for (; h < heads; h++) mix1(scores + <usize>h * CHUNK_ROW, values, out + <usize>h * partialHead, count, headDim);
 }

@@ -98,17 +98,21 @@ const attention =
 
     const callsOf = (unit: number, thread: number) => {
       const [layer, head] = [Math.floor(unit / KV_HEADS), unit % KV_HEADS];
-      const at = (address: number, bytes: number) => address + layer * cache.bytes + head * bytes;
-      const tables = wide ? [] : [at(cache.keyScales, 4 * POSITIONS), at(cache.valueScales, 4 * POSITIONS)];
-      const where = [at(cache.keys, headBytes), at(cache.values, headBytes), ...tables];
+      const at = (address: number, chunk: number, bytes: number) =>
+        address + layer * cache.bytes + (head * CHUNKS + chunk) * bytes;
+      const whereOf = (chunk: number) => {
+        const cached = [cache.keys, cache.values].map((address) => at(address, chunk, headBytes / CHUNKS));
+        const scales = wide ? [] : [cache.keyScales, cache.valueScales];
+        return [...cached, ...scales.map((address) => at(address, chunk, 4 * CHUNK))];
+      };
       const from = query + head * GROUP * HEAD_DIM * 4;
       const state = partials + thread * 2 * GROUP * PARTIAL;
       const next = state + GROUP * PARTIAL;
       const heads = Array.from({ length: GROUP }, (_, h) => h * PARTIAL);
       const chunks = Array.from({ length: CHUNKS }, (_, chunk) => {
         const to = chunk === 0 ? state : next;
-        const what = [chunk * CHUNK, CHUNK, GROUP, HEAD_DIM, scores + thread * SCORES, to];
-        const attend = { kernel, args: [from, ...where, ...what, ...(wide ? [] : [LIMIT])] };
+        const what = [CHUNK, GROUP, HEAD_DIM, scores + thread * SCORES, to];
+        const attend = { kernel, args: [from, ...whereOf(chunk), ...what, ...(wide ? [] : [LIMIT])] };
         const folds = heads.map((head) => ({ kernel: "fold", args: [state + head, next + head, HEAD_DIM] }));
         return chunk === 0 ? [attend] : [attend, ...folds];
       });

@@ -235,8 +235,8 @@ export class Exercise {
     const cache = [keys16, values16, keyScales, valueScales] as const;
     return [
       ...stores,
-      () => k.attendChunk(q, keys, values, 0, positions, heads, headDim, scores, state),
-      () => k.attendChunk16(q, ...cache, 0, positions, heads, headDim, scores, next, limit),
+      () => k.attendChunk(q, keys, values, positions, heads, headDim, scores, state),
+      () => k.attendChunk16(q, ...cache, positions, heads, headDim, scores, next, limit),
       ...folds,
     ];
   }

@@ -175,7 +175,7 @@ function attendChunk(
   const [keys, values] = [a.cache.keys + piece * pieceBytes, a.cache.values + piece * pieceBytes];
   const q = a.q + (row * a.cache.kvHeads + head) * group * 4 * headDim;
   if (a.cache.keyScales === 0) {
-    t.kernels.attendChunk(q, keys, values, 0, count, group, headDim, scores, partial);
+    t.kernels.attendChunk(q, keys, values, count, group, headDim, scores, partial);
     return;
   }
   const scales = piece * 4 * CHUNK;
@@ -186,7 +186,6 @@ function attendChunk(
     values,
     keyScales,
     valueScales,
-    0,
     count,
     group,
     headDim,
