@@ -1,4 +1,4 @@
-/** What every backend asks of a batch: that it is sound, a copy of its own, and which of its outputs are ranked. */
+/** What backends ask of a batch, that it is sound, a copy of its own, and which of its outputs are ranked; and of widths. */
 import type { Batch, Draw, Head, MarkRows } from "./backend.js";
 
 /** Bits of one word of a mask. */
@@ -35,6 +35,11 @@ function copyDraw(draw: Draw, row: number): Draw {
 
 const noneAllowed = (row: number) =>
   new RangeError(`draws[${row}].mask: expected at least one allowed id, got none. End the answer instead.`);
+
+/** Codes and int8 values are read by 16. */
+export function checkQuantizedWidth(width: number): void {
+  if (width % 16 !== 0) throw new RangeError(`width: expected a multiple of 16, got ${width}`);
+}
 
 /** Outputs that `best` ranks, the first ones. */
 export const rankedOf = ({ ranked, outputs }: Batch): number => ranked ?? outputs.length;

@@ -28,7 +28,7 @@ import {
   type Weight,
   type WeightSource,
 } from "./backend.js";
-import { copyBatch, isAllowed, markedRows, masksOf, rankedOf, wholeOf } from "./batch.js";
+import { checkQuantizedWidth, copyBatch, isAllowed, markedRows, masksOf, rankedOf, wholeOf } from "./batch.js";
 import { BlockTable } from "./blocks.js";
 import { ACTIVATIONS, attendHead, dot, rmsNorm, rotateHeads, roundHalfEven, scaledDot } from "./formulas.js";
 
@@ -138,6 +138,7 @@ export class ReferenceBackend implements Backend {
     return new ReferenceTensor(maxRows, width);
   }
   quantized(maxRows: number, width: number): Quantized {
+    checkQuantizedWidth(width);
     return new ReferenceQuantized(maxRows, width);
   }
   cache(shape: CacheShape): Cache {

@@ -27,7 +27,7 @@ import {
   type Weight,
   type WeightSource,
 } from "../backend.js";
-import { markedRows } from "../batch.js";
+import { checkQuantizedWidth, markedRows } from "../batch.js";
 import { Arena } from "./arena.js";
 import { type CpuCache, copyBlock, makeCache, placeSlot, positionBytes } from "./cache.js";
 import { chooseKernels, type KernelChoice } from "./choice/choose.js";
@@ -140,7 +140,7 @@ export class CpuBackend extends RecordedOps implements Backend {
   }
 
   quantized(maxRows: number, width: number): CpuQuantized {
-    if (width % 16 !== 0) throw new RangeError(`width: expected a multiple of 16, got ${width}`);
+    checkQuantizedWidth(width);
     // the table kernel reads whole tiles of rows
     const values = this.arena.allocate(Math.ceil(maxRows / TILE) * TILE * width, `int8 activations of width ${width}`);
     const scales = this.arena.allocate(4 * maxRows, "scales");

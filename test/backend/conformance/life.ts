@@ -70,6 +70,13 @@ export function order(variant: Variant): void {
 }
 
 export function data(variant: Variant): void {
+  test("int8 rows have a multiple of 16 values", async () => {
+    await withBackend(variant, [], async (b) => {
+      assert.equal(b.quantized(2, 48).width, 48);
+      for (const width of [8, 15, 40]) assert.throws(() => b.quantized(2, width), /RangeError.*multiple of 16/);
+    });
+  });
+
   test("`write` fills the first rows; `read` copies any rows", async () => {
     await withBackend(variant, [], async (b) => {
       const [x, other] = [b.tensor(MAX_ROWS, 48), b.tensor(MAX_ROWS, 48)];
