@@ -170,6 +170,9 @@ export interface LoadOptions {
 /** A token that stands for the id that the last `sample` before this run chose for the row's slot; there must be one. */
 export const SAMPLED = -1;
 
+/** In the place of a sampled id: the row's logits have NaN or Infinity, which no op turns into finite numbers. */
+export const NO_DISTRIBUTION = -2;
+
 /**
  * The rows of one forward pass. `tokens`, `slots` and `positions` have one element a row. Of the rows that reach the head
  * (`outputs`) the first `ranked` are ranked: `best` finds their best ids, `sample` draws from these. Of the others `logits`
@@ -241,6 +244,7 @@ export interface Backend {
   /** Reads and checks all weights, of types in `takes`; the handles come back in the order of `sources`. Called once. */
   load(sources: readonly WeightSource[], options?: LoadOptions): Promise<Weight[]>;
   tensor(maxRows: number, width: number): Tensor;
+  /** A RangeError where `width` is no multiple of 16. */
   quantized(maxRows: number, width: number): Quantized;
   cache(shape: CacheShape): Cache;
   /** Bytes that one position of one slot takes in a cache of that shape. */
@@ -306,7 +310,8 @@ export interface Backend {
   best(head: Head, x: Tensor, count: number): void;
   /**
    * For each ranked row with a draw (`Batch.draws`) chooses one of the ids that `best` found, and keeps it under the row's
-   * slot; of several rows of one slot the last one's stays. At most once a run, after its `best`.
+   * slot; of several rows of one slot the last one's stays. At most once a run, after its `best`. What rows compute
+   * from a SAMPLED that is NO_DISTRIBUTION means nothing.
    */
   sample(head: Head): void;
 
@@ -318,10 +323,9 @@ export interface Backend {
   setTracer(tracer: Tracer | undefined): void;
 
   /**
-   * Executes the record; gives the ids that `sample` chose, one for each ranked row, -1 where that has no draw; none at all
-   * where `sample` was not recorded.
-   * Rejects with a TernionError, and then every later call does; but where logits that `sample` chooses from have NaN or
-   * Infinity, which no op turns into finite numbers, only this run does.
+   * Executes the record; gives the ids that `sample` chose, one for each ranked row, -1 where that has no draw, or
+   * NO_DISTRIBUTION; none at all where `sample` was not recorded. Rejects with a TernionError, and then every later call
+   * does.
    */
   run(): Promise<Int32Array>;
 

@@ -3,7 +3,8 @@
  * backend (`draw`) or here from scores (`choose`). Samples arrive in order and are kept until they are asked for; asking
  * is what allows more steps.
  */
-import { type Best, type Draw, SAMPLED } from "../backend/backend.js";
+import { type Best, type Draw, NO_DISTRIBUTION, SAMPLED } from "../backend/backend.js";
+import { badLogits } from "../sampling/draw.js";
 import type { Sample } from "../sampling/sampler.js";
 
 /** One row of logits (vocabularySize), or its best ids. */
@@ -165,6 +166,13 @@ export class Request implements Way {
     } catch (error) {
       this.reject(error); // such logits end this request only
     }
+  }
+
+  /** The backend chose an id, or found that the logits are no distribution, which ends this request only. */
+  chosen(id: number): void {
+    if (this.#failure !== undefined) return; // of a run that was ahead
+    if (id === NO_DISTRIBUTION) this.reject(badLogits("NaN or Infinity"));
+    else this.deliver({ id });
   }
 
   deliver(sample: Sample): void {

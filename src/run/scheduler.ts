@@ -97,8 +97,7 @@ export class Scheduler {
   }
 
   /**
-   * The backend chooses where that lets runs be ahead, or where its scores do not do: elsewhere a row that is no
-   * distribution ends its own request only. Whole logits are not drawn from.
+   * The backend chooses where that lets runs be ahead, or where its scores do not do. Whole logits are not drawn from.
    */
   #requestOf(work: Work): Request {
     const { head } = this.model;
@@ -214,7 +213,7 @@ export class Scheduler {
       if (result.status === "rejected") throw result.reason;
       for (const { request, first, count } of parts) request.ended(first + count);
       for (const [j, { request, index }] of outputs.entries()) {
-        if (request.drawn) request.deliver({ id: result.value[j] });
+        if (request.drawn) request.chosen(result.value[j]);
         else request.score(index, await scoresOf(placed, j, ranked));
       }
     } catch (error) {

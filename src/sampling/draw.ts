@@ -11,7 +11,7 @@
  * In float32 the choice is the same unless a sum is within some 1e-6 of its bound.
  */
 
-import { type Batch, type Best, type Draw, SAMPLED } from "../backend/backend.js";
+import { type Batch, type Best, type Draw, NO_DISTRIBUTION, SAMPLED } from "../backend/backend.js";
 import { rankedOf } from "../backend/batch.js";
 import { TernionError } from "../errors.js";
 import { best, type Ranking } from "./ranking.js";
@@ -63,6 +63,10 @@ export function badLogits(got: string): TernionError {
   const advice = "The model file or the backend is at fault, or logitBias bans every token: try the reference backend.";
   return new TernionError("BACKEND_FAILED", `logits: expected finite numbers, got ${got}. ${advice}`);
 }
+
+/** Whether `argmax` takes the row. */
+const isDistribution = (logits: Float32Array) =>
+  logits.every((logit) => logit < Infinity) && logits.some((logit) => logit > -Infinity);
 
 /** How many of the ranked tokens top-p and then min-p leave; at least one. */
 function truncate({ logits, total }: Ranking, topP: number, minP: number): number {
@@ -121,12 +125,13 @@ export class Sampled {
     return tokens.map((token, row) => (token === SAMPLED ? this.#of(slots[row]) : token));
   }
 
-  /** Draws for each ranked row of the batch that has a draw, and keeps the ids; -1 for the others. */
+  /** Draws for each ranked row of the batch that has a draw, and keeps the ids; NOT_DRAWN for the others. */
   draw({ outputs, slots }: Batch, draws: readonly (Draw | undefined)[], bestOf: (row: number) => Best): Int32Array {
     return Int32Array.from(draws, (draw, j) => {
       if (draw === undefined) return NOT_DRAWN;
-      const id = drawFrom(bestOf(j), draw);
-      this.#ids.set(slots[outputs[j]], id);
+      const found = bestOf(j);
+      const id = isDistribution(found.logits) ? drawFrom(found, draw) : NO_DISTRIBUTION;
+      this.#ids.set(slots[outputs[j]], Math.max(0, id)); // a token all the same
       return id;
     });
   }

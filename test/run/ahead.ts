@@ -1,6 +1,6 @@
 /** A real backend whose runs may be called ahead, and what an engine makes of one, put together by hand. */
 import assert from "node:assert/strict";
-import type { Backend, Batch, HeadKind, Tracer } from "../../src/backend/backend.js";
+import { type Backend, type Batch, type HeadKind, NO_DISTRIBUTION, type Tracer } from "../../src/backend/backend.js";
 import { CpuBackend } from "../../src/backend/cpu/cpu.js";
 import { ReferenceBackend } from "../../src/backend/reference.js";
 import { openGguf } from "../../src/engine/input.js";
@@ -31,6 +31,8 @@ export class Queue {
   /** the run, counted from 1, that fails */
   failAt = Number.POSITIVE_INFINITY;
   runs = 0;
+  /** the run, counted from 1, whose first row has logits that are no distribution */
+  poisonAt = Number.POSITIVE_INFINITY;
   #tail: Promise<unknown> = Promise.resolve();
 
   /** `work` after all that was put here before. */
@@ -75,7 +77,9 @@ export function queued(inner: Backend, runsAhead: number, queue: Queue): Backend
         for (let turn = 0; turn < 3; turn++) await new Promise((resolve) => setImmediate(resolve));
         if (number >= queue.failAt) throw new TernionError("BACKEND_FAILED", `run ${queue.failAt} failed`);
         for (const op of ops) op();
-        return await inner.run();
+        const ids = await inner.run();
+        if (number === queue.poisonAt) ids[0] = NO_DISTRIBUTION;
+        return ids;
       } finally {
         queue.underWay--;
         queue.slots.shift();

@@ -94,6 +94,22 @@ test("when the model moves to another backend all go on, and those that wait for
   }
 });
 
+test("logits that are no distribution end the answer that they were for, and no other", async () => {
+  const like = [HOT, HOT, HOT];
+  const alone = await withParts({ runsAhead: 1 }, (parts) => together(parts, like));
+  await withParts({ runsAhead: 4 }, async (parts) => {
+    parts.queue.poisonAt = 5;
+    const answers = like.map((options, i) => pieces(parts.session().generate(promptOf(i), { ...options, seed: i })));
+    const ended = await Promise.allSettled(answers);
+    const failed = ended.flatMap((end) => (end.status === "rejected" ? [String(end.reason)] : []));
+    assert.equal(failed.length, 1);
+    assert.match(failed[0], /expected finite numbers, got NaN/);
+    for (const [i, end] of ended.entries()) {
+      if (end.status === "fulfilled") assert.deepEqual(end.value, alone.answers[i]);
+    }
+  });
+});
+
 test("those that can run ahead do so again once the other has ended", async () => {
   await withParts({ runsAhead: 4 }, async ({ session, queue }) => {
     const other = session().generate(promptOf(0), { ...HOT, seed: 1, maxTokens: 5, logprobs: 1 });

@@ -7,12 +7,12 @@
 // What the fast form adds: a thread an id finds its rank and its exponentials; one thread walks the k that are left. The id
 // stays on the device too, where the next run's `embed` finds it.
 // Preconditions: k at most 256; `best` holds ids in ascending order, and NONE with NO_LOGIT where a mask left fewer than k,
-// but at least one id (best/entries.wgsl).
+// but at least one id (best/entries.wgsl); of the draws of one slot all but the last are passing.
 
 const LEAST = -3.4e38;
 const MOST = 3.4028234e38; // beyond what is sound: in the place of NaN, which `best` ranks first
 const NO_LOGIT = 0x7f800001u;
-const NO_ID = -2;
+const NO_DISTRIBUTION = -2;
 const NOT_DRAWN = -1;
 
 struct Params {
@@ -27,7 +27,7 @@ struct Draw {
   random: f32,
   mask: u32, // see best/masked.wgsl
   absent: u32, // 1: the host chooses
-  pad: u32,
+  passing: u32, // 1: a later row's id is kept for the slot
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -112,9 +112,9 @@ fn sample(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_ind
       }
     }
   }
-  // NaN among the best, or an infinite one: the row is no distribution, which the host learns from an id that is none
+  // NaN among the best, or an infinite one: the row is no distribution, which the host learns from an id that is none. Rows
+  // that are called already get a token, so that they stay within the table.
   let sound = ranked[0] > LEAST && ranked[0] <= -LEAST;
-  let id = select(NO_ID, rankedIds[chosen], sound);
-  ids[j] = id;
-  sampled[slots[outputs[j]]] = id;
+  ids[j] = select(NO_DISTRIBUTION, rankedIds[chosen], sound);
+  if draw.passing == 0u { sampled[slots[outputs[j]]] = select(0, rankedIds[chosen], sound); }
 }

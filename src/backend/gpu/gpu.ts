@@ -4,7 +4,7 @@
  */
 
 import { TernionError } from "../../errors.js";
-import { badLogits, drawsOf } from "../../sampling/draw.js";
+import { drawsOf } from "../../sampling/draw.js";
 import {
   type Activation,
   type Backend,
@@ -27,7 +27,7 @@ import {
   type Weight,
   type WeightSource,
 } from "../backend.js";
-import { copyBatch, markedRows, masksOf, rankedBy } from "../batch.js";
+import { checkQuantizedWidth, copyBatch, markedRows, masksOf, rankedBy } from "../batch.js";
 import { BlockTable } from "../blocks.js";
 import { Channel } from "./channel.js";
 import { addTimes } from "./device/timestamps.js";
@@ -37,8 +37,6 @@ import { loadWeights } from "./load.js";
 import type { DeviceOptions, Opened } from "./protocol.js";
 import { NONE, Recorder, Records } from "./record.js";
 
-/** In the place of an id: the row's logits are no distribution (wgsl/sample). */
-const NO_DISTRIBUTION = -2;
 /** Runs under way before the host waits for the first. */
 const RUNS_AHEAD = 4;
 
@@ -120,7 +118,7 @@ export class GpuBackend implements Backend {
   }
 
   quantized(maxRows: number, width: number): Quantized {
-    if (width % 16 !== 0) throw new RangeError(`width: expected a multiple of 16, got ${width}`);
+    checkQuantizedWidth(width);
     const id = this.#handles++;
     const normed = { id: this.#handles++, maxRows, width };
     this.#channel.post("quantized", { id, normed: normed.id, maxRows, width });
@@ -240,7 +238,6 @@ export class GpuBackend implements Backend {
     const { ids, traces, times, host } = await running;
     const own: OpTime = { op: "host", place: "host", calls: host.dispatches, ms: host.ms };
     for (const time of [...times, own]) this.#times.set(time.op, addTimes(this.#times.get(time.op), time));
-    if (ids.includes(NO_DISTRIBUTION)) throw badLogits("NaN or Infinity");
     for (const [i, { name, rows, width }] of marks.entries()) tracer?.(name, traces[i], rows, width);
     return ids;
   }

@@ -1,7 +1,15 @@
 /** Sampling and what it feeds: draws, sampled ids as tokens, runs called ahead. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type Backend, type Batch, type Draw, type Head, SAMPLED, type Weight } from "../../../src/backend/backend.js";
+import {
+  type Backend,
+  type Batch,
+  type Draw,
+  type Head,
+  NO_DISTRIBUTION,
+  SAMPLED,
+  type Weight,
+} from "../../../src/backend/backend.js";
 import type { Variant } from "../../backends.js";
 import { denseMatrix, floats } from "../files.js";
 import { batchOf, MAX_ROWS, runOps, uniform, withBackend } from "./common.js";
@@ -95,6 +103,53 @@ export function samples(variant: Variant): void {
         b.sample(head);
       });
       assert.deepEqual([...got], [last[0].at(-1)?.id, 8, last[2].at(-1)?.id, last[3][0].id]);
+    });
+  });
+
+  test("a row that is no distribution gives no id, and the others theirs; its slot's next run is an ordinary one", async () => {
+    await withBackend(variant, matrices, async (b, [table]) => {
+      const [x, y] = [b.tensor(MAX_ROWS, width), b.tensor(MAX_ROWS, width)];
+      const head = await b.head(table, MAX_ROWS, 40);
+      const input = uniform(3 * width, 31, 4 / Math.sqrt(width));
+      const slots = Int32Array.of(4, 2, 3);
+      const batch = batchOf(3, { slots, outputs: Int32Array.of(0, 1, 2), draws: [FREE, GREEDY, FREE] });
+      const sampled = (rows: Float32Array) => {
+        b.write(x, rows);
+        return runOps(b, batch, () => {
+          b.best(head, x, 40);
+          b.sample(head);
+        });
+      };
+      const sound = await sampled(input);
+      for (const poison of [Number.NaN, Number.POSITIVE_INFINITY]) {
+        const poisoned = input.slice().fill(poison, width, 2 * width);
+        assert.deepEqual([...(await sampled(poisoned))], [sound[0], NO_DISTRIBUTION, sound[2]]);
+        await runOps(b, { ...batch, tokens: new Int32Array(3).fill(SAMPLED), draws: undefined }, () =>
+          b.embed(y, table),
+        );
+        assert.deepEqual([...(await sampled(input))], [...sound]);
+      }
+    });
+  });
+
+  test("of several rows of one slot the id of the last one with a draw stays", async () => {
+    await withBackend(variant, matrices, async (b, [table]) => {
+      const [x, y] = [b.tensor(MAX_ROWS, width), b.tensor(MAX_ROWS, width)];
+      const head = await b.head(table, MAX_ROWS, 40);
+      b.write(x, uniform(MAX_ROWS * width, 33, 4 / Math.sqrt(width)));
+      const rows = Int32Array.from({ length: 12 }, (_, i) => i);
+      const batch = batchOf(12, { slots: rows.map((i) => i % 2), outputs: rows });
+      const draws = Array.from(rows, (i) => (i === 11 ? undefined : GREEDY));
+      const ids = await runOps(b, { ...batch, draws }, () => {
+        b.best(head, x, 1);
+        b.sample(head);
+      });
+      assert.ok(new Set(ids).size > 6, "other rows have other ids");
+      const tokens = new Int32Array(2).fill(SAMPLED);
+      await runOps(b, batchOf(2, { tokens, slots: Int32Array.of(0, 1) }), () => b.embed(y, table));
+      const got = await b.read(y, 0, 2);
+      await runOps(b, batchOf(2, { tokens: Int32Array.of(ids[10], ids[9]) }), () => b.embed(y, table));
+      assert.deepEqual(got, await b.read(y, 0, 2));
     });
   });
 

@@ -1,5 +1,5 @@
 /** The choice of one of a row's best ids. */
-import type { Draw } from "../../backend.js";
+import type { Batch, Draw } from "../../backend.js";
 import type { Call, Window } from "../device/kernel.js";
 import { read, u32, written } from "./operands.js";
 
@@ -8,9 +8,11 @@ export const DRAW_WORDS = 8;
 
 type Draws = readonly (Draw | undefined)[];
 
-/** Draws as `best` and `sample` read them; their masks are numbered from 1 on. */
-export function packDraws(draws: Draws): Int32Array {
+/** The draws of a batch as `best` and `sample` read them; their masks are numbered from 1 on. */
+export function packDraws({ draws = [], slots, outputs }: Pick<Batch, "draws" | "slots" | "outputs">): Int32Array {
   const view = new DataView(new ArrayBuffer(draws.length * DRAW_WORDS * 4));
+  const lastOf = new Map<number, number>(); // row by slot
+  for (const [i, draw] of draws.entries()) if (draw !== undefined) lastOf.set(slots[outputs[i]], i);
   let masks = 0;
   for (const [i, draw] of draws.entries()) {
     const at = i * DRAW_WORDS * 4;
@@ -23,6 +25,7 @@ export function packDraws(draws: Draws): Int32Array {
     view.setFloat32(at + 12, minP, true);
     view.setFloat32(at + 16, random, true);
     view.setUint32(at + 20, mask === undefined ? 0 : ++masks, true);
+    view.setUint32(at + 28, lastOf.get(slots[outputs[i]]) === i ? 0 : 1, true);
   }
   return new Int32Array(view.buffer);
 }

@@ -145,14 +145,15 @@ export class Runner {
   }
 
   /** All arrays of a batch but the masks lie in one buffer, and are written at once. */
-  #write({ tokens, slots, positions, outputs, draws = [] }: Batch, masks: Window | undefined): void {
+  #write(batch: Batch, masks: Window | undefined): void {
+    const { tokens, slots, positions, outputs, draws = [] } = batch;
     const stride = this.#stride;
     const words = this.#words;
     words.set(tokens);
     words.set(slots, stride);
     words.set(positions, 2 * stride);
     words.set(outputs, 3 * stride);
-    words.set(packDraws(draws), 4 * stride);
+    words.set(packDraws(batch), 4 * stride);
     const count = 4 * stride + DRAW_WORDS * draws.length;
     this.memory.device.write(this.#batch.tokens.buffer, 0, words.subarray(0, count));
     if (masks !== undefined) this.memory.device.write(masks.buffer, masks.offset, packMasks(draws));
