@@ -4,6 +4,7 @@
  * (its model server protocol): requests waiting and running, and what part of the key-value cache is in use.
  */
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
+import type { CacheUse } from "../index.js";
 import type { Asked, Observer, Outcome, Rejection } from "./observer.js";
 
 /** A model at the time of a scrape. */
@@ -11,8 +12,8 @@ export interface ModelLoad {
   readonly name: string;
   readonly running: number;
   readonly waiting: number;
-  /** of the key-value cache, where it is loaded; in blocks of `blockSize` positions */
-  readonly blocks: { readonly total: number; readonly used: number; readonly blockSize: number } | undefined;
+  /** where it is loaded */
+  readonly cache: CacheUse | undefined;
 }
 
 const SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300];
@@ -47,8 +48,10 @@ export class Metrics implements Observer {
   constructor(loads: () => readonly ModelLoad[]) {
     this.#gauge("ternion_requests_waiting", "Answers that wait for a place.", loads, ({ waiting }) => waiting);
     this.#gauge("ternion_requests_running", "Answers under way.", loads, ({ running }) => running);
-    this.#gauge("ternion_kv_cache_blocks", "Blocks of the key-value cache.", loads, ({ blocks }) => blocks?.total);
-    this.#gauge("ternion_kv_cache_blocks_used", "Of them in use by sessions.", loads, ({ blocks }) => blocks?.used);
+    this.#gauge("ternion_kv_cache_blocks", "Blocks of the key-value cache.", loads, ({ cache }) => cache?.blocks);
+    this.#gauge("ternion_kv_cache_blocks_used", "Of them held by answers.", loads, ({ cache }) => cache?.used);
+    this.#gauge("ternion_kv_cache_blocks_cached", "Of them kept for later.", loads, ({ cache }) => cache?.cached);
+    this.#gauge("ternion_kv_cache_blocks_shared", "Of those held, by several.", loads, ({ cache }) => cache?.shared);
     this.#gatewayGauges(loads);
   }
 
@@ -138,8 +141,8 @@ export class Metrics implements Observer {
     gauge("vllm:num_requests_waiting", "Requests that wait.", () => sum(({ waiting }) => waiting));
     gauge("vllm:num_requests_running", "Requests under way.", () => sum(({ running }) => running));
     gauge("vllm:kv_cache_usage_perc", "Part of the key-value cache in use; 1 is all of it.", () => {
-      const total = sum(({ blocks }) => blocks?.total ?? 0);
-      return total === 0 ? 0 : sum(({ blocks }) => blocks?.used ?? 0) / total;
+      const total = sum(({ cache }) => cache?.blocks ?? 0);
+      return total === 0 ? 0 : sum(({ cache }) => cache?.used ?? 0) / total;
     });
     new Gauge({
       name: "vllm:cache_config_info",
@@ -148,8 +151,8 @@ export class Metrics implements Observer {
       registers: [this.#registry],
       collect() {
         this.reset();
-        for (const { blocks } of loads()) {
-          if (blocks !== undefined) this.set({ block_size: blocks.blockSize, num_gpu_blocks: blocks.total }, 1);
+        for (const { cache } of loads()) {
+          if (cache !== undefined) this.set({ block_size: cache.blockPositions, num_gpu_blocks: cache.blocks }, 1);
         }
       },
     });

@@ -42,5 +42,10 @@ function endOf({ id, method, routeOptions }: FastifyRequest, { raw }: FastifyRep
 }
 
 function loadsOf({ models }: Service): ModelLoad[] {
-  return models.all.map(({ name, queue: { running, waiting } }) => ({ name, running, waiting, blocks: undefined }));
+  return models.all.map(({ name, engine, queue: { running, waiting } }) => ({
+    name,
+    running,
+    waiting,
+    cache: engine?.cacheUse,
+  }));
 }

@@ -63,6 +63,7 @@ test("a prompt that is in the cache is counted as found there", async () => {
   const body = (await (await chat({})).json()) as { usage: { prompt_tokens_details: { cached_tokens: number } } };
   const found = sampleOf(await scrape(), "ternion_prefix_cache_hit_tokens_total") - before;
   assert.equal(found, body.usage.prompt_tokens_details.cached_tokens);
+  assert.ok(found > 0, "the prompt was asked before");
 });
 
 test("what runs and what waits is there under the names of the inference extension, and who is refused is counted", async () => {
@@ -75,8 +76,10 @@ test("what runs and what waits is there under the names of the inference extensi
   assert.equal(sampleOf(during, "vllm:num_requests_running"), 1);
   assert.equal(sampleOf(during, "vllm:num_requests_waiting"), 0);
   assert.equal(sampleOf(during, "ternion_requests_running", { model: MODEL }), 1);
-  const usage = sampleOf(during, "vllm:kv_cache_usage_perc");
-  assert.ok(usage >= 0 && usage <= 1, `${usage}`);
+  const [used, all] = ["ternion_kv_cache_blocks_used", "ternion_kv_cache_blocks"].map((name) => sampleOf(during, name));
+  assert.ok(used >= 1 && used < all, `${used} of ${all}`);
+  assert.equal(sampleOf(during, "vllm:kv_cache_usage_perc"), used / all);
+  assert.equal(sampleOf(during, "vllm:cache_config_info", { num_gpu_blocks: `${all}` }), 1);
   const refused = await chat({});
   assert.equal(refused.status, 429);
   stop.abort();
