@@ -93,6 +93,7 @@ export class Models {
 
   leave(model: ServedModel): void {
     model.queue.leave();
+    model.usedAt = performance.now();
     this.#released(model);
   }
 

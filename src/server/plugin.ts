@@ -20,6 +20,7 @@ import type { ServiceOptions } from "./options.js";
 import { pageRoutes } from "./page/routes.js";
 import { useSchemas } from "./schema.js";
 import { Service } from "./service.js";
+import { limitStall } from "./sse.js";
 import { tokenRoutes } from "./tokens.js";
 
 export interface PluginOptions extends ServiceOptions {
@@ -34,9 +35,7 @@ export async function ternion(app: FastifyInstance, options: PluginOptions): Pro
   app.addHook("onRoute", (route) => {
     route.bodyLimit ??= maxBodyBytes;
   });
-  app.addHook("onSend", async (_request, { raw }) => {
-    raw.socket?.setTimeout(stallTimeoutMs); // for who takes nothing of a whole answer either
-  });
+  app.addHook("onSend", async (_request, reply) => limitStall(reply, stallTimeoutMs)); // of whole answers too
   app.setErrorHandler(sendError);
   app.setNotFoundHandler(notFound);
   if (corsOrigins.length > 0) await app.register(cors, corsOptions(corsOrigins));

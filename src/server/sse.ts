@@ -26,6 +26,11 @@ export function scopeOf({ raw }: FastifyReply): AbortController {
 
 export const signalOf = (reply: FastifyReply): AbortSignal => scopeOf(reply).signal;
 
+/** Ends the connection where nothing goes over it for `ms` milliseconds; what fastify injects has none. */
+export function limitStall({ raw }: FastifyReply, ms: number): void {
+  raw.socket?.setTimeout?.(ms);
+}
+
 export interface EventOptions extends Pick<Settings, "keepAliveMs" | "stallTimeoutMs"> {
   /** the last event of a stream that fails once its status line was sent */
   readonly onError: (error: ApiError) => string;
@@ -39,7 +44,7 @@ export async function sendEvents(
 ): Promise<FastifyReply> {
   const stream = keptAlive(events, keepAliveMs);
   const first = await stream.next();
-  reply.raw.socket?.setTimeout(stallTimeoutMs);
+  limitStall(reply, stallTimeoutMs);
   reply.header("content-type", "text/event-stream; charset=utf-8");
   reply.header("cache-control", "no-cache");
   reply.header("x-accel-buffering", "no");
