@@ -1,6 +1,6 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 /** The public API. Its types name nothing of Node.js or WebGPU; see test/package/installed.ts. */
-export type { Activation, ByteSource, CacheType, OpTime, TernaryLayout } from "./backend/backend.js";
+export type { Activation, ByteSource, CacheType, OpTime, RopePairs, TernaryLayout } from "./backend/backend.js";
 export type { TokenIds } from "./check.js";
 export { Engine, type SessionOptions, type TracedTensor, type TraceOptions } from "./engine/engine.js";
 export { type ModelBytes, type ModelInput, readGguf } from "./engine/input.js";

@@ -1,6 +1,6 @@
 /**
  * A prompt of the AI SDK → messages of a chat, as templates of models know them. The models read text: any other part is
- * refused by its place and name. What is left out gets a warning.
+ * refused by its place and name.
  */
 import type { ChatMessage } from "../index.js";
 import { unsupported } from "./errors.js";

@@ -1,7 +1,8 @@
 /**
  * The language model interface of the AI SDK, in its versions 3 (AI SDK 6) and 4 (AI SDK 7), as far as text and tools go:
- * types of our own, so that those who compile against `ternion/ai` need no package of the AI SDK. test/ai/types.test.ts
- * holds them to the types of `@ai-sdk/provider`. What comes in is as wide as both versions together, what goes out as narrow.
+ * types of our own, so that those who compile against `ternion/ai` need no package of the AI SDK. test/ai/text.test.ts and
+ * test/package/ai-sdk.ts hold them to the types of `@ai-sdk/provider`. What comes in is as wide as both versions together,
+ * what goes out as narrow.
  */
 
 /** "v3" is what AI SDK 6 asks for and AI SDK 7 takes as well; "v4" is AI SDK 7's own. */

@@ -43,6 +43,7 @@ export interface TraceOptions {
   readonly promptLength?: number | undefined;
 }
 
+/** Of `engine.session`. */
 export interface SessionOptions {
   /**
    * Beginnings in the cache are shared among the sessions of the same salt only: how fast a prompt is answered says nothing

@@ -23,14 +23,23 @@ before(async () => {
 });
 after(() => packed.remove());
 
-const RUN = `import { generateText, streamText } from "ai";
+const RUN = `import { generateText, jsonSchema, Output, streamText, tool } from "ai";
 import { createTernion } from "ternion/ai";
 const ternion = createTernion({ backend: "cpu", threads: 2, specificationVersion: process.argv[2] });
 const asked = { model: ternion("box"), prompt: "What is the capital of France?", temperature: 0 };
 const { text, finishReason, warnings } = await generateText(asked);
 let streamed = "";
 for await (const part of streamText(asked).textStream) streamed += part;
-console.log(JSON.stringify({ text, finishReason, warnings, streamed }));
+const schema = jsonSchema({
+  type: "object",
+  properties: { city: { enum: ["Paris"] } },
+  required: ["city"],
+  additionalProperties: false,
+});
+const { output } = await generateText({ ...asked, output: Output.object({ schema }) });
+const tools = { weather: tool({ inputSchema: schema, execute: ({ city }) => city + ": clear" }) };
+const { toolResults } = await generateText({ ...asked, tools, toolChoice: { type: "tool", toolName: "weather" } });
+console.log(JSON.stringify({ text, finishReason, warnings, streamed, output, result: toolResults[0].output }));
 await ternion.close();
 `;
 
@@ -80,10 +89,11 @@ for (const { ai, versions } of [
     });
 
     for (const version of versions) {
-      test(`generates and streams text by specification ${version}`, async () => {
+      test(`texts, objects and calls by specification ${version}`, async () => {
         await folder.write("run.mjs", RUN);
         const { stdout, stderr } = await folder.node("run.mjs", version.toLowerCase());
-        const expected = { text: ANSWER, finishReason: "stop", warnings: [], streamed: ANSWER };
+        const text = { text: ANSWER, finishReason: "stop", warnings: [], streamed: ANSWER };
+        const expected = { ...text, output: { city: "Paris" }, result: "Paris: clear" };
         assert.deepEqual(JSON.parse(stdout || "null"), expected, stderr);
         assert.equal(stderr, "");
       });
