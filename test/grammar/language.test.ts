@@ -89,6 +89,8 @@ describe("numbers within bounds", () => {
     { exclusiveMaximum: 0 },
     { minimum: 0, maximum: 1000, multipleOf: 125 },
     { multipleOf: 7 },
+    { multipleOf: 97 },
+    { multipleOf: 400 },
     { minimum: 99.95, exclusiveMaximum: 100.05 },
     { exclusiveMinimum: 0.1, maximum: 0.125 },
     { minimum: 1e-6, maximum: 5e-5 },

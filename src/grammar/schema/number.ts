@@ -179,20 +179,34 @@ function decimal(value: number): Decimal {
   return { whole: padded.slice(0, at).replace(/^0+(?=.)/, "") || "0", part: padded.slice(at).replace(/0+$/, "") };
 }
 
-/** Multiples of `step`, an integer, of at most `most` digits: by the remainder of the digits so far. */
-export function multiples(step: number, most: number): Expression {
+/** The digits of multiples: with more of them a step of 100 would take half of all states. */
+const MULTIPLE_DIGITS = 9;
+
+/** Steps that `multiples` takes, times powers of ten. */
+export const LARGEST_STEP = 100;
+
+/** Multiples of `step` of some 9 digits: by the remainder of the digits so far. Undefined where the step is too large. */
+export function multiples(step: number): Expression | undefined {
+  const zeros = /0*$/.exec(String(step))?.[0] ?? "";
+  const base = step / 10 ** zeros.length;
+  if (!Number.isInteger(step) || base > LARGEST_STEP || zeros.length > MULTIPLE_DIGITS) return undefined;
   const rules = new Map<string, Rule>();
-  const rule = (remainder: number, left: number): Rule => {
-    const key = `${remainder} ${left}`;
-    const known = rules.get(key);
-    if (known !== undefined) return known;
-    const made = new Rule(`multiples ${key}`);
-    rules.set(key, made);
-    const after = (value: number) => sequence(digit(value, value), rule((10 * remainder + value) % step, left - 1));
-    const ways = left === 0 ? [] : Array.from({ length: 10 }, (_, value) => after(value));
-    made.body = choice(...(remainder === 0 ? [EMPTY] : []), ...ways);
-    return made;
-  };
-  const leading = Array.from({ length: 9 }, (_, i) => sequence(digit(i + 1, i + 1), rule((i + 1) % step, most - 1)));
-  return choice(text("0"), sequence(repeat(text("-"), 0, 1), choice(...leading)));
+  const leading = Array.from({ length: 9 }, (_, i) => {
+    return sequence(digit(i + 1, i + 1), remaining(rules, base, (i + 1) % base, MULTIPLE_DIGITS - 1));
+  });
+  return choice(text("0"), sequence(repeat(text("-"), 0, 1), choice(...leading), text(zeros)));
+}
+
+/** Up to `left` digits after those with this remainder. */
+function remaining(rules: Map<string, Rule>, step: number, remainder: number, left: number): Rule {
+  const key = `${remainder} ${left}`;
+  const known = rules.get(key);
+  if (known !== undefined) return known;
+  const rule = new Rule(`multiples of ${step}`);
+  rules.set(key, rule);
+  const ways = Array.from({ length: left === 0 ? 0 : 10 }, (_, value) => {
+    return sequence(digit(value, value), remaining(rules, step, (10 * remainder + value) % step, left - 1));
+  });
+  rule.body = choice(...(remainder === 0 ? [EMPTY] : []), ...ways);
+  return rule;
 }

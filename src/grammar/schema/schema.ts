@@ -21,7 +21,7 @@ import {
   VALUE,
 } from "./json.js";
 import { assertions, at, both, isSchemaObject, OF_TYPE, type Schema, TYPES, type TypeName } from "./keywords.js";
-import { multiples, numberWithin } from "./number.js";
+import { LARGEST_STEP, multiples, numberWithin } from "./number.js";
 import { objectOf } from "./object.js";
 import { areApart } from "./one-of.js";
 import { formatted, matching } from "./string.js";
@@ -243,8 +243,6 @@ function stringWith(schema: Schema, path: string): Expression {
 
 /** More multiples than these are not listed. */
 const MOST_LISTED = 10_000;
-/** Steps of `multipleOf` that are counted by remainders. */
-const LARGEST_STEP = 500;
 
 function numberWith(type: "number" | "integer", schema: Schema, path: string): Expression {
   if (!has(schema, type)) return type === "integer" ? INTEGER : NUMBER;
@@ -285,10 +283,11 @@ function multiplesOf(step: number, { name, ...limits }: Multiples): Expression {
       return choice(...inside.map(constant));
     }
   } else if (min === Number.NEGATIVE_INFINITY && max === Number.POSITIVE_INFINITY) {
-    if (Number.isInteger(step) && step <= LARGEST_STEP) return multiples(step, MOST_DIGITS);
+    const counted = multiples(step);
+    if (counted !== undefined) return counted;
   }
   throw refused(
-    `${name}: expected an integer up to ${LARGEST_STEP} without bounds, or at most ${MOST_LISTED} multiples between bounds, got ${step}`,
+    `${name}: expected an integer up to ${LARGEST_STEP} (times a power of ten) without bounds, or at most ${MOST_LISTED} multiples between bounds, got ${step}`,
   );
 }
 
