@@ -25,10 +25,11 @@ const DEPENDENCIES = ["marked", "dompurify"];
 
 /** Throws PACKAGE_MISSING. */
 export function pageFiles(): PageFile[] {
-  const html = file("", "text/html; charset=utf-8", packageFile(`${ASSETS}/index.html`));
-  const style = file("page/page.css", "text/css; charset=utf-8", packageFile(`${ASSETS}/page.css`));
-  const icon = file("page/icon.svg", "image/svg+xml", packageFile(`${ASSETS}/icon.svg`));
-  return [html, style, icon, ...modules()];
+  const asset = (path: string, type: string, name: string) => file(path, type, packageFile(`${ASSETS}/${name}`));
+  const style = (name: string) => asset(`page/${name}`, "text/css; charset=utf-8", name);
+  const html = asset("", "text/html; charset=utf-8", "index.html");
+  const icon = asset("page/icon.svg", "image/svg+xml", "icon.svg");
+  return [html, style("page.css"), style("conversation.css"), icon, ...modules()];
 }
 
 function modules(): PageFile[] {

@@ -1,6 +1,6 @@
 /** A tab with the chat page: what its tests do again and again, and what none of them may cause. */
 import assert from "node:assert/strict";
-import type { BrowserContext, BrowserContextOptions, Locator, Page } from "playwright-core";
+import type { BrowserContextOptions, Locator, Page } from "playwright-core";
 import { openChromium } from "../../chromium.js";
 
 export class PageBrowser {
@@ -13,10 +13,6 @@ export class PageBrowser {
   static async open(options: BrowserContextOptions = {}): Promise<PageBrowser> {
     const opened = await openChromium({ permissions: ["clipboard-read", "clipboard-write"], ...options });
     return new PageBrowser(opened);
-  }
-
-  get context(): BrowserContext {
-    return this.#opened.context;
   }
 
   /** Where the server wants a key, the tab has it from the start. */
