@@ -73,18 +73,22 @@ await main(async () => {
   const model = await modelPath(values.model);
   const { metadata } = await openHead(model);
   const vocabulary = metadata.get("tokenizer.ggml.tokens") as GgufArray;
-  const ours = await OurServer.start({ ...setup, model }, vocabulary.values.length);
-  const theirs = values.alone ? undefined : await startPeer(setup, values["peer-model"]);
   const questions: ServerQuestion[] = [
     { kind: "beside", prompt: long, running: false },
     { kind: "beside", prompt: long, running: true },
     ...integers("clients", values.clients).map((clients) => ({ kind: "clients", clients, prompt, tokens }) as const),
   ];
-  const rows: ServerRow[] = [];
-  for (const question of questions) rows.push(await row(question, ours, theirs, rounds));
-  await Promise.all([ours.stop(), theirs?.stop()]);
-  const described = { ours: ours.description, theirs: theirs?.description, threads: setup.threads };
-  await writeResult(values.machine, "server", { ...described, rows });
+  const ours = await OurServer.start({ ...setup, model }, vocabulary.values.length);
+  let theirs: Subject | undefined;
+  try {
+    theirs = values.alone ? undefined : await startPeer(setup, values["peer-model"]);
+    const rows: ServerRow[] = [];
+    for (const question of questions) rows.push(await row(question, ours, theirs, rounds));
+    const described = { ours: ours.description, theirs: theirs?.description, threads: setup.threads };
+    await writeResult(values.machine, "server", { ...described, rows });
+  } finally {
+    await Promise.all([ours.stop(), theirs?.stop()]);
+  }
 });
 
 async function startPeer(
