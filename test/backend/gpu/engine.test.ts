@@ -13,7 +13,7 @@ import { readConfig } from "../../../src/model/config.js";
 import { weightSources } from "../../../src/model/weights.js";
 import { node } from "../../../src/platform/node.js";
 import type { Recover } from "../../../src/run/failover.js";
-import type { GenerateOptions, Piece } from "../../../src/run/generate.js";
+import { collect, type GenerateOptions, type Piece } from "../../../src/run/generate.js";
 import { Places } from "../../../src/run/places.js";
 import { Scheduler } from "../../../src/run/scheduler.js";
 import { Session } from "../../../src/run/session.js";
@@ -110,12 +110,28 @@ describe("the engine on a GPU", { skip: NO_ADAPTER }, () => {
       await using session = engine.session();
       const pieces: Piece[] = [];
       const answer = session.generate(`Once upon a time ${i}`, { ...options, seed: i, maxTokens: 12 });
-      for await (const { finish, ...piece } of answer) pieces.push(piece);
+      for await (const { finish, prompt, ...piece } of answer) pieces.push(piece); // what is cached differs
       return pieces;
     };
     const alone: Piece[][] = [];
     for (const [i, options] of kinds.entries()) alone.push(await answerOf(options, i));
     assert.deepEqual(await Promise.all(kinds.map(answerOf)), alone);
+  });
+
+  test("a session goes on from what another computed, whole blocks and a part of one, as if it had itself", async () => {
+    const common = Array.from({ length: 200 }, (_, i) => 20 + ((i * i) % 200));
+    const [one, other] = [31, 32].map((id) => [...common, id]);
+    const options = { temperature: 0, maxTokens: 6, ignoreEnd: true } as const;
+    const load = () => Engine.load(BOX, { backend: "gpu", contextLength: 384 });
+    const answerOf = (engine: Engine, ids: readonly number[]) => collect(engine.session().generate(ids, options));
+    await using alone = await load();
+    const want = await answerOf(alone, other);
+    assert.equal(want.finish.usage.cachedTokens, 0);
+    await using engine = await load();
+    await answerOf(engine, one);
+    const found = await answerOf(engine, other);
+    assert.equal(found.finish.usage.cachedTokens, common.length); // 128 of a block, and a copy of 72
+    assert.deepEqual(found.ids, want.ids);
   });
 
   test("an answer ends with DEVICE_LOST when the device is destroyed, and closing works", async () => {
