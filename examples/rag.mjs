@@ -15,7 +15,6 @@ const files = (await readdir(folder)).filter((name) => /\.(txt|md)$/.test(name))
 const read = async (name) => ({ name, text: await readFile(join(folder, name), "utf8") });
 const documents = await Promise.all(files.map(read));
 const engine = await Engine.load(model, { contextLength: 1024 });
-
 const wordsOf = (text) => new Set(text.toLowerCase().match(/\p{L}{4,}/gu) ?? []);
 
 /** The two best documents, in the order of the folder: the same choice is then the same text, and found in the cache. */
