@@ -37,6 +37,7 @@ export interface MessagesBody extends PromptBody {
   readonly temperature?: Open<number>;
   readonly top_p?: Open<number>;
   readonly top_k?: Open<number>;
+  readonly output_config?: Open<{ readonly format?: Open<{ readonly type: "json_schema"; readonly schema: object }> }>;
 }
 
 const MOST_TOOLS = 128;
@@ -78,6 +79,11 @@ export const MESSAGES_SCHEMA: Schema = object(
       temperature: number(0, 2),
       top_p: number(0, 1),
       top_k: integer(0),
+      output_config: object(
+        allOptional({
+          format: object({ type: { enum: ["json_schema"] }, schema: { type: "object" } }, ["type", "schema"]),
+        }),
+      ),
     }),
   },
   ["messages", "max_tokens"],
@@ -123,6 +129,7 @@ export function optionsOf(body: MessagesBody): Omit<SessionChatOptions, "signal"
     temperature: body.temperature ?? undefined,
     topP: body.top_p ?? undefined,
     topK: body.top_k ?? undefined,
+    schema: body.output_config?.format?.schema,
   };
 }
 

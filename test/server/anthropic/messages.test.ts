@@ -8,7 +8,11 @@ import Anthropic, {
   BadRequestError,
   NotFoundError,
 } from "@anthropic-ai/sdk";
-import type { MessageCreateParamsNonStreaming, RawMessageStreamEvent } from "@anthropic-ai/sdk/resources/messages";
+import type {
+  Message,
+  MessageCreateParamsNonStreaming,
+  RawMessageStreamEvent,
+} from "@anthropic-ai/sdk/resources/messages";
 import type { RunningServer } from "../../../src/server/index.js";
 import { boxServer, MODEL, openai, post } from "../servers.js";
 
@@ -127,6 +131,78 @@ describe("a stream", () => {
     );
     assert.match(text, /event: message_stop\ndata: \{"type":"message_stop"\}\n\n$/);
   });
+});
+
+describe("calls of tools", () => {
+  const PAINT = {
+    name: "paint",
+    input_schema: {
+      type: "object" as const,
+      properties: { color: { enum: ["red", "blue"] }, coats: { enum: [1, 2, 3] } },
+      required: ["color", "coats"],
+    },
+  };
+  const paint: MessageCreateParamsNonStreaming = {
+    ...ask,
+    max_tokens: 150,
+    tools: [PAINT],
+    tool_choice: { type: "any", disable_parallel_tool_use: true },
+  };
+
+  function checkPaint({ content, stop_reason }: Message): void {
+    assert.equal(stop_reason, "tool_use");
+    const [block, ...others] = content;
+    assert.deepEqual(others, []);
+    assert.ok(block.type === "tool_use" && block.name === "paint" && /^call_/.test(block.id));
+    const { color, coats } = block.input as { color: string; coats: number };
+    assert.ok(["red", "blue"].includes(color) && [1, 2, 3].includes(coats));
+  }
+
+  test("whole: any tool, a named one", async () => {
+    checkPaint(await client.messages.create(paint));
+    const tool_choice = { type: "tool", name: "paint", disable_parallel_tool_use: true } as const;
+    checkPaint(await client.messages.create({ ...paint, tools: [...TOOLS, PAINT], tool_choice }));
+  });
+
+  test("as events, put together by the client's helper", async () => {
+    const types: string[] = [];
+    const stream = client.messages.stream(paint).on("streamEvent", (each) => {
+      types.push(each.type === "content_block_delta" ? each.delta.type : each.type);
+    });
+    checkPaint(await stream.finalMessage());
+    assert.deepEqual(
+      types.filter((type, i) => type !== types[i - 1]),
+      [
+        ...["message_start", "content_block_start", "input_json_delta"],
+        ...["content_block_stop", "message_delta", "message_stop"],
+      ],
+    );
+  });
+
+  test("a result goes back with the call", async () => {
+    const called = await client.messages.create(paint);
+    const [block] = called.content;
+    assert.ok(block.type === "tool_use");
+    const { content } = await client.messages.create({
+      ...ask,
+      max_tokens: 5,
+      tools: [PAINT],
+      messages: [
+        ...ask.messages,
+        { role: "assistant", content: called.content },
+        { role: "user", content: [{ type: "tool_result", tool_use_id: block.id, content: "painted" }] },
+      ],
+    });
+    assert.equal(content[0].type, "text");
+  });
+});
+
+test("an answer by a schema", async () => {
+  const schema = { type: "object", properties: { city: { enum: ["Paris", "Rome"] } }, required: ["city"] };
+  const message = await client.messages.create({ ...ask, output_config: { format: { type: "json_schema", schema } } });
+  const [block] = message.content;
+  assert.ok(block.type === "text");
+  assert.ok(["Paris", "Rome"].includes(JSON.parse(block.text).city));
 });
 
 test("turns with blocks, calls and results are read", async () => {
@@ -259,7 +335,7 @@ describe("errors", () => {
         messages: [{ role: "user", content: "Tell a story." }],
       });
       const ended = assert.rejects(long.done(), APIUserAbortError);
-      await new Promise((resolve) => long.once("streamEvent", resolve));
+      await long.emitted("streamEvent");
       const refused = await own.messages.create(ask).catch((error: unknown) => error);
       assert.ok(refused instanceof APIError);
       assert.deepEqual([refused.status, refused.type], [429, "rate_limit_error"]);

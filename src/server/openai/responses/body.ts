@@ -33,7 +33,7 @@ export interface ResponsesBody {
   readonly store?: Open<boolean>;
   readonly stream?: Open<boolean>;
   readonly metadata?: Open<Readonly<Record<string, string>>>;
-  readonly text?: Open<{ readonly format?: Open<TextFormat>; readonly verbosity?: Open<string> }>;
+  readonly text?: Open<{ readonly format?: Open<TextFormat> }>;
   readonly tools?: Open<readonly (Partial<FunctionFields> & { readonly type: string })[]>;
   readonly tool_choice?: Open<string | ChoiceObject>;
   readonly parallel_tool_calls?: Open<boolean>;
@@ -60,7 +60,6 @@ export const BODY_SCHEMA: Schema = object(
           format: object({ type: { enum: ["text", "json_object", "json_schema"] }, schema: { type: "object" } }, [
             "type",
           ]),
-          verbosity: TEXT,
         }),
       ),
       tool_choice: {
@@ -93,7 +92,6 @@ const REFUSED: Readonly<Record<string, Refusal>> = {
 /** Throws for what cannot be honoured. */
 export function refuse(body: ResponsesBody): void {
   refuseFields(body, REFUSED);
-  refuseFields(body.text ?? {}, { verbosity: { harmless: ["medium"], reason: "Ask for it in words." } }, "text.");
   if (body.include?.includes("message.output_text.logprobs")) {
     throw refusedField("include", "For log probabilities use /v1/chat/completions.");
   }
