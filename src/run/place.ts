@@ -49,20 +49,23 @@ export class Place implements Room {
   #part: Node | undefined;
   /** all blocks, those of the path first */
   readonly #blocks: number[] = [];
-  /** blocks that the ids it began with take */
+  /** what it begins with */
+  #ids: readonly number[];
+  #hasBegun = false;
+  /** blocks that these take */
   #claimed: number;
   #isPlaced = false;
   #isOpen = true;
 
-  /** `claimed`: blocks that it will take at least. */
   constructor(
     readonly holder: Holder,
     readonly shared: Shared,
     readonly slot: number,
-    claimed: number,
+    ids: readonly number[],
   ) {
     this.#pool = shared.pool;
-    this.#claimed = claimed;
+    this.#ids = ids;
+    this.#claimed = Math.ceil(ids.length / this.#pool.books.blockPositions);
   }
 
   /** Whether it was not given up. */
@@ -78,6 +81,14 @@ export class Place implements Room {
     return this.request?.isStalled === true;
   }
 
+  /** Positions, in whole blocks, of the beginning of `ids` that are in the cache once what is being fed here has been. */
+  promisedOf(ids: readonly number[]): number {
+    const isFeeding = this.request !== undefined && !this.isStalled && this.holder.tokens.length < this.#ids.length;
+    if (this.#hasBegun && !isFeeding) return 0;
+    const { blockPositions } = this.#pool.books;
+    return Math.floor(commonLength(this.#ids, ids) / blockPositions) * blockPositions;
+  }
+
   /**
    * Begins a timeline of `ids`; gives the positions that are computed already, all but the last one at most, and with
    * `anew` none. What was here before goes to the cache.
@@ -86,6 +97,8 @@ export class Place implements Room {
     this.#leave();
     this.#pool = this.shared.pool;
     const { books } = this.#pool;
+    this.#ids = ids;
+    this.#hasBegun = true;
     this.#claimed = Math.ceil(ids.length / books.blockPositions);
     if (anew) return 0;
     const { path, part, length } = books.find(this.holder.salt, ids, ids.length - 1);
@@ -212,4 +225,10 @@ export class Place implements Room {
   get #positionsOfPath(): number {
     return this.#path.length * this.#pool.books.blockPositions;
   }
+}
+
+function commonLength(a: readonly number[], b: readonly number[]): number {
+  const length = Math.min(a.length, b.length);
+  for (let i = 0; i < length; i++) if (a[i] !== b[i]) return i;
+  return length;
 }

@@ -1,5 +1,6 @@
 /**
- * Who computes, and who waits for that: first come, first served. Whoever computes has a place; `slots` may at the same time,
+ * Who computes, and who waits for that: first come, first served; but who begins with what another is computing lets it do
+ * so first. Whoever computes has a place; `slots` may at the same time,
  * as far as the blocks of the cache do for what they begin with. One whose caller asks for nothing at the moment gives its
  * place up to whoever waits, and goes on when it is asked again. Where blocks run out in the middle, the one that came last
  * is interrupted, so that the one that came first always gets on: alone it has all blocks.
@@ -102,8 +103,10 @@ export class Places implements Shared {
   async acquire(asker: Asker, signal?: AbortSignal): Promise<Place> {
     if (this.#closed !== undefined) throw this.#closed;
     signal?.throwIfAborted();
-    if (this.#waiting.length === 0 && this.#fits(asker)) return this.#seat(asker);
-    if (!asker.isKnown && this.#waiting.length >= this.maxWaiting) throw busy(this.slots, this.#waiting.length);
+    const isFull = this.#waiting.length >= this.maxWaiting;
+    const mayPass = this.#waiting.length === 0 && (isFull || !this.#follows(asker));
+    if (mayPass && this.#fits(asker)) return this.#seat(asker);
+    if (!asker.isKnown && isFull) throw busy(this.slots, this.#waiting.length);
     return this.#wait(asker, signal);
   }
 
@@ -149,23 +152,39 @@ export class Places implements Shared {
 
   #seat(asker: Asker): Place {
     const slot = this.#free.pop() ?? 0; // fits: there is one
-    const place = new Place(asker, this, slot, Math.ceil(asker.ids.length / this.pool.books.blockPositions));
+    const place = new Place(asker, this, slot, asker.ids);
     this.#held.add(place);
     return place;
   }
 
-  /** Lets those in who wait and fit. */
-  #serve(): void {
-    while (this.#waiting.length > 0 && this.#closed === undefined && this.#fits(this.#waiting[0].asker)) {
-      const { asker, give } = this.#waiting.splice(0, 1)[0];
-      give(this.#seat(asker));
+  /** Whether another computes whole blocks of the same beginning at the moment, which are found when it has. */
+  #follows({ ids, salt, anew }: Asker): boolean {
+    if (anew) return false;
+    let promised = 0;
+    for (const place of this.#held) {
+      if (place.holder.salt === salt) promised = Math.max(promised, place.promisedOf(ids));
     }
+    return promised > 0 && promised > this.pool.books.find(salt, ids, ids.length).length;
   }
 
-  /** The same, and for the first of them those are interrupted whose callers ask for nothing. */
+  /** Lets those in who wait and fit, but not past one that does not fit; whether there is one. */
+  #serve(): boolean {
+    if (this.#closed !== undefined) return false;
+    for (let i = 0; i < this.#waiting.length; ) {
+      const { asker, give } = this.#waiting[i];
+      if (this.#follows(asker)) i++;
+      else if (!this.#fits(asker)) return true;
+      else {
+        this.#waiting.splice(i, 1);
+        give(this.#seat(asker));
+      }
+    }
+    return false;
+  }
+
+  /** The same, and for the first that does not fit those are interrupted whose callers ask for nothing. */
   #relieve(): void {
-    this.#serve();
-    while (this.#waiting.length > 0 && this.#interrupt(({ isStalled }) => isStalled)) this.#serve();
+    while (this.#serve() && this.#interrupt(({ isStalled }) => isStalled));
   }
 
   /** Of the holders that `may` be interrupted one whose caller asks for nothing, or else the one that came last. */

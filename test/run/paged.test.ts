@@ -27,7 +27,7 @@ interface Company {
   readonly alone: readonly (readonly Said[])[];
 }
 
-type Said = readonly Omit<Piece, "finish">[];
+type Said = readonly Omit<Piece, "finish" | "prompt">[];
 
 const HOT = { temperature: 14, topK: 40, topP: 1, minP: 0, ignoreEnd: true } as const;
 const KINDS: readonly GenerateOptions[] = [
@@ -49,7 +49,7 @@ interface Sizes {
 
 async function said(session: Session, { prompt, options, pause, taken }: Turn): Promise<Said> {
   const pieces: Said[number][] = [];
-  for await (const { finish: _, ...piece } of session.generate(prompt, options)) {
+  for await (const { finish: _, prompt: _found, ...piece } of session.generate(prompt, options)) {
     pieces.push(piece);
     if (pieces.length === taken) break;
     for (let i = 0; i < pause; i++) await turn();
@@ -257,6 +257,30 @@ describe("who finds what", () => {
       assert.deepEqual((await engine.trace(prompt)).get("logits"), logits);
       const { blocks, used, cached } = engine.cacheUse;
       assert.ok(used === 0 && cached < blocks);
+    });
+  });
+
+  test("those that come at the same time with the same beginning compute it once, and others do not wait for it", async () => {
+    await withParts({ runsAhead: 1, contextLength: 512, maxRows: 16 }, async ({ session, queue }) => {
+      const answer = { ...VARIED, maxTokens: 3 };
+      const prompts = [1, 2, 3, 4].map((i) => [...someIds(300), i, i]);
+      const alone: number[][] = [];
+      for (const each of prompts) {
+        const own = session();
+        alone.push(await idsOf(own, each, answer));
+        own.reset();
+      }
+      const [rows, order] = [queue.rows, [] as string[]];
+      const all = prompts.map(async (each) => {
+        const ids = await idsOf(session(), each, answer);
+        order.push("long");
+        return ids;
+      });
+      const beside = idsOf(session(), someIds(5, 300, 999), answer).then(() => order.push("short"));
+      assert.deepEqual(await Promise.all(all), alone);
+      await beside;
+      assert.equal(order[0], "short");
+      assert.equal(queue.rows - rows, 302 + 3 * (302 - 256) + 5 + 5 * 2, "two blocks once, the rest by each");
     });
   });
 
