@@ -55,8 +55,8 @@ export class RequestLog implements Observer {
     const { queuedAt: _, ...summary } = this.#summaries.get(id) ?? {};
     this.#summaries.delete(id);
     const fields = { method, route, status, ms: Math.round(ms), ...summary };
-    if (status >= 500) log.error(fields, "request");
-    else if (QUIET.has(route)) log.debug(fields, "request");
+    if (QUIET.has(route)) log.debug(fields, "request");
+    else if (status >= 500) log.error(fields, "request");
     else log.info(fields, "request");
   }
 
@@ -93,7 +93,8 @@ export class RequestLog implements Observer {
 
 /** Says what a client is not told. A request that was wrong is no failure. */
 export function logFailure({ log }: { readonly log: FastifyBaseLogger }, error: ApiError): void {
-  if (error.statusCode >= 500) log.error({ err: error.cause ?? error }, "request failed");
+  const isExpected = error.statusCode === 503 && error.cause === undefined; // not ready, or closing
+  if (error.statusCode >= 500 && !isExpected) log.error({ err: error.cause ?? error }, "request failed");
 }
 
 /** Asked for every few seconds by whoever watches the server. */
