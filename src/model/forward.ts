@@ -61,6 +61,7 @@ export function forward(b: Backend, model: Model, batch: Batch): void {
 
   /** Rows times weights: rounded to int8 where a weight is ternary (BitLinear), else as floats. */
   const project = (projections: readonly Projection[], rounded: Quantized, floats = rounded.normed) => {
+    if (w.isTernary) return b.ternary(projections, rounded);
     const ternary = projections.filter(({ weight }) => w.ternary.has(weight));
     const dense = projections.filter(({ weight }) => !w.ternary.has(weight));
     if (ternary.length > 0) b.ternary(ternary, rounded);

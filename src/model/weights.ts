@@ -18,6 +18,8 @@ export interface ModelWeights {
   readonly head: Weight;
   /** matrices whose inputs are rounded to int8 */
   readonly ternary: ReadonlySet<Weight>;
+  /** whether all matrices are */
+  readonly isTernary: boolean;
 }
 
 const layerOf = (config: ModelConfig) => (familyOf(config.arch) as Family).layer(config);
@@ -88,9 +90,18 @@ export async function loadWeights(
     return Object.fromEntries(entries) as LayerWeights;
   });
   const embedding = get("token_embd.weight");
-  const ternary = new Set(sources.filter(isTernary).map(({ name }) => get(name)));
+  const expected = expectedTensors(config);
+  const matrices = sources.filter(({ name }) => expected.get(name)?.use === "matrix");
+  const ternary = new Set(matrices.filter(isTernary).map(({ name }) => get(name)));
   const head = byName.get("output.weight") ?? embedding;
-  return { embedding, layers, outputNorm: get("output_norm.weight"), head, ternary };
+  return {
+    embedding,
+    layers,
+    outputNorm: get("output_norm.weight"),
+    head,
+    ternary,
+    isTernary: ternary.size === matrices.length,
+  };
 }
 
 /** Refuses what the backend cannot compute with; another one may. */
