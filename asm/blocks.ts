@@ -6,7 +6,7 @@
 //
 // Layout: codes as in ternary.ts; scales (rows / 8, columns / 256, 8) float32. Preconditions: columns a multiple of 256.
 
-import { HALF_MASK, HALF_SCALE } from "./dense";
+import { halfAt } from "./dense";
 import { GROUP, ternaryDot16, ternaryDot32, ternaryDotBaseline } from "./ternary";
 
 export const SCALE_BLOCK: i32 = 256; // columns
@@ -65,12 +65,6 @@ export function scaleFloats(acc: usize, out: usize, addTo: usize, n: i32, factor
 
 const ZEROS: i32 = 0x55; // four codes 1
 
-/** Scale of a block: 0 makes a block of zeros of its codes, whatever they are. */
-@inline
-function scaleAt(src: usize): f32 {
-  return reinterpret<f32>((<i32>load<u16>(src) << 16 >> 3) & HALF_MASK) * HALF_SCALE; // finite, which loading sees to
-}
-
 /** Four 2-bit codes of a byte in the opposite order, in each of 16 bytes. */
 @inline
 function reversed(v: v128): v128 {
@@ -81,10 +75,10 @@ function reversed(v: v128): v128 {
   return v128.or(v128.and(i16x8.shl(pairs, 4), i8x16.splat(<i8>0xf0)), v128.and(i16x8.shr_u(pairs, 4), i8x16.splat(15)));
 }
 
-/** A row of TQ2_0 → codes in the order of I2_S, and scales, `stride` bytes apart. */
+/** A row of TQ2_0 → codes in the order of I2_S, and scales, `stride` bytes apart. Scale 0 makes a block of zeros, whatever its codes are. */
 export function unpackTQ2_0(src: usize, dst: usize, scales: usize, stride: usize, columns: i32): void {
   for (const end = dst + (<usize>columns >> 2); dst < end; src += 66, dst += 64, scales += stride) {
-    const scale = scaleAt(src + 64);
+    const scale = halfAt(src + 64);
     store<f32>(scales, scale);
     for (let i: usize = 0; i < 64; i += 16) {
       v128.store(dst + i, scale == 0 ? i8x16.splat(<i8>ZEROS) : reversed(v128.load(src + i)));
@@ -116,7 +110,7 @@ function powerOf(n: usize): u32 {
 /** A row of TQ1_0 → the same. */
 export function unpackTQ1_0(src: usize, dst: usize, scales: usize, stride: usize, columns: i32): void {
   for (const end = dst + (<usize>columns >> 2); dst < end; src += 54, dst += 64, scales += stride) {
-    const scale = scaleAt(src + 52);
+    const scale = halfAt(src + 52);
     store<f32>(scales, scale);
     for (let i: usize = 0; i < 64; i++) {
       const first = ((i >> 5) << 7) + (i & 31); // of the byte's four weights, 32 apart

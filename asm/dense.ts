@@ -98,7 +98,7 @@ export function decodeBF16(src: usize, dst: usize, n: i32): void {
 }
 
 @inline
-function halfAt(src: usize): f32 {
+export function halfAt(src: usize): f32 {
   const bits = <i32>load<u16>(src) << 16;
   const value = reinterpret<f32>((bits >> 3) & HALF_MASK) * HALF_SCALE;
   return abs(value) < 65536 ? value : reinterpret<f32>(reinterpret<i32>(value) | 0x7f800000); // as in `restore`

@@ -5,7 +5,7 @@ import { promisify } from "node:util";
 import { CACHE } from "../options.js";
 
 const PACKAGE = "node-llama-cpp";
-const VERSION = "3.22.1";
+export const VERSION = "3.22.1";
 
 /** Installs the peer with its prebuilt CPU binary; nothing is compiled, and package.json stays as it is. */
 export async function installPeer(): Promise<void> {

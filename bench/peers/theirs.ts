@@ -1,49 +1,12 @@
 /** node-llama-cpp, in a process of its own. It is no dependency: `peers.ts` installs it beside the models. */
-import { pathToFileURL } from "node:url";
-import { fixedPrompt } from "../../src/cli/fixed-prompt.js";
-import { CACHE } from "../options.js";
+import { openPeer, type Sequence } from "./node-llama-cpp.js";
 import { type Engine, type Setup, serve } from "./protocol.js";
 
-/** The part of its interface that is used here. */
-interface NodeLlamaCpp {
-  getLlama(options: object): Promise<Llama>;
-}
-interface Llama {
-  readonly llamaCppRelease: { readonly release: string };
-  loadModel(options: object): Promise<Model>;
-}
-interface Model {
-  readonly tokens: { readonly bos: number | null };
-  readonly fileInfo: { readonly metadata: { readonly tokenizer: { readonly ggml: { readonly tokens: unknown[] } } } };
-  createContext(options: object): Promise<{ readonly batchSize: number; getSequence(): Sequence }>;
-}
-interface Sequence {
-  readonly nextTokenIndex: number;
-  clearHistory(): Promise<void>;
-  eraseContextTokenRanges(ranges: readonly { start: number; end: number }[]): Promise<void>;
-  evaluate(tokens: readonly number[], options: object): AsyncGenerator<number>;
-  evaluateWithoutGeneratingNewTokens(tokens: readonly number[]): Promise<void>;
-}
-
-const VERSION = "3.22.1";
-const ENTRY = pathToFileURL(`${CACHE}peers/node_modules/node-llama-cpp/dist/index.js`).href;
-
-async function load({ model: modelPath, threads, contextLength }: Setup): Promise<Engine> {
-  const { getLlama } = (await import(ENTRY)) as NodeLlamaCpp;
-  const llama = await getLlama({
-    gpu: false,
-    build: "never",
-    skipDownload: true,
-    maxThreads: threads,
-    logLevel: "error",
-  });
-  const model = await llama.loadModel({ modelPath, gpuLayers: 0 });
-  const context = await model.createContext({ contextSize: contextLength, threads, batchSize: 512 });
-  const sequence = context.getSequence();
-  const vocabulary = model.fileInfo.metadata.tokenizer.ggml.tokens.length;
-  const ids = fixedPrompt(contextLength, vocabulary, model.tokens.bos ?? undefined);
+async function load(setup: Setup): Promise<Engine> {
+  const { description, sequences, ids } = await openPeer(setup, 1, setup.contextLength);
+  const [sequence] = sequences;
   return {
-    description: `node-llama-cpp ${VERSION} (llama.cpp ${llama.llamaCppRelease.release}), TQ2_0, Q6_K head`,
+    description,
     measure: (question) =>
       question.kind === "generate"
         ? generate(sequence, ids.slice(0, question.context), question.tokens)

@@ -1,53 +1,15 @@
 /** node-llama-cpp with as many sequences as there are clients, in a process of its own; the batching is its own. */
-import { pathToFileURL } from "node:url";
-import { fixedPrompt } from "../../src/cli/fixed-prompt.js";
-import { CACHE } from "../options.js";
+import { openPeer, type Sequence } from "../peers/node-llama-cpp.js";
 import { type Engine, type Setup, serve } from "../peers/protocol.js";
 import { longestPause, promptOf, type ServerFigure, type ServerQuestion } from "./questions.js";
 
-/** The part of its interface that is used here. */
-interface NodeLlamaCpp {
-  getLlama(options: object): Promise<Llama>;
-}
-interface Llama {
-  readonly llamaCppRelease: { readonly release: string };
-  loadModel(options: object): Promise<Model>;
-}
-interface Model {
-  readonly tokens: { readonly bos: number | null };
-  readonly fileInfo: { readonly metadata: { readonly tokenizer: { readonly ggml: { readonly tokens: unknown[] } } } };
-  createContext(options: object): Promise<{ getSequence(): Sequence }>;
-}
-interface Sequence {
-  clearHistory(): Promise<void>;
-  evaluate(tokens: readonly number[], options: object): AsyncGenerator<number>;
-}
-
-const ENTRY = pathToFileURL(`${CACHE}peers/node_modules/node-llama-cpp/dist/index.js`).href;
 const SAMPLING = { temperature: 1, topK: 40, seed: 1, yieldEogToken: true };
 const MOST_CLIENTS = 16;
 
-async function load({
-  model: modelPath,
-  threads,
-  contextLength,
-}: Setup): Promise<Engine<ServerQuestion, ServerFigure>> {
-  const { getLlama } = (await import(ENTRY)) as NodeLlamaCpp;
-  const llama = await getLlama({
-    gpu: false,
-    build: "never",
-    skipDownload: true,
-    maxThreads: threads,
-    logLevel: "error",
-  });
-  const model = await llama.loadModel({ modelPath, gpuLayers: 0 });
-  const sizes = { contextSize: contextLength, sequences: MOST_CLIENTS, threads, batchSize: 512 };
-  const context = await model.createContext(sizes);
-  const sequences = Array.from({ length: MOST_CLIENTS }, () => context.getSequence());
-  const vocabulary = model.fileInfo.metadata.tokenizer.ggml.tokens.length;
-  const ids = fixedPrompt(2 * contextLength, vocabulary, model.tokens.bos ?? undefined);
+async function load(setup: Setup): Promise<Engine<ServerQuestion, ServerFigure>> {
+  const { description, sequences, ids } = await openPeer(setup, MOST_CLIENTS, 2 * setup.contextLength);
   return {
-    description: `node-llama-cpp (llama.cpp ${llama.llamaCppRelease.release}), TQ2_0, Q6_K head`,
+    description,
     measure: async (question) => {
       for (const sequence of sequences) await sequence.clearHistory();
       return question.kind === "beside" ? beside(sequences, ids, question) : clients(sequences, ids, question);

@@ -87,7 +87,7 @@ const STRUCTS = {
     width: "count",
   },
   normHeads: { x: "pointer", weight: "pointer", width: "count", headDim: "count", eps: "float" },
-  linear: { x: "pointer", width: "count", scratch: SCRATCH, matrices: new List(FLOAT_MATRIX) },
+  linear: { x: "pointer", scratch: SCRATCH, matrices: new List(FLOAT_MATRIX) },
   ternary: {
     values: "pointer",
     scales: "pointer",

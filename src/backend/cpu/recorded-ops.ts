@@ -97,7 +97,7 @@ export abstract class RecordedOps {
     const outputs = projections.reduce((sum, { weight }) => sum + weight.rows, 0);
     const units = Math.max(...projections.map(({ weight }) => weight.rows));
     const work = { ns: NS.logits * this.#rows * outputs * width, units };
-    this.emit("linear", work, { x: addressOf(x), width, scratch: this.scratch, matrices });
+    this.emit("linear", work, { x: addressOf(x), scratch: this.scratch, matrices });
   }
 
   ternary(projections: readonly Projection[], x: Quantized): void {
