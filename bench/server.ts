@@ -25,11 +25,18 @@ interface Subject {
   stop(): Promise<void>;
 }
 
-interface ServerRow {
+export interface ServerRow {
   readonly question: ServerQuestion;
   /** by the name of the figure, over the rounds */
   readonly ours: Readonly<Record<string, Summary>>;
   readonly theirs?: Readonly<Record<string, Summary>>;
+}
+
+export interface ServerFigures {
+  readonly ours: string;
+  readonly theirs?: string | undefined;
+  readonly threads: number;
+  readonly rows: readonly ServerRow[];
 }
 
 async function row(question: ServerQuestion, ours: Subject, theirs: Subject | undefined, rounds: number) {
@@ -85,7 +92,7 @@ await main(async () => {
     const rows: ServerRow[] = [];
     for (const question of questions) rows.push(await row(question, ours, theirs, rounds));
     const described = { ours: ours.description, theirs: theirs?.description, threads: setup.threads };
-    await writeResult(values.machine, "server", { ...described, rows });
+    await writeResult(values.machine, "server", { ...described, rows } satisfies ServerFigures);
   } finally {
     await Promise.all([ours.stop(), theirs?.stop()]);
   }

@@ -7,6 +7,7 @@ import type { KernelFigures } from "../kernels.js";
 import type { LoadFigures } from "../load.js";
 import type { PeerFigures } from "../peers.js";
 import type { PrefillFigures } from "../prefill.js";
+import type { ServerFigures } from "../server.js";
 import type { Summary } from "../statistics.js";
 import type { ThreadsFigures } from "../threads.js";
 import { fixed, type MachineResults, percent, type ResultFile, table } from "./files.js";
@@ -224,6 +225,36 @@ const threads: Section = (results) => {
   return parts.join("\n\n");
 };
 
+const SERVER_FIGURES: Readonly<Record<string, string>> = {
+  firstMs: "first token, ms",
+  stallMs: "longest pause of the running answer, ms",
+  tokensPerSecond: "tokens/s of all",
+};
+
+const server: Section = (results) => {
+  const parts = results.all<ServerFigures>("server").map(({ node, figures }) => {
+    const range = ({ min, max }: Summary) => `${min.toFixed(1)} to ${max.toFixed(1)}`;
+    const rows = figures.rows.flatMap(({ question, ours, theirs }) =>
+      Object.keys(ours)
+        .filter((name) => ours[name].max > 0)
+        .map((name) => [
+          question.kind === "clients"
+            ? `${question.clients} at once`
+            : `prompt of ${question.prompt} ${question.running ? "beside an answer" : "alone"}`,
+          SERVER_FIGURES[name],
+          ours[name].median.toFixed(1),
+          range(ours[name]),
+          theirs?.[name].median.toFixed(1) ?? "",
+          theirs === undefined ? "" : range(theirs[name]),
+        ]),
+    );
+    const head = ["clients", "figure", "Ternion", "range", "peer", "range"];
+    const who = figures.theirs === undefined ? "" : ` Peer: ${figures.theirs}.`;
+    return `Node.js ${node}, ${figures.threads} threads.${who}\n\n${table(head, rows)}`;
+  });
+  return parts.join("\n\n");
+};
+
 export const SECTIONS: Readonly<Record<string, Section>> = {
   origin,
   kernels,
@@ -233,6 +264,7 @@ export const SECTIONS: Readonly<Record<string, Section>> = {
   peers,
   targets: targetTable,
   threads,
+  server,
   "gpu-bench": gpuBench,
   "gpu-kernels": gpuKernels,
 };
