@@ -3,9 +3,9 @@
  * the calls that it is in. States, and the calls in them, are equal only if they are the same object, so that a state
  * reached before is a look-up. What is remembered is bounded, and so is the work: grammars come from requests.
  */
-import { type Network, type Node, refused } from "./network.js";
+import { type Letter, type Network, type Node, refused } from "./network.js";
 
-/** A call under way: where it goes on, how many times its part is done, and the call that it is in. */
+/** A call under way: where it goes on, how many times its part or a character of it is done, and the call that it is in. */
 export class Frame {
   readonly depth: number;
 
@@ -90,11 +90,19 @@ export class Automaton {
     for (const { node, frame } of places) {
       const { edges } = this.#nodes[node];
       for (let e = 0; e < edges.length; e += 3) {
-        if (byte >= edges[e] && byte <= edges[e + 1]) reached.push({ node: edges[e + 2], frame });
+        if (byte < edges[e] || byte > edges[e + 1]) continue;
+        const to = edges[e + 2];
+        reached.push({ node: to, frame: this.#nodes[to].letter?.endsCharacter ? this.#counted(frame) : frame });
       }
       this.spend(1 + edges.length / 24);
     }
-    return reached.length === 0 ? null : this.#closure(reached);
+    const next = reached.length === 0 ? null : this.#closure(reached);
+    return next?.accepts || next?.places.length ? next : null; // too many characters, or too few to come
+  }
+
+  /** One character more. */
+  #counted(frame: Frame | undefined): Frame | undefined {
+    return frame && this.frame(frame.node, frame.count + 1, frame.parent);
   }
 
   /** The byte that follows `state` if there is but one and the text may not end there; -1 if not. */
@@ -169,29 +177,43 @@ export class Automaton {
     const waiting: Place[] = [...places];
     let accepts = false;
     const again = (node: number, count: number, parent: Frame | undefined) => {
-      const { start, next, min, max } = this.callOf(node);
+      const { start, next, min, max, length } = this.callOf(node);
+      if (length !== undefined) {
+        waiting.push({ node: start, frame: this.frame(node, 0, parent) });
+        return;
+      }
       if (count >= min) waiting.push({ node: next, frame: parent });
       if (count >= max) return;
       // a call with nothing after it need not be remembered: lists that are rules of themselves would grow without end
       const last = count + 1 === max && isEnd(nodes[next]);
       waiting.push({ node: start, frame: last ? parent : this.frame(node, count, parent) });
     };
-    if (done !== undefined) again(done.node, done.count + 1, done.parent);
+    const leave = (call: Frame) => {
+      const { next, min, length } = this.callOf(call.node);
+      if (length === undefined) again(call.node, call.count + 1, call.parent);
+      else if (call.count >= min) waiting.push({ node: next, frame: call.parent });
+    };
+    if (done !== undefined) leave(done);
     for (let place = waiting.pop(); place !== undefined; place = waiting.pop()) {
       const { node, frame } = place;
       const key = idOf(frame) * nodes.length + node;
       if (seen.has(key)) continue;
       seen.add(key);
       this.spend(1);
-      const { edges, skips, call, ends } = nodes[node];
+      const { edges, skips, call, letter, ends } = nodes[node];
+      if (letter !== undefined && !this.#isAlive(letter, frame)) continue;
       if (edges.length > 0) found.push(place);
       for (const to of skips) waiting.push({ node: to, frame });
       if (call !== undefined) again(node, 0, frame);
       if (!ends) continue;
       if (frame === undefined || frame.node < 0) accepts = true;
-      else again(frame.node, frame.count + 1, frame.parent);
+      else leave(frame);
     }
     return this.state(found, accepts);
+  }
+
+  #isAlive({ state }: Letter, frame: Frame | undefined): boolean {
+    return frame === undefined || this.callOf(frame.node).length?.isAlive(state, frame.count) !== false;
   }
 }
 

@@ -12,7 +12,34 @@ export type Expression =
   | { readonly kind: "sequence"; readonly parts: readonly Expression[] }
   | { readonly kind: "choice"; readonly parts: readonly Expression[] }
   | { readonly kind: "repeat"; readonly part: Expression; readonly min: number; readonly max: number }
+  | Machine
   | Rule;
+
+/** States over bytes, of which the first one begins; all lead to one that accepts. Made by intersection.ts. */
+export interface Machine {
+  readonly kind: "machine";
+  readonly states: readonly MachineState[];
+  /** where the characters of a text are counted */
+  readonly length?: Length | undefined;
+}
+
+export interface MachineState {
+  /** first byte, last byte and target of each edge, one after the other */
+  readonly edges: readonly number[];
+  readonly accepts: boolean;
+  /** an edge that leads here ends a character */
+  readonly endsCharacter: boolean;
+}
+
+/** Bounds of the characters of a text that a machine reads. */
+export interface Length {
+  readonly min: number;
+  readonly max: number;
+  /** most characters from a state to the nearest one that accepts */
+  readonly farthest: number;
+  /** Whether a text that is in `state` after `count` whole characters can end within the bounds. */
+  isAlive(state: number, count: number): boolean;
+}
 
 /** Messages call it by its name. */
 export class Rule {

@@ -48,7 +48,7 @@ export class Masks {
   }
 
   #maskOf(state: State): Uint32Array {
-    const common = commonFrame(state.places);
+    const common = this.#outOfLength(commonFrame(state.places));
     const { mask, exits } = this.#innerOf(this.#apart(state, common));
     const whole = mask.slice();
     if (common !== undefined && exits.length > 0) {
@@ -106,10 +106,19 @@ export class Masks {
     return this.automaton.state(places, false);
   }
 
+  /** Characters are counted from within, so that the call which bounds them is not to be left open. */
+  #outOfLength(frame: Frame | undefined): Frame | undefined {
+    return frame !== undefined && this.automaton.callOf(frame.node).length !== undefined ? frame.parent : frame;
+  }
+
   /** A count that is as good as `count` within the bytes of one token: each time takes at least one. */
   #nearCount({ node, count }: Frame): number {
-    const { min, max } = this.automaton.callOf(node);
+    const { min, max, length } = this.automaton.callOf(node);
     const far = this.tree.longest + 1;
+    if (length !== undefined) {
+      const near = max - length.farthest - far; // up to there any text can still end
+      return count < min || near < min || max === Number.POSITIVE_INFINITY ? count : Math.max(count, near);
+    }
     if (count < min) return Math.max(count, min - count > far ? min - far - 1 : count);
     return max === Number.POSITIVE_INFINITY ? count : Math.max(count, max - far - 1);
   }

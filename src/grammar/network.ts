@@ -4,7 +4,7 @@
  * is too large.
  */
 import { TernionError } from "../errors.js";
-import { type Expression, type Ranges, Rule } from "./expression.js";
+import { type Expression, type Length, type Machine, type Ranges, Rule } from "./expression.js";
 import { NonEmpty } from "./non-empty.js";
 import { byteSequences } from "./utf8.js";
 
@@ -14,6 +14,15 @@ export interface Call {
   readonly next: number;
   readonly min: number;
   readonly max: number;
+  /** The part is entered once, and it is its characters that are counted. */
+  readonly length?: Length | undefined;
+}
+
+/** A state of a machine whose characters are counted. */
+export interface Letter {
+  readonly state: number;
+  /** an edge that leads here ends a character */
+  readonly endsCharacter: boolean;
 }
 
 export interface Node {
@@ -22,6 +31,7 @@ export interface Node {
   /** targets that take no byte */
   skips: number[];
   call?: Call;
+  letter?: Letter;
   /** whether its part ends here */
   readonly ends: boolean;
 }
@@ -118,6 +128,9 @@ class Builder {
       case "repeat":
         this.#repeat(expression, from, to);
         break;
+      case "machine":
+        this.#machine(expression, from, to);
+        break;
       case "rule":
         this.#call(this.fragment(expression), { min: 1, max: 1 }, from, to);
         break;
@@ -213,7 +226,19 @@ class Builder {
     this.nodes[after].skips.push(before, to);
   }
 
-  #call({ start }: Fragment, times: Pick<Call, "min" | "max">, from: number, to: number): void {
+  #machine({ states, length }: Machine, from: number, to: number): void {
+    const nodes = states.map(({ accepts }) => this.#node(accepts && length !== undefined));
+    for (const [state, { edges, accepts, endsCharacter }] of states.entries()) {
+      const node = this.nodes[nodes[state]];
+      for (let e = 0; e < edges.length; e += 3) node.edges.push(edges[e], edges[e + 1], nodes[edges[e + 2]]);
+      if (length !== undefined) node.letter = { state, endsCharacter };
+      else if (accepts) node.skips.push(to);
+    }
+    if (length === undefined) this.nodes[from].skips.push(nodes[0]);
+    else this.#call({ start: nodes[0] }, { min: length.min, max: length.max, length }, from, to);
+  }
+
+  #call({ start }: Pick<Fragment, "start">, times: Omit<Call, "start" | "next">, from: number, to: number): void {
     const node = this.#node();
     this.nodes[from].skips.push(node);
     this.nodes[node].call = { start, next: to, ...times };

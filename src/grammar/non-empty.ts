@@ -28,6 +28,8 @@ export class NonEmpty {
         return choice(...part.parts.map((each) => this.of(each)));
       case "repeat":
         return repeat(this.of(part.part), 1, part.max);
+      case "machine":
+        throw new Error("a machine is repeated with what is around it, or not at all");
       case "rule":
         return this.#rule(part);
       default:
@@ -63,6 +65,8 @@ function isNullable(part: Expression, rules: ReadonlySet<Rule>): boolean {
       return part.parts.some((each) => isNullable(each, rules));
     case "repeat":
       return part.min === 0 || isNullable(part.part, rules);
+    case "machine":
+      return part.states[0].accepts && (part.length?.min ?? 0) === 0;
     case "rule":
       return rules.has(part);
     default:

@@ -1,6 +1,6 @@
 /**
- * Regular expressions as JavaScript writes them (flag u), as expressions. What looks around or back is refused: no automaton
- * of this kind has it.
+ * Regular expressions as JavaScript writes them (flag u), as expressions. Looking ahead says something of all that follows,
+ * and so is honoured where nothing around it is repeated: outside of groups. What looks back is refused.
  */
 import { Cursor, readTimes } from "./cursor.js";
 import {
@@ -16,32 +16,31 @@ import {
   repeat,
   sequence,
 } from "./expression.js";
+import { intersection } from "./intersection.js";
 
 /** How a set of characters is spelled where the text stands. */
 export type Spelling = (ranges: Ranges) => Expression;
 
 /** The whole text matches `source`. */
 export function regexExpression(source: string, name: string): Expression {
-  const alternatives = new Parser(new Cursor(name, source), character).all();
-  return choice(...alternatives.map(({ parts }) => sequence(...parts)));
+  return choice(...new Parser(new Cursor(name, source), character).all(EMPTY));
 }
 
 /** `source` matches somewhere in the text, as `RegExp.test` has it; the text is spelled as `spelling` does. */
 export function searchExpression(source: string, name: string, spelling: Spelling): Expression {
-  const anything = repeat(spelling(ANY), 0);
-  const alternatives = new Parser(new Cursor(name, source), spelling).all();
-  return choice(
-    ...alternatives.map(({ parts, atStart, atEnd }) =>
-      sequence(atStart ? EMPTY : anything, ...parts, atEnd ? EMPTY : anything),
-    ),
-  );
+  return choice(...new Parser(new Cursor(name, source), spelling).all(repeat(spelling(ANY), 0)));
 }
 
-interface Alternative {
-  readonly parts: readonly Expression[];
-  /** whether it begins with ^ and ends with $ */
-  readonly atStart: boolean;
-  readonly atEnd: boolean;
+/** What an expression looks ahead for; what follows must match all of `wanted` and none of `refused`. */
+interface Ahead {
+  readonly wanted: Expression[];
+  readonly refused: Expression[];
+}
+
+/** A part without a look ahead within, after one. */
+interface Segment {
+  readonly ahead: Ahead;
+  readonly parts: Expression[];
 }
 
 const LINE_ENDS: Ranges = [pair(0x0a), pair(0x0d), [0x2028, 0x2029]];
@@ -72,39 +71,79 @@ const HEX = /x([\da-fA-F]{2})|u([\da-fA-F]{4})|u\{([\da-fA-F]{1,6})\}/y;
 const PROPERTY = /[pP]\{([\w=]{1,60})\}/y;
 const GROUP = /\?(?::|<[\p{L}_$][\p{L}\p{N}_$]*>)/uy;
 
+const WANTED = "(?=";
+const AHEAD = [WANTED, "(?!"];
+
 class Parser {
   constructor(
     readonly cursor: Cursor,
     readonly spelling: Spelling,
   ) {}
 
-  all(): Alternative[] {
-    const alternatives = this.#outer();
+  /** `around` stands where ^ or $ could. */
+  all(around: Expression): Expression[] {
+    const alternatives = this.#outer(around, around);
     if (!this.cursor.ended) throw this.cursor.wrong("the end");
     return alternatives;
   }
 
-  /** Alternatives in which ^ and $ may stand. */
-  #outer(): Alternative[] {
-    const alternatives: Alternative[] = [];
+  /** Alternatives in which ^ and $ may stand, in the place of `before` and `after`; without `before` no ^. */
+  #outer(before: Expression | undefined, after: Expression): Expression[] {
+    const alternatives: Expression[] = [];
     do {
-      const atStart = this.cursor.takes("^");
-      const parts = this.#terms();
-      alternatives.push({ parts, atStart, atEnd: this.cursor.takes("$") });
+      const start = before === undefined || this.cursor.takes("^") ? EMPTY : before;
+      const segments = this.#segments();
+      const end = this.cursor.takes("$") ? EMPTY : after;
+      alternatives.push(sequence(start, this.#joined(segments, end)));
     } while (this.cursor.takes("|"));
     return alternatives;
   }
 
+  #segments(): Segment[] {
+    const segments: Segment[] = [];
+    do {
+      const ahead: Ahead = { wanted: [], refused: [] };
+      while (this.#looksAhead(ahead));
+      segments.push({ ahead, parts: this.#terms(true) });
+    } while (this.#isAhead);
+    return segments;
+  }
+
+  get #isAhead(): boolean {
+    return AHEAD.some((mark) => this.cursor.text.startsWith(mark, this.cursor.at));
+  }
+
+  /** Reads one look ahead, where there is one. */
+  #looksAhead({ wanted, refused }: Ahead): boolean {
+    const mark = AHEAD.find((each) => this.cursor.takes(each));
+    if (mark === undefined) return false;
+    const anything = repeat(this.spelling(ANY), 0);
+    const looked = this.cursor.nested(() => choice(...this.#outer(undefined, anything)));
+    this.cursor.expect(")");
+    (mark === WANTED ? wanted : refused).push(looked);
+    return true;
+  }
+
+  /** From the last to the first: each looks at all that follows. */
+  #joined(segments: readonly Segment[], end: Expression): Expression {
+    return segments.reduceRight((rest, { ahead: { wanted, refused }, parts }) => {
+      const all = sequence(...parts, rest);
+      if (wanted.length === 0 && refused.length === 0) return all;
+      return intersection([all, ...wanted], { name: this.cursor.name, except: refused });
+    }, end);
+  }
+
   #inner(): Expression {
     const alternatives: Expression[] = [];
-    do alternatives.push(sequence(...this.#terms()));
+    do alternatives.push(sequence(...this.#terms(false)));
     while (this.cursor.takes("|"));
     return choice(...alternatives);
   }
 
-  #terms(): Expression[] {
+  /** `outer`: up to the next look ahead. */
+  #terms(outer: boolean): Expression[] {
     const parts: Expression[] = [];
-    while (!this.cursor.ended && !"|)$".includes(this.cursor.peek())) {
+    while (!this.cursor.ended && !"|)$".includes(this.cursor.peek()) && !(outer && this.#isAhead)) {
       const part = this.#atom();
       const times = readTimes(this.cursor);
       if (times !== undefined) this.cursor.takes("?"); // how much is taken first makes no other texts
@@ -127,7 +166,7 @@ class Parser {
   #group(): Expression {
     const { cursor } = this;
     if (cursor.peek() === "?" && cursor.match(GROUP) === undefined) {
-      throw cursor.wrong("a group that does not look ahead or behind");
+      throw cursor.wrong("a group that does not look behind, and ahead only outside of other groups");
     }
     const part = cursor.nested(() => this.#inner());
     cursor.expect(")");

@@ -65,6 +65,9 @@ describe("masks are what their definition says", () => {
     { schema: { type: "array", items: { type: "array", items: { type: "string", maxLength: 6 }, maxItems: 3 } } },
     { schema: { type: "string", minLength: 12, maxLength: 14 } },
     { schema: {} },
+    { schema: { type: "array", items: { type: "string", pattern: "^[a-z .]+$", minLength: 3, maxLength: 90 } } },
+    { schema: { type: "string", pattern: "^(?:[a-z]{3})+!?$", minLength: 13, maxLength: 13 } },
+    { regex: "(?!.*the)(?=.*e)[a-z ]{3,60}" },
   ];
   for (const shape of shapes) {
     test(JSON.stringify(shape), async () => {

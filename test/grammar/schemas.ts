@@ -92,8 +92,9 @@ class Maker {
   string(): JsonSchema {
     const { random } = this;
     const kind = random.below(4);
-    if (kind === 0) return { type: "string", pattern: random.pick(PATTERNS) };
-    if (kind === 1) return { type: "string", format: random.pick(FORMATS) };
+    const bounded = random.chance(0.4) ? { minLength: random.below(2), maxLength: 40 + random.below(30) } : {};
+    if (kind === 0) return { type: "string", pattern: random.pick(PATTERNS), ...bounded };
+    if (kind === 1) return { type: "string", format: random.pick(FORMATS), ...bounded };
     const minLength = random.below(5);
     return { type: "string", ...(kind === 2 && { minLength }), maxLength: minLength + random.below(30) };
   }

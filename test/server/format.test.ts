@@ -29,6 +29,32 @@ test("zodResponseFormat: parsed by the client, whole and streamed", async () => 
   assert.deepEqual(streamed.choices[0].message.parsed, message.parsed);
 });
 
+test("strings of zod with a format, a pattern and a length", async () => {
+  const Person = z.object({
+    mail: z.string().email().max(40),
+    id: z.string().uuid(),
+    home: z.string().url().max(50),
+    born: z.string().datetime(),
+    nick: z
+      .string()
+      .regex(/^[A-Z][a-z]+$/)
+      .min(3)
+      .max(8),
+    code: z
+      .string()
+      .regex(/\d/)
+      .regex(/^[a-f\d]+$/)
+      .length(6),
+  });
+  const response_format = zodResponseFormat(Person, "person");
+  for (const seed of [1, 2]) {
+    const whole = await client.chat.completions.parse({ ...ask, seed, max_tokens: 400, response_format });
+    const [{ message, finish_reason }] = whole.choices;
+    assert.equal(finish_reason, "stop", message.content ?? "");
+    assert.deepEqual(Person.parse(JSON.parse(message.content ?? "")), message.parsed);
+  }
+});
+
 test("several choices, each of the form and drawn for itself, and again for the same seed", async () => {
   const request = { ...ask, n: 6, response_format: zodResponseFormat(Fruit, "fruit") };
   const texts = async () =>

@@ -79,6 +79,45 @@ export function isSchemaObject(value: unknown): value is Schema {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
+export function numeric(schema: Schema, keyword: string, path: string): number | undefined {
+  const value = schema[keyword];
+  if (value === undefined || (typeof value === "number" && Number.isFinite(value))) return value;
+  throw refused(`${at(path, keyword)}: expected a number, got ${kindOf(value)}`);
+}
+
+/** An integer of 0 or more; `without` where there is none. */
+export function count(schema: Schema, keyword: string, path: string, without: number): number {
+  const value = numeric(schema, keyword, path) ?? without;
+  if (value === without || (Number.isInteger(value) && value >= 0)) return value;
+  throw refused(`${at(path, keyword)}: expected an integer of 0 or more, got ${value}`);
+}
+
+export function kindOf(value: unknown): string {
+  if (value === null || value === undefined) return String(value);
+  if (Array.isArray(value)) return value.length === 0 ? "an empty array" : "an array";
+  return typeof value === "object" ? "an object" : `${typeof value} ${JSON.stringify(value).slice(0, 40)}`;
+}
+
+/** Several patterns, or formats, that all hold: of the parts of `allOf`. */
+export class AllOf {
+  constructor(readonly values: readonly unknown[]) {}
+}
+
+/** One value or several that all hold. */
+export const each = (value: unknown): readonly unknown[] => (value instanceof AllOf ? value.values : [value]);
+
+/** Bounds, of which the closer one holds. */
+const BOUNDS: Readonly<Record<string, (a: number, b: number) => number>> = {
+  minLength: Math.max,
+  minItems: Math.max,
+  minimum: Math.max,
+  exclusiveMinimum: Math.max,
+  maxLength: Math.min,
+  maxItems: Math.min,
+  maximum: Math.min,
+  exclusiveMaximum: Math.min,
+};
+
 /** Both at once, as one schema; throws where that takes more than putting them side by side. */
 export function both(a: Schema, b: Schema, path: string): Schema {
   const joined: Record<string, unknown> = { ...a };
@@ -92,6 +131,8 @@ export function both(a: Schema, b: Schema, path: string): Schema {
 
 function bothValues(keyword: string, a: unknown, b: unknown, path: string): unknown {
   if (JSON.stringify(a) === JSON.stringify(b)) return a;
+  if (Object.hasOwn(BOUNDS, keyword) && typeof a === "number" && typeof b === "number") return BOUNDS[keyword](a, b);
+  if (keyword === "pattern" || keyword === "format") return new AllOf([...each(a), ...each(b)]);
   if (keyword === "required" && Array.isArray(a) && Array.isArray(b)) return [...new Set([...a, ...b])];
   if (keyword === "properties" && isSchemaObject(a) && isSchemaObject(b)) {
     const twice = Object.keys(b).find((name) => name in a && JSON.stringify(a[name]) !== JSON.stringify(b[name]));

@@ -17,14 +17,25 @@ import {
   OBJECT,
   STRING,
   separated,
-  stringOf,
   VALUE,
 } from "./json.js";
-import { assertions, at, both, isSchemaObject, OF_TYPE, type Schema, TYPES, type TypeName } from "./keywords.js";
+import {
+  assertions,
+  at,
+  both,
+  count,
+  isSchemaObject,
+  kindOf,
+  numeric,
+  OF_TYPE,
+  type Schema,
+  TYPES,
+  type TypeName,
+} from "./keywords.js";
 import { LARGEST_STEP, multiples, numberWithin } from "./number.js";
 import { objectOf } from "./object.js";
 import { areApart } from "./one-of.js";
-import { formatted, matching } from "./string.js";
+import { stringWith } from "./string.js";
 
 /** Schemas within schemas. */
 const MOST_NESTED = 100;
@@ -224,23 +235,6 @@ function isOfType(value: unknown, type: TypeName): boolean {
 
 const texts = (values: readonly unknown[]): Set<string> => new Set(values.map((value) => JSON.stringify(value)));
 
-function stringWith(schema: Schema, path: string): Expression {
-  const { pattern, format } = schema;
-  const [first, ...others] = ["pattern", "format", "minLength", "maxLength"].filter((keyword) => keyword in schema);
-  if (others.length > 0 && (pattern !== undefined || format !== undefined)) {
-    throw refused(`${at(path, others[0])}: cannot be honoured together with ${first}; say both in one pattern`);
-  }
-  for (const [keyword, value] of Object.entries({ pattern, format })) {
-    if (value === undefined || typeof value === "string") continue;
-    throw refused(`${at(path, keyword)}: expected a string, got ${kindOf(value)}`);
-  }
-  if (typeof pattern === "string") return matching(pattern, at(path, "pattern"));
-  if (typeof format === "string") return formatted(format, at(path, "format"));
-  const min = count(schema, "minLength", path, 0);
-  const max = count(schema, "maxLength", path, Number.POSITIVE_INFINITY);
-  return min > max ? choice() : stringOf(min, max);
-}
-
 /** More multiples than these are not listed. */
 const MOST_LISTED = 10_000;
 
@@ -291,18 +285,6 @@ function multiplesOf(step: number, { name, ...limits }: Multiples): Expression {
   );
 }
 
-function numeric(schema: Schema, keyword: string, path: string): number | undefined {
-  const value = schema[keyword];
-  if (value === undefined || (typeof value === "number" && Number.isFinite(value))) return value;
-  throw refused(`${at(path, keyword)}: expected a number, got ${kindOf(value)}`);
-}
-
-function count(schema: Schema, keyword: string, path: string, without: number): number {
-  const value = numeric(schema, keyword, path) ?? without;
-  if (value === without || (Number.isInteger(value) && value >= 0)) return value;
-  throw refused(`${at(path, keyword)}: expected an integer of 0 or more, got ${value}`);
-}
-
 const unescaped = (part: string): string => decoded(part).replaceAll("~1", "/").replaceAll("~0", "~");
 
 function decoded(part: string): string {
@@ -311,10 +293,4 @@ function decoded(part: string): string {
   } catch {
     return part;
   }
-}
-
-function kindOf(value: unknown): string {
-  if (value === null || value === undefined) return String(value);
-  if (Array.isArray(value)) return value.length === 0 ? "an empty array" : "an array";
-  return typeof value === "object" ? "an object" : `${typeof value} ${JSON.stringify(value).slice(0, 40)}`;
 }
