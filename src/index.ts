@@ -14,8 +14,13 @@ export type { GgufArray, GgufFile, GgufHead, GgufTensor, GgufValue } from "./ggu
 export type { Metadata } from "./gguf/metadata.js";
 export type { ReadOptions } from "./gguf/read.js";
 export type { NumericArray, NumericType } from "./gguf/types.js";
-export { type DownloadOptions, download } from "./hub/pull.js";
+export type { DownloadOptions } from "./hub/copies.js";
+export { type PulledModel, pullModel, type RepositoryView, viewRepository } from "./hub/named.js";
+export { KNOWN_MODELS, type KnownModel } from "./hub/names.js";
+export { download } from "./hub/pull.js";
 export { httpBytes, type RangeOptions } from "./hub/range.js";
+export type { Repository, RepositoryFile } from "./hub/repository.js";
+export { type CachedModel, cachedModel, cachedModels, removeModel, type StoreOptions } from "./hub/store.js";
 export type { ModelConfig } from "./model/config.js";
 export type { Repair } from "./model/family.js";
 export type { OpenHead } from "./model/open.js";

@@ -74,7 +74,10 @@ const HEADING = "Model and engine:";
 export const debugOption = () => new Option("--debug", "print the stack trace of an error");
 
 const modelOption = () =>
-  new Option("-m, --model <FILE|URL>", "GGUF model; default: the model that comes with ternion");
+  new Option(
+    "-m, --model <FILE|URL>",
+    "GGUF model, or a name as hf:ORG/REPO; default: the model that comes with ternion",
+  );
 
 export function addModelOptions(command: Command, model = modelOption()): Command {
   return addGroup(command, HEADING, [

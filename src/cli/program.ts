@@ -6,11 +6,15 @@ import { registerChat } from "./chat.js";
 import { registerDoctor } from "./doctor.js";
 import { EXIT_CODES_HELP } from "./exit.js";
 import { registerInspect } from "./inspect.js";
+import { registerList } from "./list.js";
 import { registerPerplexity } from "./perplexity.js";
+import { registerPull } from "./pull.js";
 import { registerRepair } from "./repair.js";
 import { registerReport } from "./report.js";
+import { registerRm } from "./rm.js";
 import { registerRun } from "./run.js";
 import { registerServe } from "./serve.js";
+import { registerShow } from "./show.js";
 import { registerTokenize } from "./tokenize.js";
 import { registerTrace } from "./trace.js";
 import { registerVerify } from "./verify.js";
@@ -19,6 +23,10 @@ const COMMANDS = [
   registerRun,
   registerChat,
   registerServe,
+  registerPull,
+  registerList,
+  registerShow,
+  registerRm,
   registerTokenize,
   registerInspect,
   registerTrace,

@@ -48,7 +48,10 @@ export function registerServe(program: Command): void {
   addEngineOptions(
     command,
     [],
-    repeatedOption("-m, --model <[NAME=]FILE|URL>", "GGUF model; default: the model that comes with ternion"),
+    repeatedOption(
+      "-m, --model <[NAME=]FILE|URL>",
+      "GGUF model, or a name as hf:ORG/REPO; default: the model that comes with ternion",
+    ),
   );
   const seconds = (flags: string, description: string) => integerOption(flags, description, { min: 1, max: 86_400 });
   command

@@ -1,6 +1,7 @@
 /** From a path or bytes to all that is known of a model before its weights are loaded: see model/open.ts. */
 import * as check from "../check.js";
-import { type DownloadOptions, download } from "../hub/pull.js";
+import type { DownloadOptions } from "../hub/copies.js";
+import { download } from "../hub/pull.js";
 import type { ModelConfig } from "../model/config.js";
 import { headOf, modelOf, type OpenHead, type OpenModel } from "../model/open.js";
 import { type ModelSummary, summaryOf } from "../model/summary.js";

@@ -76,7 +76,11 @@ class RangeSource implements ByteSource {
 }
 
 /** Tries again where the connection failed or the server is busy. */
-async function persistently<T>(address: Address, { signal, retries = RETRIES }: RangeOptions, read: () => Promise<T>) {
+export async function persistently<T>(
+  address: Address,
+  { signal, retries = RETRIES }: RangeOptions,
+  read: () => Promise<T>,
+) {
   for (let failures = 1; ; failures++) {
     try {
       return await read();

@@ -1,7 +1,7 @@
 /**
  * One file from its server to its name. It arrives as NAME.part, after an interruption goes on from there if the server
- * still has the same version, and gets its name when its length, its checksum (where the server gives one) and its head
- * are those of a GGUF file. What cannot become that is deleted; what may is kept.
+ * still has the same version, and gets its name when its length, its checksum (where one is known) and, of a model, its
+ * head are those of a GGUF file. What cannot become that is deleted; what may is kept.
  */
 import { createHash, type Hash } from "node:crypto";
 import { createReadStream } from "node:fs";
@@ -18,7 +18,19 @@ import { type Headers, Interrupted, type Reply, request } from "./http.js";
 import { type Held, LockLost } from "./lock.js";
 import { LONGEST_WAIT_ASKED, refusal, retryAfter } from "./refusal.js";
 
+/** What is known of a file before it comes. */
+export interface Expected {
+  /** bytes */
+  readonly size: number;
+  /** SHA-256 (64 hexadecimal digits), or its id in git (40) */
+  readonly checksum?: string | undefined;
+}
+
 export interface TransferOptions {
+  /** default: what the server says when it sends the file */
+  readonly expected?: Expected | undefined;
+  /** whether it is a GGUF file, whose head is looked at */
+  readonly isModel: boolean;
   /** bytes of the file that are here, and of the whole file; 0 where the server does not say */
   readonly onProgress: (loaded: number, total: number) => void;
   readonly signal: AbortSignal | undefined;
@@ -33,8 +45,8 @@ interface PartState {
   readonly version: string;
   /** bytes of the whole file; 0 if unknown */
   readonly total: number;
-  /** SHA-256 of the whole file */
-  readonly sha256?: string | undefined;
+  /** of the whole file, as in `Expected` */
+  readonly checksum?: string | undefined;
 }
 
 interface Part extends PartState {
@@ -87,14 +99,14 @@ export async function progressOf(path: string): Promise<{ loaded: number; total:
 }
 
 async function attempt(address: Address, path: string, options: TransferOptions): Promise<void> {
-  const part = await readPart(path);
+  const part = partOf(await readPart(path), options.expected);
   const whole = part !== undefined && part.size === part.total;
-  const { total, sha256, hash, type } = whole
-    ? { ...part, type: undefined, hash: await hashOf(path, part.sha256) }
+  const received = whole
+    ? { ...part, type: undefined, hash: await hashOf(partPath(path), part) }
     : await receive(address, path, part, options);
   await options.held.check(true);
   try {
-    await checkContent(address, partPath(path), { total, sha256, hash, type });
+    await checkContent(address, partPath(path), received, options);
   } catch (error) {
     if (!(error instanceof Interrupted)) await discard(path);
     throw error;
@@ -103,9 +115,15 @@ async function attempt(address: Address, path: string, options: TransferOptions)
   await rm(statePath(path), { force: true });
 }
 
+/** The part, unless it is one of another file than the expected one. */
+function partOf(part: Part | undefined, expected: Expected | undefined): Part | undefined {
+  const known = expected?.checksum ?? part?.checksum;
+  return part?.checksum === known && (expected === undefined || part?.total === expected.size) ? part : undefined;
+}
+
 interface Received {
   readonly total: number;
-  readonly sha256: string | undefined;
+  readonly checksum?: string | undefined;
   readonly hash: Hash | undefined;
   /** content type, as the server called it */
   readonly type: string | undefined;
@@ -115,23 +133,28 @@ async function receive(
   address: Address,
   path: string,
   part: Part | undefined,
-  { onProgress, signal, idleTimeout, held }: TransferOptions,
+  { onProgress, signal, idleTimeout, held, expected, isModel }: TransferOptions,
 ): Promise<Received> {
   const answer = await ask(address, part, { signal, idleTimeout });
-  const { reply, version, start, total, sha256 } = answer;
+  const { reply, version, start } = answer;
+  const total = answer.total || (expected?.size ?? 0);
+  const checksum = expected?.checksum ?? answer.checksum;
   const type = reply.headers["content-type"];
   try {
+    if (expected !== undefined && total !== expected.size) {
+      throw await wrong(address, path, `expected ${expected.size} bytes, as listed, got ${total}`);
+    }
     await checkSpace(address, path, total - start);
     await held.check();
     if (version === undefined) await rm(statePath(path), { force: true });
-    else await writeFile(statePath(path), JSON.stringify({ version, total, sha256 } satisfies PartState));
-    const hash = await hashOf(path, sha256, start);
+    else await writeFile(statePath(path), JSON.stringify({ version, total, checksum } satisfies PartState));
+    const hash = await hashOf(partPath(path), { checksum, total }, start);
     onProgress(start, total);
     const file = await open(partPath(path), start > 0 ? "r+" : "w");
     try {
       let loaded = start;
       for await (const chunk of reply.chunks()) {
-        if (loaded === 0) await checkStart(address, path, chunk, { total, type });
+        if (loaded === 0 && isModel) await checkStart(address, path, chunk, { total, type });
         await held.check();
         await writeFully(file, chunk, loaded);
         hash?.update(chunk);
@@ -141,7 +164,7 @@ async function receive(
       await file.datasync(); // a name must not outlive its bytes when the power fails
       if (total > 0 && loaded < total) throw new Interrupted(`expected ${total} bytes, got ${loaded}`);
       if (total > 0 && loaded > total) throw await wrong(address, path, `expected ${total} bytes, got ${loaded}`);
-      return { total, sha256, hash, type };
+      return { total, checksum, hash, type };
     } finally {
       await file.close();
     }
@@ -153,11 +176,11 @@ async function receive(
 /** The part of an earlier attempt, if it says of which version it is. */
 async function readPart(path: string): Promise<Part | undefined> {
   try {
-    const { version, total, sha256 } = JSON.parse(await readFile(statePath(path), "utf8")) as Partial<PartState>;
+    const { version, total, checksum } = JSON.parse(await readFile(statePath(path), "utf8")) as Partial<PartState>;
     const size = await sizeOf(partPath(path));
-    const sound = sha256 === undefined || typeof sha256 === "string";
+    const sound = checksum === undefined || typeof checksum === "string";
     if (typeof version === "string" && typeof total === "number" && sound && size > 0) {
-      return { version, total, sha256, size };
+      return { version, total, checksum, size };
     }
   } catch {
     // absent or unreadable: begin anew
@@ -171,7 +194,7 @@ interface Answer {
   /** where in the file the body begins */
   readonly start: number;
   readonly total: number;
-  readonly sha256: string | undefined;
+  readonly checksum: string | undefined;
 }
 
 type Limits = Pick<TransferOptions, "signal" | "idleTimeout">;
@@ -186,7 +209,8 @@ async function ask(address: Address, part: Part | undefined, limits: Limits): Pr
 
   if (part !== undefined && (reply.status === 206 || reply.status === 416)) {
     const total = continues(reply, part, version);
-    if (total !== undefined) return { reply, version, start: part.size, total, sha256: reply.sha256 ?? part.sha256 };
+    if (total !== undefined)
+      return { reply, version, start: part.size, total, checksum: reply.sha256 ?? part.checksum };
     reply.end();
     return ask(address, undefined, limits);
   }
@@ -204,7 +228,7 @@ async function ask(address: Address, part: Part | undefined, limits: Limits): Pr
     );
   }
   const total = Number(reply.headers["content-length"] ?? reply.size);
-  return { reply, version, start: 0, total, sha256: reply.sha256 };
+  return { reply, version, start: 0, total, checksum: reply.sha256 };
 }
 
 /** The size of the whole file, if the reply is exactly the rest of it: same version, from where the part ends to its end. */
@@ -233,13 +257,23 @@ export function refused(address: Address, reply: Reply, expected = 200): Error {
   return refusal(address, reply, { expected });
 }
 
-/** The hash of the first `length` bytes of the part, to go on with; undefined where there is nothing to compare with. */
-async function hashOf(path: string, sha256: string | undefined, length = Number.POSITIVE_INFINITY) {
-  if (sha256 === undefined) return undefined;
-  const hash = createHash("sha256");
+/**
+ * The hash of the first `length` bytes of a file, to go on with; undefined where there is nothing to compare with. Git's is
+ * of the size and the bytes, a blob's.
+ */
+async function hashOf(path: string, { checksum, total }: Pick<PartState, "checksum" | "total">, length?: number) {
+  if (checksum === undefined) return undefined;
+  const hash = checksum.length === 64 ? createHash("sha256") : createHash("sha1").update(`blob ${total}\0`);
   if (length === 0) return hash;
-  for await (const chunk of createReadStream(partPath(path), { end: length - 1 })) hash.update(chunk as Buffer);
+  const end = (length ?? Number.POSITIVE_INFINITY) - 1;
+  for await (const chunk of createReadStream(path, { end })) hash.update(chunk as Buffer);
   return hash;
+}
+
+/** Whether a file is the one that is expected: by its length, then by all of its bytes. */
+export async function isExpected(path: string, { size, checksum }: Expected): Promise<boolean> {
+  if ((await sizeOf(path)) !== size) return false;
+  return (await hashOf(path, { checksum, total: size }))?.digest("hex") === checksum;
 }
 
 /** Refuses what is no GGUF file by its first bytes, not only after an hour. */
@@ -257,13 +291,21 @@ async function checkStart(
 }
 
 /** Whether the part, which has its full length if that is known, is what it should be. */
-async function checkContent(address: Address, part: string, { total, sha256, hash, type }: Received): Promise<void> {
-  if ((await sizeOf(part)) === 0) throw failure(address, "expected a GGUF model, got an empty body", CHECK_SOURCE);
+async function checkContent(
+  address: Address,
+  part: string,
+  { total, checksum, hash, type }: Received,
+  { isModel }: Pick<TransferOptions, "isModel">,
+): Promise<void> {
+  if (isModel && (await sizeOf(part)) === 0)
+    throw failure(address, "expected a GGUF model, got an empty body", CHECK_SOURCE);
   const digest = hash?.digest("hex");
-  if (digest !== sha256) {
-    const problem = `expected the SHA-256 ${sha256} that the server says, got ${digest}`;
+  if (digest !== checksum) {
+    const kind = checksum?.length === 64 ? "SHA-256" : "git object id";
+    const problem = `expected the ${kind} ${checksum} that the server says, got ${digest}`;
     throw failure(address, problem, "The bytes were changed on their way, and are deleted. Try again");
   }
+  if (!isModel) return;
   try {
     await withFile(part, readHead);
   } catch (error) {
