@@ -206,18 +206,13 @@ test("no cycles, types included", () => {
 
 test("a ternary type is named by its file, by the two tables of types and by backends with a kernel for it", () => {
   const users = (type: string) => SOURCES.filter((path) => textOf(path).includes(type)).sort();
-  assert.deepEqual(users("I2_S"), [
-    "backend/cpu/commands.ts",
-    "backend/gpu/formats.ts",
-    "formats/i2_s.ts",
-    "formats/table.ts",
-    "gguf/types.ts",
-  ]);
+  assert.deepEqual(users("I2_S"), ["backend/cpu/commands.ts", "formats/i2_s.ts", "formats/table.ts", "gguf/types.ts"]);
   assert.deepEqual(users("TQ2_0"), [
     "backend/cpu/choice/exercise.ts",
     "backend/cpu/commands.ts",
     "backend/cpu/kernels.ts", // unpackTQ2_0
     "backend/cpu/thread/load.ts",
+    "backend/gpu/thread/block-codes.ts",
     "formats/table.ts",
     "formats/tq2_0.ts",
     "gguf/types.ts",

@@ -21,9 +21,7 @@ export const I2_S: TernaryFormat = {
   columns: 128,
   floats: [], // the one of all weights, in the tail, has bounds
   layouts: TERNARY_LAYOUTS,
-  check({ name }, codes) {
-    if (hasCode3(codes)) throw invalidCode(name);
-  },
+  check: ({ name }, codes) => checkCodes(name, codes),
   decode: decodeCodes,
 };
 
@@ -48,6 +46,11 @@ function hasCode3(codes: Uint8Array): boolean {
   const words = new Uint32Array(codes.buffer, codes.byteOffset, codes.length >> 2);
   for (let i = 0; i < words.length; i++) if (words[i] & (words[i] >>> 1) & 0x55555555) return true;
   return false;
+}
+
+/** Refuses codes in any order where one is 3. */
+export function checkCodes(name: string, codes: Uint8Array): void {
+  if (hasCode3(codes)) throw invalidCode(name);
 }
 
 export function invalidCode(name: string): TernionError {

@@ -26,7 +26,7 @@ export const Q4_K = dense("Q4_K", FLOATS, (bytes, count) => {
 });
 
 /** Of group `j`, 0 to 7: the first four lie in six bits of bytes j and 4 + j, whose upper two bits belong to the others. */
-function scalesOf(bytes: Uint8Array, at: number, j: number): { scale: number; minimum: number } {
+export function scalesOf(bytes: Uint8Array, at: number, j: number): { scale: number; minimum: number } {
   if (j < 4) return { scale: bytes[at + j] & 63, minimum: bytes[at + 4 + j] & 63 };
   const low = bytes[at + 4 + j];
   return {

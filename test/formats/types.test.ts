@@ -9,7 +9,7 @@ import { formatOf } from "../../src/formats/table.js";
 import { type GgmlType, ggmlLayout } from "../../src/gguf/types.js";
 import { assertNear, batchOf, dot, rowOf, runOps, uniform, withBackend } from "../backend/conformance/common.js";
 import { halfBits, type Matrix, randomOf } from "../backend/files.js";
-import { CPU_VARIANTS, REFERENCE } from "../backends.js";
+import { CPU_VARIANTS, GPU_VARIANTS, REFERENCE } from "../backends.js";
 
 interface Type {
   readonly name: GgmlType;
@@ -107,7 +107,7 @@ function randomMatrix(
   return { ...shape, type: name, bytes, values: Float64Array.from(values), scale: 0 };
 }
 
-const CPUS = [CPU_VARIANTS[0], CPU_VARIANTS[2], CPU_VARIANTS[3], CPU_VARIANTS[4]];
+const BACKENDS = [REFERENCE, CPU_VARIANTS[0], CPU_VARIANTS[2], CPU_VARIANTS[3], CPU_VARIANTS[4], ...GPU_VARIANTS];
 
 for (const type of DENSE) {
   describe(type.name, () => {
@@ -129,7 +129,7 @@ for (const type of DENSE) {
       }
     });
 
-    for (const variant of [REFERENCE, ...CPUS]) {
+    for (const variant of BACKENDS) {
       test(`as a matrix and as a table on ${variant.name}`, { skip: variant.skip }, async () => {
         await withBackend(variant, [matrix], async (b, [weight]) => {
           const rows = 5;
@@ -180,7 +180,7 @@ describe("ternary weights with a scale for each block", () => {
     ["one for all, and blocks of zeros", (i: number) => (i % 5 === 0 ? 0 : -0.75)],
   ] as const) {
     const matrix = randomMatrix(TQ1, 37, 768, scale);
-    for (const variant of [REFERENCE, ...CPUS]) {
+    for (const variant of BACKENDS) {
       test(`${what}, on ${variant.name}`, { skip: variant.skip }, async () => {
         await withBackend(variant, [matrix], async (b, [weight]) => {
           const rows = 16;

@@ -11,15 +11,7 @@ import type { ModelConfig } from "../../src/model/config.js";
 import { createActivations, forward, type Model } from "../../src/model/forward.js";
 import { loadWeights } from "../../src/model/weights.js";
 import { CPU_VARIANTS, VARIANTS, type Variant } from "../backends.js";
-import {
-  argmax,
-  GOLDEN_FAMILIES,
-  GOLDEN_MODELS,
-  type Golden,
-  type GoldenName,
-  loadGolden,
-  rowErrors,
-} from "../golden.js";
+import { argmax, GOLDEN_FAMILIES, GOLDEN_MODELS, type Golden, loadGolden, rowErrors } from "../golden.js";
 
 const OP_TOLERANCE = 2e-6;
 const UNFLIPPED_TOLERANCE = 1e-5;
@@ -27,11 +19,6 @@ const FLIPPED_TOLERANCE = 5e-2;
 
 /** Each model on each backend that has what it needs. */
 const CASES = [...GOLDEN_MODELS, ...GOLDEN_FAMILIES].flatMap((name) => VARIANTS.map((variant) => ({ name, variant })));
-
-function skipped(name: GoldenName, { name: variant, skip }: Variant): string | false {
-  const other = GOLDEN_FAMILIES.some((family) => family === name) && variant.startsWith("gpu");
-  return other ? "the GPU backend does not take this architecture" : skip;
-}
 
 async function withModel(
   variant: Variant,
@@ -105,7 +92,7 @@ async function unflippedRows(b: Backend, q: Quantized, normed: Float32Array, row
 
 describe("op by op, each fed with its golden input", () => {
   for (const { name, variant } of CASES) {
-    test(`${name} on ${variant.name}`, { skip: skipped(name, variant) }, async () => {
+    test(`${name} on ${variant.name}`, { skip: variant.skip }, async () => {
       const golden = await loadGolden(name);
       await withModel(variant, golden, (b, model) => checkOps(b, model, golden));
     });
@@ -227,7 +214,7 @@ async function checkOps(b: Backend, { config, weights, cache, activations: a }: 
 
 describe("end to end", () => {
   for (const { name, variant } of CASES) {
-    test(`${name} on ${variant.name}`, { skip: skipped(name, variant) }, async (t) => {
+    test(`${name} on ${variant.name}`, { skip: variant.skip }, async (t) => {
       const golden = await loadGolden(name);
       const rows = golden.tokens.length;
       const traced = new Map<string, Float32Array>();

@@ -1,9 +1,9 @@
 // Rotary embedding of q and k in place at their rows' positions, and the store of k and v in the cache.
 //
-// Plain loop, for i < half of each head, with (c, s) = angles[position][i]:
-//   (x[i], x[i + half]) = (x[i] c - x[i + half] s, x[i + half] c + x[i] s);  keys[at] = k, values[at] = v of (slot, position)
+// Plain loop, for i < half of each head, with (c, s) = angles[position][i] and (a, b) = (i, i + half), or (2i, 2i + 1):
+//   (x[a], x[b]) = (x[a] c - x[b] s, x[b] c + x[a] s);  keys[at] = k, values[at] = v of (slot, position)
 //
-// A thread takes elements i and i + half of one head of q, k or v. For a single row ternary-row/rope.wgsl does the same in the
+// A thread takes one pair of one head of q, k or v. For a single row ternary-row/rope.wgsl does the same in the
 // dispatch of the matrices. Preconditions: an even headDim; the cache has a block for the position.
 
 struct Params {
@@ -26,29 +26,30 @@ struct Params {
 fn ropeStore(@builtin(global_invocation_id) at: vec3<u32>) {
   let row = at.y;
   let i = at.x % params.half;
+  let step = pairStep(params.half);
   var head = at.x / params.half;
   let position = u32(positions[row]);
   let angle = tables.angles[position * params.half + i];
   if head < params.heads {
-    let start = (row * params.heads + head) * 2u * params.half + i;
-    let pair = rotated(q[start], q[start + params.half], angle);
+    let start = (row * params.heads + head) * 2u * params.half + pairAt(i);
+    let pair = rotated(q[start], q[start + step], angle);
     q[start] = pair.x;
-    q[start + params.half] = pair.y;
+    q[start + step] = pair.y;
     return;
   }
   head -= params.heads;
   let kvHead = head % params.kvHeads;
-  let start = (row * params.kvHeads + kvHead) * 2u * params.half + i;
+  let start = (row * params.kvHeads + kvHead) * 2u * params.half + pairAt(i);
   let cache = CacheShape(params.kvHeads, 2u * params.half);
-  let to = cacheAt(cache, blockOf(u32(slots[row]), position), kvHead, position) + i;
+  let to = cacheAt(cache, blockOf(u32(slots[row]), position), kvHead, position) + pairAt(i);
   if head < params.kvHeads {
-    let pair = rotated(k[start], k[start + params.half], angle);
+    let pair = rotated(k[start], k[start + step], angle);
     k[start] = pair.x;
-    k[start + params.half] = pair.y;
+    k[start + step] = pair.y;
     keys[to] = pair.x;
-    keys[to + params.half] = pair.y;
+    keys[to + step] = pair.y;
   } else if head < 2u * params.kvHeads {
     values[to] = v[start];
-    values[to + params.half] = v[start + params.half];
+    values[to + step] = v[start + step];
   }
 }

@@ -1,4 +1,4 @@
-// The result of one matrix, and the residual stream that receives it as well. Bindings follow that of the codes (matrices.wgsl).
+// The result of one matrix, and the residual stream that receives it as well. Bindings follow that of the weights, FIRST.
 
 @group(0) @binding(FIRST + 1) var<storage, read_write> out0: array<f32>;  // (rows, outputs0)
 @group(0) @binding(FIRST + 2) var<storage, read_write> addTo: array<f32>; // (rows, outputs0)

@@ -1,4 +1,4 @@
-// The result of one matrix. Bindings follow that of the codes (matrices.wgsl).
+// The result of one matrix. Bindings follow that of the weights, FIRST.
 
 @group(0) @binding(FIRST + 1) var<storage, read_write> out0: array<f32>; // (rows, outputs0)
 

@@ -1,4 +1,4 @@
-// The results of two matrices. Bindings follow that of the codes (matrices.wgsl).
+// The results of two matrices. Bindings follow that of the weights, FIRST.
 
 @group(0) @binding(FIRST + 1) var<storage, read_write> out0: array<f32>; // (rows, outputs0)
 @group(0) @binding(FIRST + 2) var<storage, read_write> out1: array<f32>; // (rows, outputs1)

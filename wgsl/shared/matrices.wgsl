@@ -1,13 +1,7 @@
-// Up to three ternary matrices in one dispatch: where their codes lie, and which workgroup makes which of their outputs.
+// Up to three matrices in one dispatch: which workgroup makes which of their outputs.
 //
-// Another file defines `FIRST`, the binding of the codes, and `params` with outputs0..2, the rows of each matrix, base0..2,
-// where each begins in `codes`, and scale0..2. keep-*.wgsl says where a result goes.
-
-@group(0) @binding(FIRST) var<storage, read> codes: array<vec4<u32>>; // (outputs, columns / 64) of each matrix
-
-fn codesAt(matrix: u32, i: u32) -> vec4<u32> {
-  return codes[select(select(params.base0, params.base1, matrix == 1u), params.base2, matrix == 2u) + i];
-}
+// Another file defines `params` with outputs0..2, the rows of each matrix, and scale0..2, what multiplies its results.
+// keep-*.wgsl says where a result goes.
 
 struct Share {
   matrix: u32,

@@ -15,7 +15,7 @@ fn prepare(group: u32, thread: u32) {
 fn finish(group: u32, thread: u32, scale: f32) {
   let output = group * MADE + thread;
   if thread < MADE && output < params.outputs0 {
-    let y = f32(teamTotal(thread % TEAMS, thread / TEAMS)) * (params.scale0 * scale);
+    let y = teamTotal(group, thread % TEAMS, thread / TEAMS) * (params.scale0 * scale);
     out0[output] = y;
     addTo[output] = before + y;
   }

@@ -13,8 +13,8 @@ fn finish(group: u32, thread: u32, scale: f32) {
   let element = group * ELEMENTS + thread;
   if thread >= ELEMENTS || element >= params.outputs0 { return; }
   let i = thread / TEAMS * 2u;
-  let gate = f32(teamTotal(thread % TEAMS, i)) * (params.scale0 * scale);
-  let up = f32(teamTotal(thread % TEAMS, i + 1u)) * (params.scale1 * scale);
+  let gate = teamTotal(group, thread % TEAMS, i) * (params.scale0 * scale);
+  let up = teamTotal(group, thread % TEAMS, i + 1u) * (params.scale1 * scale);
   keep(1u, element, up);
   keep(0u, element, activated(vec4(gate)).x * up);
 }

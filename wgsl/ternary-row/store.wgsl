@@ -13,6 +13,6 @@ fn finish(group: u32, thread: u32, scale: f32) {
   let share = shareOf(group, MADE);
   let output = share.first + thread;
   if thread < MADE && output < share.outputs {
-    keep(share.matrix, output, f32(teamTotal(thread % TEAMS, thread / TEAMS)) * (share.scale * scale));
+    keep(share.matrix, output, teamTotal(group, thread % TEAMS, thread / TEAMS) * (share.scale * scale));
   }
 }

@@ -13,10 +13,13 @@
 // 4. A team makes OUTPUTS sums; `outputOf` and `finish` of another file say which, and what becomes of them. What `finish`
 //    needs from memory `prepare` asks for while the row is on its way.
 // 5. Each team's thread begins with minus the sum of 16 threads' activations: together they subtract the row's sum.
+// 6. Where blocks of 256 columns have scales (BLOCKS), codes are signed in place of that, and the exact sums of blocks meet in
+//    workgroup memory, as in ternary/blocks.wgsl.
 //
-// Constants: COLUMNS; OUTPUTS; AHEAD, the vectors of codes of an output that a thread asks for early.
-// Preconditions: COLUMNS a multiple of 128; COLUMNS + 9 KiB of workgroup memory; nothing that a workgroup writes is the row
-// that others may still read.
+// Constants: COLUMNS; OUTPUTS; AHEAD, the vectors of codes of an output that a thread asks for early; BLOCKS, COLUMNS / 256 where
+// blocks have scales, else 0.
+// Preconditions: COLUMNS a multiple of 128; COLUMNS + 9 KiB of workgroup memory, and 64 bytes for each block and output of a team;
+// nothing that a workgroup writes is the row that others may still read.
 
 const TEAM = 16u; // threads that share an output
 const TEAMS = 16u;
@@ -34,6 +37,9 @@ struct Params {
   scale0: f32,
   scale1: f32,
   scale2: f32,
+  scalesAt0: u32, // words, where blocks have scales (shared/block-scales.wgsl)
+  scalesAt1: u32,
+  scalesAt2: u32,
   share: f32, // 1 / COLUMNS
   eps: f32,
   // for rotary embedding
@@ -52,6 +58,7 @@ var<workgroup> row: array<vec4<u32>, 4u * QUADS>;         // (4 quarters, QUADS)
 var<workgroup> rowSums: array<vec4<i32>, 64>;             // (256) of each thread's activations
 var<workgroup> teamSums: array<vec4<i32>, 64u * OUTPUTS>; // (OUTPUTS, TEAMS, TEAM)
 var<workgroup> laneSums: array<i32, TEAM>;                // of 16 threads' activations each
+var<workgroup> blockSums: array<atomic<i32>, max(1u, OUTPUTS * TEAMS * BLOCKS)>; // (OUTPUTS, TEAMS, BLOCKS)
 
 /** A matrix, and one of its rows. */
 struct Place {
@@ -62,7 +69,8 @@ struct Place {
 fn dots(codes: vec4<u32>, quad: u32) -> i32 {
   var sum = 0;
   for (var quarter = 0u; quarter < 4u; quarter++) {
-    let c = (codes >> vec4(6u - 2u * quarter)) & vec4(0x03030303u);
+    var c = (codes >> vec4(6u - 2u * quarter)) & vec4(0x03030303u);
+    if BLOCKS > 0u { c = signedCodes(c); }
     let a = row[quarter * QUADS + quad];
     sum += dot4I8Packed(c.x, a.x) + dot4I8Packed(c.y, a.y) + dot4I8Packed(c.z, a.z) + dot4I8Packed(c.w, a.w);
   }
@@ -71,10 +79,26 @@ fn dots(codes: vec4<u32>, quad: u32) -> i32 {
 
 fn total(v: vec4<i32>) -> i32 { return v.x + v.y + v.z + v.w; }
 
-/** The sum of output `i` of a team; for `finish`. */
-fn teamTotal(team: u32, i: u32) -> i32 {
-  let at = 4u * (i * TEAMS + team);
-  return total(teamSums[at] + teamSums[at + 1u] + teamSums[at + 2u] + teamSums[at + 3u]);
+/** The sum of output `i` of a team, with the scales of its blocks; for `finish`. */
+fn teamTotal(group: u32, team: u32, i: u32) -> f32 {
+  if BLOCKS == 0u {
+    let at = 4u * (i * TEAMS + team);
+    return f32(total(teamSums[at] + teamSums[at + 1u] + teamSums[at + 2u] + teamSums[at + 3u]));
+  }
+  let place = outputOf(group, team, i);
+  var y = 0.0;
+  for (var block = 0u; block < BLOCKS; block++) {
+    let sum = f32(atomicLoad(&blockSums[(i * TEAMS + team) * BLOCKS + block]));
+    y = fma(sum, blockScale(place.matrix, place.output * BLOCKS + block), y);
+  }
+  return y;
+}
+
+/** A thread's sum with one more dot, of vector `quad` of an output of (OUTPUTS, TEAMS); blocks are summed elsewhere. */
+fn withDot(sum: i32, output: u32, quad: u32, more: i32) -> i32 {
+  if BLOCKS == 0u { return sum + more; }
+  atomicAdd(&blockSums[output * BLOCKS + quad / BLOCK_QUADS], more); // integers: any order
+  return sum;
 }
 
 @compute @workgroup_size(256)
@@ -82,6 +106,7 @@ fn ternaryRow(@builtin(workgroup_id) id: vec3<u32>, at: Thread) {
   let thread = at.index;
   let group = id.x;
   let lane = thread % TEAM;
+  let team = thread / TEAM;
 
   var z: array<vec4<f32>, HELD>; // x, then x * weight, then normalised
   var weights: array<vec4<f32>, HELD>;
@@ -90,7 +115,7 @@ fn ternaryRow(@builtin(workgroup_id) id: vec3<u32>, at: Thread) {
   var places: array<Place, OUTPUTS>;
   var ahead: array<vec4<u32>, OUTPUTS * AHEAD>;
   for (var i = 0u; i < OUTPUTS; i++) {
-    places[i] = outputOf(group, thread / TEAM, i);
+    places[i] = outputOf(group, team, i);
     for (var step = 0u; step < AHEAD; step++) {
       let quad = min(lane + TEAM * step, QUADS - 1u);
       ahead[i * AHEAD + step] = codesAt(places[i].matrix, places[i].output * QUADS + quad);
@@ -133,12 +158,13 @@ fn ternaryRow(@builtin(workgroup_id) id: vec3<u32>, at: Thread) {
     acc[i] = -laneSum;
     for (var step = 0u; step < AHEAD; step++) {
       let quad = lane + TEAM * step;
-      if quad < QUADS { acc[i] += dots(ahead[i * AHEAD + step], quad); }
+      if quad < QUADS { acc[i] = withDot(acc[i], i * TEAMS + team, quad, dots(ahead[i * AHEAD + step], quad)); }
     }
   }
   for (var quad = lane + TEAM * AHEAD; quad < QUADS; quad += TEAM) {
     for (var i = 0u; i < OUTPUTS; i++) {
-      acc[i] += dots(codesAt(places[i].matrix, places[i].output * QUADS + quad), quad);
+      let dot = dots(codesAt(places[i].matrix, places[i].output * QUADS + quad), quad);
+      acc[i] = withDot(acc[i], i * TEAMS + team, quad, dot);
     }
   }
   for (var i = 0u; i < OUTPUTS; i++) {

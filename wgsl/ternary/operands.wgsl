@@ -15,6 +15,9 @@ struct Params {
   scale0: f32,
   scale1: f32,
   scale2: f32,
+  scalesAt0: u32, // words, where blocks have scales (shared/block-scales.wgsl)
+  scalesAt1: u32,
+  scalesAt2: u32,
 }
 
 const FIRST = 4; // binding of the codes
@@ -25,6 +28,10 @@ const FIRST = 4; // binding of the codes
 
 /** out[row][output] from the sum of codes times activations. */
 fn store(share: Share, output: u32, row: u32, sum: i32) {
-  let y = f32(sum - sums[row]) * (share.scale * scales[row]);
-  keep(share.matrix, row * share.outputs + output, y);
+  storeScaled(share, output, row, f32(sum - sums[row]));
+}
+
+/** The same from the sum of weights times activations. */
+fn storeScaled(share: Share, output: u32, row: u32, sum: f32) {
+  keep(share.matrix, row * share.outputs + output, sum * (share.scale * scales[row]));
 }

@@ -3,7 +3,6 @@
  * thread (worker.ts), since Dawn keeps the thread of a device busy.
  */
 
-import { TernionError } from "../../errors.js";
 import { drawsOf } from "../../sampling/draw.js";
 import {
   type Activation,
@@ -12,7 +11,7 @@ import {
   type Best,
   type Cache,
   type CacheShape,
-  type Feature,
+  FEATURES,
   type Head,
   type HeadKind,
   type LoadOptions,
@@ -59,7 +58,7 @@ export class GpuBackend implements Backend {
   readonly runsAhead = RUNS_AHEAD;
   readonly blockPositions = BLOCK;
   readonly takes = TAKES;
-  readonly features: readonly Feature[] = [];
+  readonly features = FEATURES;
   readonly #channel: Channel;
   readonly #opened: Opened;
   readonly #records = new Records();
@@ -167,23 +166,17 @@ export class GpuBackend implements Backend {
   normQuantize(out: Quantized, x: Tensor, weight: Weight, eps: number): void {
     this.#recorder.add({ op: "normQuantize", out: idOf(out), x: idOf(x), weight: idOf(weight), eps });
   }
-  quantize(): void {
-    throw lacks("quantize");
+  quantize(out: Quantized, x: Tensor): void {
+    this.#recorder.add({ op: "quantize", out: idOf(out), x: idOf(x) });
   }
-  linear(): void {
-    throw lacks("linear");
-  }
-  normHeads(): void {
-    throw lacks("normHeads");
-  }
-
   ternary(projections: readonly Projection[], x: Quantized): void {
-    const all = projections.map(({ weight, out, addTo }) => ({
-      weight: idOf(weight),
-      out: idOf(out),
-      addTo: addTo === undefined ? NONE : idOf(addTo),
-    }));
-    this.#recorder.add({ op: "ternary", x: idOf(x), projections: all });
+    this.#recorder.add({ op: "ternary", x: idOf(x), projections: projections.map(idsOf) });
+  }
+  linear(projections: readonly Projection[], x: Tensor): void {
+    this.#recorder.add({ op: "linear", x: idOf(x), projections: projections.map(idsOf) });
+  }
+  normHeads(x: Tensor, weight: Weight, eps: number): void {
+    this.#recorder.add({ op: "normHeads", x: idOf(x), weight: idOf(weight), eps });
   }
   ropeStore(cache: Cache, layer: number, { q, k, v }: { q: Tensor; k: Tensor; v: Tensor }): void {
     placedOf(cache).check(this.#batch);
@@ -291,8 +284,8 @@ const none = new Int32Array();
 /** The handles of this backend carry their numbers. */
 const idOf = (handle: Tensor | Quantized | Weight | Cache | Head): number => (handle as unknown as Handle).id;
 const placedOf = (cache: Cache): BlockTable => (cache as GpuCache).placed;
-
-/** Models that need it are not loaded here, see `features`. */
-function lacks(op: Feature): TernionError {
-  return new TernionError("BACKEND_UNAVAILABLE", `${op}: the gpu backend has no such op. Use another backend.`);
-}
+const idsOf = ({ weight, out, addTo }: Projection) => ({
+  weight: idOf(weight),
+  out: idOf(out),
+  addTo: addTo === undefined ? NONE : idOf(addTo),
+});

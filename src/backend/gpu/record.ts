@@ -10,10 +10,18 @@ export const NONE = -1;
 
 const NORM = { out: "handle", x: "handle", weight: "handle", eps: "float" } as const;
 
+const PROJECTIONS = {
+  x: "handle",
+  projections: new List({ weight: "handle", out: "handle", /** or NONE */ addTo: "handle" }),
+} as const;
+
 const STRUCTS = {
   embed: { out: "handle", table: "handle" },
   normQuantize: NORM,
-  ternary: { x: "handle", projections: new List({ weight: "handle", out: "handle", /** or NONE */ addTo: "handle" }) },
+  quantize: { out: "handle", x: "handle" },
+  ternary: PROJECTIONS,
+  linear: PROJECTIONS,
+  normHeads: { x: "handle", weight: "handle", eps: "float" },
   ropeStore: { cache: "handle", layer: "count", q: "handle", k: "handle", v: "handle" },
   attend: { out: "handle", q: "handle", cache: "handle", layer: "count" },
   gate: {
@@ -35,6 +43,7 @@ type OpOf<N extends OpName> = { readonly op: N } & Values<(typeof STRUCTS)[N]>;
 export type Op = { [N in OpName]: OpOf<N> }[OpName];
 export type NormQuantize = OpOf<"normQuantize">;
 export type Ternary = OpOf<"ternary">;
+export type Linear = OpOf<"linear">;
 export type RopeStore = OpOf<"ropeStore">;
 export type Attend = OpOf<"attend">;
 export type Gate = OpOf<"gate">;

@@ -1,4 +1,5 @@
 /** The key-value cache as kernels are given it: blocks of positions, and the tables that say where they lie. */
+import type { RopePairs } from "../../backend.js";
 import type { Window } from "../device/kernel.js";
 
 /**
@@ -16,6 +17,13 @@ export const cacheConstants = ({ slots, slotBlocks }: CacheTables) => ({
   SLOT_BLOCKS: slotBlocks,
 });
 
+/** Files and constants of what rotates. */
+export const ROTATE_FILES = ["shared/rotate", ...CACHE_FILES];
+export const rotateConstants = (tables: CacheTables) => ({
+  ...cacheConstants(tables),
+  ADJACENT: tables.ropePairs === "adjacent" ? 1 : 0,
+});
+
 /** What all layers of a cache have in common. */
 export interface CacheTables {
   /** u32 (slots, slotBlocks) where the slots' blocks lie, and from `anglesAt` on f32 (positions, headDim / 2, 2) cosine and sine */
@@ -26,6 +34,8 @@ export interface CacheTables {
   readonly kvHeads: number;
   /** a multiple of 8, at most 512 */
   readonly headDim: number;
+  /** which elements of a head turn together; default "halves" */
+  readonly ropePairs?: RopePairs | undefined;
 }
 
 /** One layer of a cache. */

@@ -1,6 +1,6 @@
 /** The rows of tokens in the table of the vocabulary. */
 import type { Call, Window } from "../device/kernel.js";
-import { DENSE_TYPES, read, type Table, u32, written } from "./operands.js";
+import { formName, read, type Table, UNIT_FILES, u32, unitConstants, written } from "./operands.js";
 
 /** Row i of out = the table's row of token i; a token of -1 stands for what was last sampled for the row's slot. */
 export function embed(a: {
@@ -12,18 +12,18 @@ export function embed(a: {
   rows: number;
 }): Call[] {
   const { table, tokens, slots, sampled, out } = a;
-  const pairs = table.columns / 2;
-  return table.parts.map(({ first, count, window }) => ({
+  const quads = table.columns / 4;
+  return table.parts.map(({ first, count, window, scalesAt = 0 }) => ({
     kernel: {
-      name: `embed (${table.type})`,
-      files: ["shared/halves", "shared/dense", "embed/embed"],
+      name: `embed (${formName(table)})`,
+      files: [...UNIT_FILES, "embed/embed"],
       entryPoint: "embed",
-      constants: { TYPE: DENSE_TYPES[table.type] },
-      params: ["pairs", "first", "count"].map(u32),
+      constants: unitConstants(table),
+      params: ["quads", "first", "count", "scalesAt"].map(u32),
       bindings: [...["table", "tokens", "slots", "sampled"].map(read), written("out")],
     },
-    params: { pairs, first, count },
+    params: { quads, first, count, scalesAt: scalesAt / 4 },
     bindings: { table: window, tokens, slots, sampled, out },
-    grid: [Math.ceil(pairs / 64), a.rows, 1],
+    grid: [Math.ceil(quads / 64), a.rows, 1],
   }));
 }

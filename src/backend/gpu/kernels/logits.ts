@@ -1,11 +1,18 @@
 /** Logits: the dense table of the vocabulary times rows. */
 import type { Call, Window } from "../device/kernel.js";
-import { DENSE_TYPES, read, type Table, u32, written } from "./operands.js";
+import {
+  dotsOf,
+  formName,
+  read,
+  type Table,
+  type TablePart,
+  UNIT_FILES,
+  u32,
+  unitConstants,
+  unitsOf,
+  written,
+} from "./operands.js";
 
-/** Forms of the kernel: rows of x that share the loads of a table row, and table rows of 32 lanes. */
-const FORMS = { one: { TILE: 1, ROWS: 4 }, tile: { TILE: 8, ROWS: 2 } } as const;
-/** groups of 32 lanes in a workgroup */
-const GROUPS = 8;
 /** So many rows of 4-byte values begin at a multiple of 256 bytes, as a binding must. */
 const BOUND_ROWS = 64;
 
@@ -40,23 +47,23 @@ export function logits(a: Logits): Call[] {
 
 function logitsOfPart(
   table: Table,
-  { first, count, window }: Table["parts"][number],
+  { first, count, window, scalesAt = 0 }: TablePart,
   { x, before, rows, out }: { x: Window; before: number; rows: number; out: Window },
 ): Call {
-  const form = rows === 1 ? "one" : "tile";
+  const { form, constants, made } = dotsOf(rows);
   return {
     kernel: {
-      name: `logits (${form}, ${table.type})`,
-      files: ["shared/halves", "shared/dense", "logits/logits"],
+      name: `logits (${form}, ${formName(table)})`,
+      files: [...UNIT_FILES, "shared/dense-dots", "logits/logits"],
       entryPoint: "logits",
-      constants: { TYPE: DENSE_TYPES[table.type], ...FORMS[form] },
-      params: ["quads", "count", "first", "vocabulary", "rows", "before"].map(u32),
+      constants: { ...unitConstants(table), ...constants },
+      params: ["units", "count", "first", "vocabulary", "rows", "before", "scalesAt"].map(u32),
       bindings: [read("table"), read("x"), written("out")],
     },
-    params: { quads: table.columns / 4, count, first, vocabulary: table.rows, rows, before },
+    params: { units: unitsOf(table), count, first, vocabulary: table.rows, rows, before, scalesAt: scalesAt / 4 },
     bindings: { table: window, x, out },
     bytes: window.size,
-    grid: [Math.ceil(count / (GROUPS * FORMS[form].ROWS)), Math.ceil(rows / FORMS[form].TILE), 1],
+    grid: [Math.ceil(count / made), Math.ceil(rows / constants.TILE), 1],
   };
 }
 

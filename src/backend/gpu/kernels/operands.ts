@@ -14,22 +14,71 @@ export interface Fragment {
   readonly windows: Readonly<Record<string, Window>>;
 }
 
-/** A weight as the file has it: rows of an even number of values, two to a u32 where they have 16 bits. */
+/** The weight of a norm as the file has it: an even number of values, two to a u32 where they have 16 bits. */
 export interface Dense {
   readonly window: Window;
   readonly type: "F32" | "F16" | "BF16";
 }
 
-/** The constant TYPE of kernels that read a dense weight, as wgsl/shared/dense.wgsl has it. */
-export const DENSE_TYPES = { F32: 0, F16: 1, BF16: 2 } as const;
+/** How dense weights lie on the device, and the constant TYPE of kernels that read them: see wgsl/shared/units.wgsl. */
+export const DENSE_TYPES = { F32: 0, F16: 1, BF16: 2, Q8: 3, Q2: 4 } as const;
+export type DenseType = keyof typeof DENSE_TYPES;
+
+/** What stands beside the values of a group of weights, and the constant SCALES. */
+export const GROUP_SCALES = { none: 0, half: 1, float: 2, "float and minimum": 3 } as const;
+
+/** A type with what its groups have. */
+export interface DenseForm {
+  readonly type: DenseType;
+  /** weights that share a scale; absent where there are none */
+  readonly group?: number;
+  readonly scales?: keyof typeof GROUP_SCALES;
+}
 
 /** A dense weight that may be larger than a binding: `parts` hold whole rows, and all of them together. */
-export interface Table {
-  readonly type: Dense["type"];
+export interface Table extends DenseForm {
   readonly rows: number;
-  /** a multiple of 4 */
+  /** a multiple of 4, of the group, and of a unit */
   readonly columns: number;
-  readonly parts: readonly { readonly first: number; readonly count: number; readonly window: Window }[];
+  readonly parts: readonly TablePart[];
+}
+
+export interface TablePart {
+  /** the row that it begins with */
+  readonly first: number;
+  readonly count: number;
+  readonly window: Window;
+  /** byte of the window at which the scales begin */
+  readonly scalesAt?: number;
+}
+
+/** Files and constants of what reads a dense weight in units. */
+export const UNIT_FILES = ["shared/halves", "shared/dense", "shared/units"];
+export const unitConstants = ({ type, group = 1, scales = "none" }: DenseForm) => ({
+  TYPE: DENSE_TYPES[type],
+  GROUP: group,
+  SCALES: GROUP_SCALES[scales],
+});
+/** "Q8 by 32" */
+export const formName = ({ type, group }: DenseForm) => (group === undefined ? type : `${type} by ${group}`);
+
+/** Weights of a unit. */
+const UNIT = { F32: 4, F16: 4, BF16: 4, Q8: 8, Q2: 32 } as const;
+export const unitsOf = ({ type, columns }: Pick<Table, "type" | "columns">) => columns / UNIT[type];
+
+/** Dots of a dense weight's rows with rows of x: the rows of x that share its loads, and its rows of 32 lanes. */
+const DOTS = { one: { TILE: 1, ROWS: 4 }, tile: { TILE: 8, ROWS: 2 } } as const;
+/** groups of 32 lanes in a workgroup */
+const LANE_GROUPS = 8;
+
+/** The form of wgsl/shared/dense-dots.wgsl for `rows` rows of x, and how many results of each a workgroup makes. */
+export function dotsOf(rows: number): {
+  form: keyof typeof DOTS;
+  constants: (typeof DOTS)["one" | "tile"];
+  made: number;
+} {
+  const form = rows === 1 ? "one" : "tile";
+  return { form, constants: DOTS[form], made: LANE_GROUPS * DOTS[form].ROWS };
 }
 
 /** A norm and its weight. */
@@ -41,7 +90,8 @@ export interface Norm {
 }
 
 /** Files and params of a kernel that normalises rows. */
-export const NORM_FILES = ["shared/reduce", "shared/norm-row", "shared/halves", "shared/dense", "shared/norm-weight"];
+export const WEIGHT_FILES = ["shared/halves", "shared/dense", "shared/norm-weight"];
+export const NORM_FILES = ["shared/reduce", "shared/norm-row", ...WEIGHT_FILES];
 export const NORM_PARAMS = [u32("quads"), f32("share"), f32("eps")];
 
 export interface QuantizedWindows {

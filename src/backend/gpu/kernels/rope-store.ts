@@ -1,6 +1,6 @@
 /** Rotary embedding, and the store of keys and values. */
 import type { Call, Window } from "../device/kernel.js";
-import { CACHE_FILES, type CacheLayer, cacheConstants } from "./cache.js";
+import { type CacheLayer, ROTATE_FILES, rotateConstants } from "./cache.js";
 import { read, u32, written } from "./operands.js";
 
 type Operands = { readonly cache: CacheLayer; readonly heads: number; readonly rows: number } & Readonly<
@@ -13,9 +13,9 @@ export function ropeStore({ cache, q, k, v, slots, positions, heads, rows }: Ope
   return {
     kernel: {
       name: "rope store",
-      files: ["shared/rotate", ...CACHE_FILES, "rope-store/rope-store"],
+      files: [...ROTATE_FILES, "rope-store/rope-store"],
       entryPoint: "ropeStore",
-      constants: cacheConstants(cache),
+      constants: rotateConstants(cache),
       params: ["heads", "kvHeads", "half"].map(u32),
       bindings: [...["tables", "slots", "positions", "v"].map(read), ...["q", "k", "keys", "values"].map(written)],
     },

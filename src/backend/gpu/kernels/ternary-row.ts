@@ -2,7 +2,7 @@
 import type { Activation } from "../../backend.js";
 import type { Call, Window } from "../device/kernel.js";
 import { CHUNK } from "./attend.js";
-import { CACHE_FILES, type CacheLayer, cacheConstants } from "./cache.js";
+import { type CacheLayer, ROTATE_FILES, rotateConstants } from "./cache.js";
 import {
   DENSE_TYPES,
   type Dense,
@@ -15,6 +15,7 @@ import {
   written,
 } from "./operands.js";
 import {
+  blocksOf,
   bytesOf,
   MATRICES,
   MATRIX_PARAMS,
@@ -33,7 +34,7 @@ export interface RowOperands {
   readonly columns: number;
   /** receives the row as `normQuantize` leaves it */
   readonly quantized: QuantizedWindows;
-  /** 1 to 3 whose codes lie in one buffer; with `addTo` only one */
+  /** 1 to 3 whose codes lie in one buffer, all with scales of blocks or none; with `addTo` only one */
   readonly projections: readonly TernaryProjection[];
 }
 
@@ -72,8 +73,9 @@ const OUTPUTS = { store: 2, rope: 2, gate: 4 } as const;
 /** Vectors of codes that a thread asks for early, of all its outputs together. */
 const MOST_AHEAD = 12;
 
-/** Bytes of workgroup memory that a row of so many columns needs. */
-export const rowMemory = (columns: number) => columns + 9 * 1024;
+/** Bytes of workgroup memory that a row of so many columns needs, with scales of `blocks` blocks. */
+export const rowMemory = (columns: number, blocks = 0) =>
+  columns + 9 * 1024 + 4 * TEAMS * blocks * Math.max(...Object.values(OUTPUTS));
 
 /** The bits of `normQuantize`, `ternary` and what `finish` says, one after the other. */
 export function ternaryRow({ x, weight, eps, columns, quantized, projections }: RowOperands, finish: Finish): Call {
@@ -82,15 +84,18 @@ export function ternaryRow({ x, weight, eps, columns, quantized, projections }: 
   const outputs = OUTPUTS[finish.kind];
   // gate and up of an element are made together
   const made = finish.kind === "gate" ? [2 * rows] : projections.map((projection) => projection.rows);
+  const blocks = blocksOf(projections[0], columns);
   const more = finishOf(finish);
   const input = inputOf(x);
   return {
     kernel: {
-      name: `norm ternary (${[...input.name, matrices, ...more.name, columns].join(", ")})`,
+      name: `norm ternary (${[...input.name, matrices, ...more.name, columns, ...(blocks > 0 ? ["blocks"] : [])].join(", ")})`,
       files: [
         ...NORM_FILES,
         ...input.files,
         "ternary-row/ternary-row",
+        "shared/codes",
+        "shared/block-scales",
         "shared/matrices",
         `shared/keep-${matrices}`,
         ...more.files,
@@ -101,6 +106,7 @@ export function ternaryRow({ x, weight, eps, columns, quantized, projections }: 
         TYPE: DENSE_TYPES[weight.type],
         COLUMNS: columns,
         OUTPUTS: outputs,
+        BLOCKS: blocks,
         AHEAD: Math.min(Math.floor(MOST_AHEAD / outputs), Math.ceil(columns / 64 / 16)),
         ...input.constants,
         ...more.constants,
@@ -182,8 +188,8 @@ function finishOf(finish: Finish): FinishParts {
       return {
         ...none,
         name: ["rope"],
-        files: ["shared/rotate", ...CACHE_FILES],
-        constants: cacheConstants(cache),
+        files: ROTATE_FILES,
+        constants: rotateConstants(cache),
         params: { half: cache.headDim / 2, positionAt },
         bindings: [...["tables", "places"].map(read), ...["keys", "cached"].map(written)],
         windows: { tables, places, keys, cached },

@@ -7,6 +7,8 @@ export interface TernaryProjection {
   readonly codes: Window;
   readonly rows: number;
   readonly scale: number;
+  /** byte of `codes` at which f32 (rows, columns / 256) scales of blocks begin; absent where `scale` is that of all weights */
+  readonly scalesAt?: number | undefined;
   /** f32 (batch rows, rows) */
   readonly out: Window;
   /** f32 (batch rows, rows) receives `+= out` */
@@ -28,38 +30,75 @@ export interface TernaryOperands {
 /** Most batch rows of the matrix-vector form, with and without subgroup matrices. */
 const FEW_ROWS = { matrix: 4, tile: 16 } as const;
 
+/** Columns of a block that may have a scale of its own. */
+export const SCALE_BLOCK = 256;
+
 /** Forms of wgsl/shared/keep-*.wgsl by the number of matrices. */
 export const MATRICES = ["one", "two", "three"] as const;
 
-/** Forms of the kernel: rows of the batch and outputs that a workgroup takes. */
+/** Forms of the kernel: outputs that a workgroup takes. */
 const FORMS = {
   few: { outputs: 8, entryPoint: "ternary", file: "ternary/ternary" },
   tile: { outputs: 64, entryPoint: "ternaryTile", file: "ternary/tile" },
   matrix: { outputs: 64, entryPoint: "ternarySubgroupMatrices", file: "ternary/subgroup-matrices" },
 } as const;
 
+/** The same where blocks have scales. */
+const BLOCK_FORMS = {
+  few: { outputs: 8, entryPoint: "ternaryBlocks", file: "ternary/blocks" },
+  tile: { outputs: 64, entryPoint: "ternaryBlocksTile", file: "ternary/blocks-tile" },
+} as const;
+
 /** out = (x . (code - 1)) * scale * scale of x for each projection. All forms give the same bits. */
 export function ternary(a: TernaryOperands): Call[] {
   const added = a.projections.length > 1 && a.projections.some(({ addTo }) => addTo !== undefined);
-  if (added || !shareBuffer(a.projections))
+  if (added || !areAlike(a.projections))
     return a.projections.map((projection) => dispatch({ ...a, projections: [projection] }));
   return [dispatch(a)];
 }
 
+/** The form for so many rows, and the rows of the batch that a workgroup takes. */
+function formOf({ rows, subgroupMatrices, projections: [{ scalesAt }] }: TernaryOperands): {
+  readonly outputs: number;
+  readonly entryPoint: string;
+  readonly file: string;
+  readonly name: string;
+  readonly batch: number;
+  readonly constants: Readonly<Record<string, number>>;
+} {
+  const many = subgroupMatrices && scalesAt === undefined ? "matrix" : "tile";
+  if (rows <= FEW_ROWS[many]) {
+    const batch = Math.min(4, 2 ** Math.ceil(Math.log2(rows)));
+    return {
+      ...(scalesAt === undefined ? FORMS : BLOCK_FORMS).few,
+      name: `${batch}`,
+      batch,
+      constants: { BATCH: batch },
+    };
+  }
+  return { ...(scalesAt === undefined ? FORMS[many] : BLOCK_FORMS.tile), name: many, batch: 64, constants: {} };
+}
+
 function dispatch(a: TernaryOperands): Call {
-  const many = a.subgroupMatrices ? "matrix" : "tile";
-  const form = a.rows <= FEW_ROWS[many] ? "few" : many;
-  const { outputs, entryPoint, file } = FORMS[form];
-  const batch = form === "few" ? Math.min(4, 2 ** Math.ceil(Math.log2(a.rows))) : 64;
+  const { outputs, entryPoint, file, name, batch, constants } = formOf(a);
   const { addTo } = a.projections[0];
   const matrices = addTo === undefined ? MATRICES[a.projections.length - 1] : "add";
   const groups = a.projections.reduce((sum, { rows }) => sum + Math.ceil(rows / outputs), 0);
+  const blocks = blocksOf(a.projections[0], a.columns);
+  const scaled = blocks > 0;
   return {
     kernel: {
-      name: `ternary (${form === "few" ? batch : form}, ${matrices})`,
-      files: [file, "ternary/operands", "shared/matrices", `shared/keep-${matrices}`],
+      name: `ternary (${[name, matrices, ...(scaled ? ["blocks"] : [])].join(", ")})`,
+      files: [
+        file,
+        "ternary/operands",
+        "shared/codes",
+        ...(scaled ? ["shared/block-scales"] : []),
+        "shared/matrices",
+        `shared/keep-${matrices}`,
+      ],
       entryPoint,
-      constants: form === "few" ? { BATCH: batch } : {},
+      constants: { ...constants, ...(scaled && { BLOCKS: blocks }) },
       params: [u32("quads"), u32("rows"), ...MATRIX_PARAMS],
       bindings: [...["values", "scales", "sums"].map(read), ...matrixBindings(a.projections)],
     },
@@ -76,13 +115,21 @@ function dispatch(a: TernaryOperands): Call {
 
 export const bytesOf = (all: readonly TernaryProjection[]) => all.reduce((sum, { codes }) => sum + codes.size, 0);
 
-export const shareBuffer = (all: readonly Pick<TernaryProjection, "codes">[]) =>
-  all.every(({ codes }) => codes.buffer === all[0].codes.buffer);
+/** Whether one dispatch can take them all: their codes lie in one buffer, and all have scales of blocks, or none. */
+export const areAlike = (all: readonly Pick<TernaryProjection, "codes" | "scalesAt">[]) =>
+  all.every(({ codes, scalesAt }) => {
+    return codes.buffer === all[0].codes.buffer && (scalesAt === undefined) === (all[0].scalesAt === undefined);
+  });
+
+/** The constant BLOCKS: blocks of a row that have scales, or 0. */
+export const blocksOf = ({ scalesAt }: Pick<TernaryProjection, "scalesAt">, columns: number) =>
+  scalesAt === undefined ? 0 : columns / SCALE_BLOCK;
 
 /** The params of up to three matrices, the binding of their codes, and those of their results. */
 export const MATRIX_PARAMS = [
   ...["outputs0", "outputs1", "outputs2", "base0", "base1", "base2"].map(u32),
   ...["scale0", "scale1", "scale2"].map(f32),
+  ...["scalesAt0", "scalesAt1", "scalesAt2"].map(u32),
 ];
 
 export function matrixParams(all: readonly TernaryProjection[]): Record<string, number> {
@@ -93,6 +140,7 @@ export function matrixParams(all: readonly TernaryProjection[]): Record<string, 
     ...of("outputs", ({ rows }) => rows),
     ...of("scale", ({ scale }) => scale),
     ...of("base", ({ codes }) => (codes.offset - begin) / 16),
+    ...of("scalesAt", ({ codes, scalesAt = 0 }) => (codes.offset - begin + scalesAt) / 4),
   };
 }
 

@@ -23,11 +23,14 @@ export interface GpuTernary {
   readonly rows: number;
   readonly columns: number;
   readonly scale: number;
+  /** the codes, and the scales of blocks where these differ */
   readonly codes: Window;
+  /** byte of `codes` at which the scales begin */
+  readonly scalesAt?: number;
 }
 
-/** A loaded weight: ternary, or dense as a table (a norm is a table of one row). */
-export type GpuWeight = { readonly ternary: GpuTernary } | { readonly table: Table };
+/** A loaded weight: ternary, or dense as a table (a norm is a table of one row) with what multiplies a matrix. */
+export type GpuWeight = { readonly ternary: GpuTernary } | { readonly table: Table; readonly factor: number };
 
 export interface GpuCache {
   readonly shape: CacheShape;
@@ -99,7 +102,7 @@ export class Memory {
   }
 
   async addCache(id: number, shape: CacheShape): Promise<void> {
-    const { slots, positions, kvHeads, headDim } = shape;
+    const { slots, positions, kvHeads, headDim, ropePairs } = shape;
     const placed = new BlockTable(shape, BLOCK);
     const { slotBlocks, words } = placed;
     const bytes = placed.blocks * blockBytes(shape);
@@ -113,7 +116,7 @@ export class Memory {
     const layers: CacheLayer[] = [];
     for (let i = 0; i < shape.layers; i++) {
       const [keys, values] = [await this.allocate(bytes, what, bytes), await this.allocate(bytes, what, bytes)];
-      layers.push({ tables, slots, slotBlocks, kvHeads, headDim, keys, values });
+      layers.push({ tables, slots, slotBlocks, kvHeads, headDim, ropePairs, keys, values });
     }
     const moved = await this.allocate(blockBytes(shape), "a block of the cache");
     this.caches.set(id, { shape, layers, placed, moved });
@@ -149,13 +152,15 @@ export class Memory {
     if (weight === undefined || !("ternary" in weight)) throw new TypeError(`weight ${index}: expected a ternary one`);
     return weight.ternary;
   }
-  tableOf(index: number): Table {
+  matrixOf(index: number): { readonly table: Table; readonly factor: number } {
     const weight = this.weights[index];
     if (weight === undefined || !("table" in weight)) throw new TypeError(`weight ${index}: expected a dense one`);
-    return weight.table;
+    return weight;
   }
+  tableOf = (index: number): Table => this.matrixOf(index).table;
   normOf(index: number): Dense {
     const { type, parts } = this.tableOf(index);
+    if (type === "Q8" || type === "Q2") throw new TypeError(`weight ${index}: expected a norm of floats, got ${type}`);
     return { type, window: parts[0].window };
   }
 }

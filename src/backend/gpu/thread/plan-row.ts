@@ -3,7 +3,7 @@
  * Everything that the ops would write is written all the same.
  */
 import type { Call, Window } from "../device/kernel.js";
-import { shareBuffer } from "../kernels/ternary.js";
+import { areAlike, blocksOf } from "../kernels/ternary.js";
 import { type Finish, type Partials, rowMemory, ternaryRow } from "../kernels/ternary-row.js";
 import { type Gate, NONE, type NormQuantize, type Op, type RopeStore, type Ternary } from "../record.js";
 import type { Memory } from "./memory.js";
@@ -43,9 +43,9 @@ export function joinRow(
   if (norm?.op !== "normQuantize" || ternary?.op !== "ternary" || ternary.x !== norm.out) return undefined;
   const { width } = memory.quantizedOf(norm.out);
   const { maxComputeWorkgroupStorageSize } = memory.device.gpu.limits;
-  if (rowMemory(width) > maxComputeWorkgroupStorageSize || width % 128 !== 0) return undefined;
-
-  if (!shareBuffer(ternary.projections.map(({ weight }) => memory.ternaryOf(weight)))) return undefined;
+  const matrices = ternary.projections.map(({ weight }) => memory.ternaryOf(weight));
+  if (!areAlike(matrices) || width % 128 !== 0) return undefined;
+  if (rowMemory(width, blocksOf(matrices[0], width)) > maxComputeWorkgroupStorageSize) return undefined;
 
   const start: Start = { memory, norm, ternary, x: partials ?? memory.tensor(norm.x).window };
   const candidates: (JoinedRow | undefined)[] = [

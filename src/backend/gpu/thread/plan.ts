@@ -8,9 +8,12 @@ import { type Attention, attend, attendSplit, CHUNK, chunksOf, isChunked, partia
 import { best, bestScratchBytes } from "../kernels/best.js";
 import { embed } from "../kernels/embed.js";
 import { gate } from "../kernels/gate.js";
+import { linear } from "../kernels/linear.js";
 import { logits } from "../kernels/logits.js";
+import { normHeads } from "../kernels/norm-heads.js";
 import { normOutputs } from "../kernels/norm-outputs.js";
 import { gateNormQuantize, normQuantize } from "../kernels/norm-quantize.js";
+import { quantize } from "../kernels/quantize.js";
 import { ropeStore } from "../kernels/rope-store.js";
 import { DRAW_WORDS, sample } from "../kernels/sample.js";
 import { ternary } from "../kernels/ternary.js";
@@ -133,8 +136,22 @@ export class Planner {
         const weight = memory.normOf(op.weight);
         return calls([normQuantize({ x: window(op.x), weight, eps: op.eps, width: out.width, rows, out })]);
       }
+      case "quantize": {
+        const out = memory.quantizedOf(op.out);
+        return calls([quantize({ x: window(op.x), width: out.width, rows, out })]);
+      }
       case "ternary":
         return calls(this.#ternary(op, rows));
+      case "linear": {
+        const projections = op.projections.map((each) => ({ ...memory.matrixOf(each.weight), ...this.#results(each) }));
+        return calls(linear({ projections, rows, x: window(op.x) }));
+      }
+      case "normHeads": {
+        const { width, window: x } = memory.tensor(op.x);
+        const headDim = memory.tableOf(op.weight).columns;
+        const weight = memory.normOf(op.weight);
+        return calls([normHeads({ x, weight, eps: op.eps, headDim, heads: (rows * width) / headDim })]);
+      }
       case "ropeStore": {
         const cache = memory.cacheOf(op.cache).layers[op.layer];
         const heads = memory.tensor(op.q).width / cache.headDim;
@@ -194,15 +211,17 @@ export class Planner {
     });
   }
 
+  /** Where the results of a projection go. */
+  #results({ out, addTo }: Ternary["projections"][number]): { out: Window; addTo?: Window } {
+    const { memory } = this;
+    return { out: memory.tensor(out).window, ...(addTo !== NONE && { addTo: memory.tensor(addTo).window }) };
+  }
+
   #ternary({ x, projections }: Ternary, rows: number): Call[] {
     const { memory } = this;
     const subgroupMatrices = memory.device.features.has("subgroup matrices");
     const input = memory.quantizedOf(x);
-    const all = projections.map(({ weight, out, addTo }) => ({
-      ...memory.ternaryOf(weight),
-      out: memory.tensor(out).window,
-      ...(addTo !== NONE && { addTo: memory.tensor(addTo).window }),
-    }));
+    const all = projections.map((each) => ({ ...memory.ternaryOf(each.weight), ...this.#results(each) }));
     const calls: Call[] = [];
     for (let i = 0; i < all.length; i += MOST_PROJECTIONS) {
       const some = all.slice(i, i + MOST_PROJECTIONS);
