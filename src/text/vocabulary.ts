@@ -71,18 +71,23 @@ export function readVocabulary(metadata: Metadata): Vocabulary {
   // bytes and unused pieces of SentencePiece are spelled like text that somebody may write
   const isText = (id: number) => kind === "gpt2" || (types?.[id] !== UNUSED && types?.[id] !== BYTE);
   const indexed = indexPieces(keys, pieces, isSpecial, isText);
-  const addBos = keys.get("tokenizer.ggml.add_bos_token", FLAG, true) && bos !== undefined;
   const added = new Set(Array.from(pieces.keys()).filter((id) => types?.[id] === USER_DEFINED));
-  const all = { pieces, ...indexed, added, bos, eos, eot, addBos };
-  return kind === "gpt2"
-    ? { ...all, kind, ...byteLevel(keys, indexed.plainIds) }
-    : { ...all, kind: "llama", ...scored(keys, pieces) };
+  const addsBos = (byDefault: boolean) =>
+    keys.get("tokenizer.ggml.add_bos_token", FLAG, byDefault) && bos !== undefined;
+  const all = { pieces, ...indexed, added, bos, eos, eot };
+  if (kind === "llama") return { ...all, kind, addBos: addsBos(true), ...scored(keys, pieces) };
+  const split = readSplit(keys);
+  checkBytes(keys, indexed.plainIds);
+  return { ...all, kind: "gpt2", addBos: addsBos(split.addBos), split, merges: readMerges(keys, indexed.plainIds) };
 }
 
-function byteLevel(keys: MetadataReader, plainIds: Ids): Pick<ByteVocabulary, "merges" | "split"> {
-  const split = SPLITS[keys.get("tokenizer.ggml.pre", quotedChoice(Object.keys(SPLITS)))];
-  checkBytes(keys, plainIds);
-  return { merges: readMerges(keys, plainIds), split };
+function readSplit(keys: MetadataReader): Split {
+  const known = `one of ${SPLITS.size} splits such as "llama-bpe" or "qwen2" (docs/tokenizers.md)`;
+  const name = keys.get("tokenizer.ggml.pre", {
+    expected: known,
+    holds: (value): value is string => typeof value === "string" && SPLITS.has(value),
+  });
+  return SPLITS.get(name) as Split;
 }
 
 function scored(

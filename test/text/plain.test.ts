@@ -45,7 +45,11 @@ function peerOf(
   const [pieces, types, merges] = [list("tokens") as string[], list("token_type"), list("merges") as string[]];
   const vocab = new Map(pieces.map((piece, id) => [piece, id] as const).filter(([, id]) => types[id] === 1));
   const pretokenizers = [
-    ...patterns.map((Regex) => ({ type: "Split", pattern: { Regex }, behavior: "Isolated", invert: false })),
+    ...patterns.map((each) => {
+      // the blanks of Rust's regular expressions
+      const Regex = each.replaceAll("\\s", "\\p{White_Space}").replaceAll("\\S", "\\P{White_Space}");
+      return { type: "Split", pattern: { Regex }, behavior: "Isolated", invert: false };
+    }),
     { type: "ByteLevel", add_prefix_space: false, use_regex: false },
   ];
   const peer = new Peer(

@@ -93,6 +93,15 @@ describe("a small vocabulary", () => {
     assert.deepEqual(without.encode("hello", { addBos: true }), [bos, id("hello")]);
   });
 
+  it("writes BOS where the file does not say as models with this split do", () => {
+    const withSplit = (pre: string, flag?: boolean) =>
+      createTokenizer(smallMetadata({ "tokenizer.ggml.pre": pre, "tokenizer.ggml.add_bos_token": flag }));
+    for (const pre of ["llama-bpe", "falcon3", "tekken"]) assert.equal(withSplit(pre).addBos, true, pre);
+    for (const pre of ["qwen2", "gpt-2", "default", "deepseek-llm"]) assert.equal(withSplit(pre).addBos, false, pre);
+    assert.equal(withSplit("qwen2", true).addBos, true);
+    assert.equal(withSplit("llama-bpe", false).addBos, false);
+  });
+
   it("decodes bytes, special tokens and damage", () => {
     const bytes = [...plain("🦙")];
     assert.equal(bytes.length, 4);
@@ -134,7 +143,7 @@ describe("a damaged vocabulary", () => {
   const tokens = smallMetadata().get("tokenizer.ggml.tokens") as { values: readonly string[] };
   const cases: [string, string, GgufValue | undefined, RegExp][] = [
     ["another tokenizer", "tokenizer.ggml.model", "bert", /expected "gpt2" or "llama", got "bert"/],
-    ["another split", "tokenizer.ggml.pre", "gpt-4o", /expected "llama-bpe" or .*, got "gpt-4o"/],
+    ["another split", "tokenizer.ggml.pre", "tiny_aya", /expected one of \d+ splits .*"llama-bpe".*, got "tiny_aya"/],
     ["no split", "tokenizer.ggml.pre", undefined, /got nothing/],
     ["no tokens", "tokenizer.ggml.tokens", undefined, /an array of strings, got nothing/],
     ["tokens of numbers", "tokenizer.ggml.tokens", { type: "I32", values: Int32Array.of(1) }, /an array of 1 I32/],
