@@ -13,6 +13,14 @@ import { Recorder } from "./recorder.js";
 import { CHUNK, GROUP, partialFloats, SPLIT_UNITS, scoreBytes, TILE_PARTIALS, TILED_ROWS } from "./sizes.js";
 import { NS, type Work } from "./work.js";
 
+/** Each thread's scores, and partial results for whole units and for split ones, see attention.ts; by the shape of heads. */
+interface AttentionScratch {
+  readonly scores: number;
+  readonly tile: number;
+  readonly split: number;
+  readonly unitBytes: number;
+}
+
 export abstract class RecordedOps {
   /** address of the record */
   protected readonly record: number;
@@ -25,8 +33,7 @@ export abstract class RecordedOps {
   protected scratch = { address: 0, bytes: 0 };
   #longest = 0; // last position of the batch
   #positions = 0; // that its rows look at, in all
-  /** each thread's scores, and partial results for whole units and for split ones, see attention.ts */
-  #attention = { scores: 0, tile: 0, split: 0, unitBytes: 0 };
+  readonly #attention = new Map<string, AttentionScratch>();
 
   constructor(
     protected readonly arena: Arena,
@@ -222,18 +229,21 @@ export abstract class RecordedOps {
     return layers[layer];
   }
 
-  /** Scratch of attention, made once: all layers have one shape. */
-  #attentionScratch(group: number, { placed, shape: { headDim } }: CpuCache) {
-    if (this.#attention.unitBytes === 0) {
-      const { threads } = this;
-      const chunkBytes = 4 * group * partialFloats(headDim);
-      const unitBytes = placed.slotBlocks * chunkBytes;
-      const scores = this.arena.allocate(threads * scoreBytes(group, headDim), "attention scores");
-      const tile = this.arena.allocate(threads * TILE_PARTIALS * chunkBytes, "attention partials");
-      const split = this.arena.allocate(threads * SPLIT_UNITS * unitBytes, "attention partials");
-      this.#attention = { scores, tile, split, unitBytes };
-    }
-    return this.#attention;
+  /** Made once for caches and heads of one shape. */
+  #attentionScratch(group: number, { placed, shape: { headDim } }: CpuCache): AttentionScratch {
+    const { slotBlocks } = placed;
+    const key = `${group} ${headDim} ${slotBlocks}`;
+    const known = this.#attention.get(key);
+    if (known !== undefined) return known;
+    const { threads } = this;
+    const chunkBytes = 4 * group * partialFloats(headDim);
+    const unitBytes = slotBlocks * chunkBytes;
+    const scores = this.arena.allocate(threads * scoreBytes(group, headDim), "attention scores");
+    const tile = this.arena.allocate(threads * TILE_PARTIALS * chunkBytes, "attention partials");
+    const split = this.arena.allocate(threads * SPLIT_UNITS * unitBytes, "attention partials");
+    const made = { scores, tile, split, unitBytes };
+    this.#attention.set(key, made);
+    return made;
   }
 }
 
