@@ -241,7 +241,7 @@ export interface Backend {
   /** what it has of that which some models need only */
   readonly features: readonly Feature[];
 
-  /** Reads and checks all weights, of types in `takes`; the handles come back in the order of `sources`. Called once. */
+  /** Reads and checks all weights, of types in `takes`; the handles come back in the order of `sources`. May be called again; what was loaded stays. */
   load(sources: readonly WeightSource[], options?: LoadOptions): Promise<Weight[]>;
   tensor(maxRows: number, width: number): Tensor;
   /** A RangeError where `width` is no multiple of 16. */

@@ -9,19 +9,24 @@ export const TOLERANCE = 2e-6;
 export const MAX_ROWS = 16;
 export const DENSE_TYPES = ["F32", "F16", "BF16", "Q8_0", "Q6_K"] as const;
 
-/** A backend with `matrices` loaded; the weights come in their order. */
+/** The backend of each variant that tests share: threads and pipelines take longer to start than most tests. */
+const shared = new Map<Variant, Promise<Backend>>();
+
+/** A backend with `matrices` loaded, in no known state beyond that; the weights come in their order. */
 export async function withBackend(
   variant: Variant,
   matrices: readonly Matrix[],
   use: (b: Backend, weights: Weight[]) => Promise<void>,
 ): Promise<void> {
-  const backend = await variant.create(MAX_ROWS);
-  try {
-    const loaded = matrices.length === 0 ? [] : await withFile(matrices, (sources) => backend.load(sources));
-    await use(backend, loaded);
-  } finally {
-    await backend.close();
-  }
+  const created = shared.get(variant) ?? variant.create(MAX_ROWS);
+  shared.set(variant, created);
+  const backend = await created;
+  await use(backend, matrices.length === 0 ? [] : await withFile(matrices, (sources) => backend.load(sources)));
+}
+
+export async function closeShared(variant: Variant): Promise<void> {
+  await (await shared.get(variant))?.close();
+  shared.delete(variant);
 }
 
 export function batchOf(count: number, parts: Partial<Batch> = {}): Batch {

@@ -2,10 +2,11 @@
  * What src/backend/backend.ts promises, sentence by sentence, as tests over any backend. The oracles are loops over
  * float64 that share no code with a backend.
  */
-import { describe } from "node:test";
+import { after, describe } from "node:test";
 import type { Variant } from "../../backends.js";
 import { attention } from "./attention.js";
 import { blocks } from "./blocks.js";
+import { closeShared } from "./common.js";
 import { data, ending, independence, loading, marks, order } from "./life.js";
 import { masks } from "./masks.js";
 import { gates, norms, projections, tables } from "./ops.js";
@@ -15,6 +16,7 @@ import { values } from "./values.js";
 
 export function conformance(variant: Variant): void {
   describe(`backend contract: ${variant.name}`, { skip: variant.skip }, () => {
+    after(() => closeShared(variant));
     order(variant);
     data(variant);
     tables(variant);
