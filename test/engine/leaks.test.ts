@@ -1,4 +1,4 @@
-/** 100 times load, generate, abort, close in one process: threads, handles and memory stay as they are. */
+/** 40 times load, generate, abort, close in one process: threads, handles and memory stay as they are. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setFlagsFromString } from "node:v8";
@@ -6,14 +6,14 @@ import { runInNewContext } from "node:vm";
 import { Engine } from "../../src/index.js";
 import { PROMPT, TINY, threadCount, VARIED } from "./engines.js";
 
-const RUNS = 100;
+const RUNS = 40;
 /** code is compiled, pools of the runtime are filled */
-const WARM_UP = 30;
+const WARM_UP = 16;
 /**
- * An engine that was kept would hold 2.5 MiB of touched arena beside its tokenizer, 175 MiB for all runs; what the
+ * An engine that was kept would hold 2.5 MiB of touched arena beside its tokenizer, 60 MiB for all runs; what the
  * allocator and the collector keep for later differs by up to 30 MiB from one measurement to the next.
  */
-const MEMORY_BOUND = 64 * 2 ** 20;
+const MEMORY_BOUND = 48 * 2 ** 20;
 
 setFlagsFromString("--expose-gc");
 const collectGarbage = runInNewContext("gc") as () => void;
@@ -55,7 +55,7 @@ test(`${RUNS} runs of load, generate, abort, close`, async (t) => {
   const start = performance.now();
   for (let run = WARM_UP; run < RUNS; run++) {
     await once(1 + (run % 2));
-    if (run % 20 === 0) collectGarbage();
+    if (run % 10 === 0) collectGarbage();
   }
   const ms = (performance.now() - start) / (RUNS - WARM_UP);
   const after = await footprint();
