@@ -21,6 +21,9 @@ export type ErrorCode =
   | "GGUF_SPLIT"
   | "GGUF_READ"
   | "GGUF_WRITE"
+  // a directory of Hugging Face's files
+  | "MODEL_DIRECTORY"
+  | "SAFETENSORS"
   // the file as a model
   | "MODEL_ARCH"
   | "MODEL_KEY"

@@ -74,6 +74,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "grammar",
     "text",
     "sampling",
+    "hf",
     "gguf",
     "cpu",
     "gpu",
@@ -89,6 +90,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   model: ["gguf", "formats", "text", "backend", "check", "errors"],
   grammar: ["text", "host", "check", "errors"],
   text: ["gguf", "host", "check", "errors"],
+  hf: ["formats", "gguf", "backend", "check", "errors"],
   gguf: ["backend", "check", "errors"],
   cpu: ["sampling", "formats", "backend", "platform", "host", "check", "errors"],
   gpu: ["sampling", "formats", "backend", "platform", "host", "check", "errors"],
@@ -206,7 +208,13 @@ test("no cycles, types included", () => {
 
 test("a ternary type is named by its file, by the two tables of types and by backends with a kernel for it", () => {
   const users = (type: string) => SOURCES.filter((path) => textOf(path).includes(type)).sort();
-  assert.deepEqual(users("I2_S"), ["backend/cpu/commands.ts", "formats/i2_s.ts", "formats/table.ts", "gguf/types.ts"]);
+  assert.deepEqual(users("I2_S"), [
+    "backend/cpu/commands.ts",
+    "formats/i2_s.ts",
+    "formats/table.ts",
+    "gguf/types.ts",
+    "hf/tensors.ts", // what codes of a directory become
+  ]);
   assert.deepEqual(users("TQ2_0"), [
     "backend/cpu/choice/exercise.ts",
     "backend/cpu/commands.ts",
@@ -235,6 +243,7 @@ const EVERYWHERE = [
   "model",
   "formats",
   "gguf",
+  "hf",
   "grammar",
   "text",
   "sampling",

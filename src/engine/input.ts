@@ -8,8 +8,11 @@ import { TernionError } from "../errors.js";
 import type { GgufHead, OpenGguf } from "../gguf/file.js";
 import { type ReadOptions, readHead } from "../gguf/read.js";
 import { joinParts, missingParts, partNames, type Split, splitOf } from "../gguf/split.js";
+import type { Folder } from "../hf/folder.js";
+import { openDirectory } from "../hf/open.js";
 import { blobBytes, memoryBytes } from "../platform/bytes.js";
 import { type FileBytes, openFile } from "../platform/file-bytes.js";
+import { inFolder, isFolder } from "../platform/files.js";
 
 /** A model file, or one part of a split model. */
 export type ModelBytes = Blob | Uint8Array | ArrayBuffer | ByteSource;
@@ -26,7 +29,7 @@ const READ_CHECKS: check.OptionChecks<ReadOptions> = { signal: check.signal };
 
 /**
  * Reads the head of a model: metadata and tensor table, none of the weights. `model` is a path, or bytes; of a split one the
- * path of any part.
+ * path of any part; or that of a directory of Hugging Face's files.
  */
 export async function readGguf(model: string | ModelInput, options: ReadOptions = {}): Promise<GgufHead> {
   const { signal } = check.options(options, READ_CHECKS);
@@ -35,7 +38,7 @@ export async function readGguf(model: string | ModelInput, options: ReadOptions 
   return file;
 }
 
-/** Opens a model for reading: the path of one, where it is split of any part, or bytes. */
+/** Opens a model for reading: the path of a file, where it is split of any part, or of a directory, or bytes. */
 export async function openGguf(model: string | ModelInput, { signal }: ReadOptions = {}): Promise<HeldGguf> {
   if (typeof model === "string") return openPath(check.filled("model", model), signal);
   const given = Array.isArray(model) ? model : [model];
@@ -49,7 +52,10 @@ async function openPath(path: string, signal: AbortSignal | undefined): Promise<
   signal?.throwIfAborted();
   const files = new Files();
   try {
-    return open(await readFiles(files, path, signal), () => files.close());
+    const reading = (await isFolder(path))
+      ? openDirectory(folderOf(files, path), { signal })
+      : readFiles(files, path, signal);
+    return open(await reading, () => files.close());
   } catch (error) {
     await files.close();
     signal?.throwIfAborted();
@@ -73,6 +79,18 @@ class Files {
   async close(): Promise<void> {
     await Promise.all(this.#open.map((file) => file.close()));
   }
+}
+
+/** Its files, which are open as long as the model is. */
+function folderOf(files: Files, path: string): Folder {
+  return {
+    name: path,
+    open: (file) =>
+      files.open(inFolder(path, file)).catch((error) => {
+        if (error instanceof TernionError && error.code === "GGUF_NOT_FOUND") return undefined;
+        throw error;
+      }),
+  };
 }
 
 async function readFiles(files: Files, path: string, signal: AbortSignal | undefined): Promise<OpenGguf> {

@@ -77,6 +77,35 @@ export function decodeScale(name: string, tail: Uint8Array): number {
   );
 }
 
+/** (rows, columns) codes → bytes in "block128". Both begin at a multiple of 4 in their buffers; columns are whole blocks. */
+export function packI2S(codes: Uint8Array, out: Uint8Array): void {
+  const from = words(codes);
+  const to = words(out);
+  for (let i = 0; i < to.length; i++) {
+    const first = 4 * (i - (i % 8)) + (i % 8); // four codes a word, 32 words a block
+    to[i] = (from[first] << 6) | (from[first + 8] << 4) | (from[first + 16] << 2) | from[first + 24];
+  }
+}
+
+/** The inverse of `packI2S`. */
+export function unpackI2S(bytes: Uint8Array, codes: Uint8Array): void {
+  const from = words(bytes);
+  const to = words(codes);
+  for (let i = 0; i < from.length; i++) {
+    const first = 4 * (i - (i % 8)) + (i % 8);
+    for (let n = 0; n < 4; n++) to[first + 8 * n] = (from[i] >>> (6 - 2 * n)) & 0x03030303;
+  }
+}
+
+const words = (bytes: Uint8Array) => new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4);
+
+/** The 32 bytes after the codes. */
+export function tailOf(scale: number): Uint8Array {
+  const tail = new Uint8Array(32);
+  new DataView(tail.buffer).setFloat32(0, scale, true);
+  return tail;
+}
+
 /** Rows of which a chunk given to `toStandardLayout` holds a multiple. */
 export const LAYOUT_ROWS = 4;
 

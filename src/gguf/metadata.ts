@@ -12,6 +12,9 @@ export type Metadata = ReadonlyMap<string, GgufValue>;
 export const TEXT: Kind<string> = { expected: "a string", holds: (value) => typeof value === "string" };
 export const FLAG: Kind<boolean> = { expected: "a boolean", holds: (value) => typeof value === "boolean" };
 
+/** A key of our own: the order of ternary codes in files whose type leaves it open, where the writer knew it. */
+export const TERNARY_LAYOUT = "ternion.ternary_layout";
+
 export const DEFAULT_ALIGNMENT = 32;
 
 /** Of the key general.alignment. */

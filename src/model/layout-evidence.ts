@@ -8,7 +8,7 @@ import { rowBytes } from "../formats/format.js";
 import { countsByColumn, LAYOUT_ROWS } from "../formats/i2_s.js";
 import { readBytes } from "../formats/read.js";
 import { denseFormatOf, formatOf, hasLayouts } from "../formats/table.js";
-import { type Metadata, stringsOf } from "../gguf/metadata.js";
+import { type Metadata, stringsOf, TERNARY_LAYOUT } from "../gguf/metadata.js";
 
 /** Blocks that are looked into, and rows of a matrix in each: at most 255, see countsByColumn. */
 const BLOCKS = 4;
@@ -33,6 +33,8 @@ export interface LayoutGuess {
  */
 export async function guessLayout(sources: readonly WeightSource[], metadata: Metadata): Promise<LayoutGuess> {
   if (!sources.some(hasLayouts)) return { layouts: TERNARY_LAYOUTS.slice(0, 1), certain: true };
+  const said = TERNARY_LAYOUTS.find((layout) => layout === metadata.get(TERNARY_LAYOUT));
+  if (said !== undefined) return { layouts: [said], certain: true };
   const possible = TERNARY_LAYOUTS.filter((layout) => layout !== "rows4" || sources.every(hasWholeGroups));
   const evidence = await gainEvidence(sources, possible);
   const layouts = [...possible].sort((a, b) => evidence[possible.indexOf(b)] - evidence[possible.indexOf(a)]);

@@ -6,7 +6,7 @@
 import { randomUUID } from "node:crypto";
 import { constants, type Stats } from "node:fs";
 import { access, chmod, type FileHandle, mkdir, open, realpath, rename, rm, stat } from "node:fs/promises";
-import { dirname, resolve } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { type ErrorCode, TernionError } from "../errors.js";
 
 /** Should the path become a FIFO after it was looked at, opening it does not wait for a writer. Windows has no such flag. */
@@ -46,12 +46,16 @@ export async function makeFolder(path: string): Promise<void> {
   }
 }
 
-function isFolder(path: string): Promise<boolean> {
+/** Whether there is a directory of that path. */
+export function isFolder(path: string): Promise<boolean> {
   return stat(path).then(
     (stats) => stats.isDirectory(),
     () => false,
   );
 }
+
+/** The path of a file in a folder. */
+export const inFolder = (folder: string, file: string): string => join(folder, file);
 
 /**
  * Writes a file by way of a new one beside it, which takes its name when `write` is through: whatever ends the process,
