@@ -3,8 +3,8 @@
 // Plain loop:   out[r] = sum over c of float(table[r][c]) * x[c]
 //
 // A row is decoded to float32 first (exactly: every value of these formats is a float32) and then multiplied, so that
-// all formats share one summation tree; F16, the format of the official file, is decoded inside the dot, which saves a
-// store and a load for each element and changes no bit.
+// all formats of this file share one summation tree. For one row of x, F16 and BF16 are decoded inside the dot, which saves a
+// store and a load for each element and changes no bit. Blocks of 32 have products of their own, see packed.ts.
 //
 // Preconditions: n a multiple of 16 (F32, F16, BF16), else of the type's block.
 
@@ -63,6 +63,52 @@ export function logitsF16(table: usize, x: usize, out: usize, n: i32, rows: i32,
     }
     store<f32>(out, sumTree(a, b, c, d));
   }
+}
+
+/** The same of BF16. */
+export function logitsBF16(table: usize, x: usize, out: usize, n: i32, rows: i32): void {
+  const zero = i16x8.splat(0);
+  const outEnd = out + (<usize>rows << 2);
+  const xEnd = x + (<usize>n << 2);
+  for (; out < outEnd; out += 4) {
+    let a = f32x4.splat(0), b = a, c = a, d = a;
+    for (let p = x; p < xEnd; p += 64) {
+      const v = v128.load(table), w = v128.load(table, 16);
+      a = f32x4.add(a, f32x4.mul(v128.shuffle<i16>(zero, v, 0, 8, 1, 9, 2, 10, 3, 11), v128.load(p)));
+      b = f32x4.add(b, f32x4.mul(v128.shuffle<i16>(zero, v, 4, 12, 5, 13, 6, 14, 7, 15), v128.load(p, 16)));
+      c = f32x4.add(c, f32x4.mul(v128.shuffle<i16>(zero, w, 0, 8, 1, 9, 2, 10, 3, 11), v128.load(p, 32)));
+      d = f32x4.add(d, f32x4.mul(v128.shuffle<i16>(zero, w, 4, 12, 5, 13, 6, 14, 7, 15), v128.load(p, 48)));
+      table += 32;
+    }
+    store<f32>(out, sumTree(a, b, c, d));
+  }
+}
+
+/** row[n] float32 times x[count][n] → out[count], `outStride` bytes apart: the sums of dotF32, two rows of x at a time. */
+export function dotRows(row: usize, x: usize, out: usize, outStride: usize, n: i32, count: i32): void {
+  const bytes = <usize>n << 2;
+  const end = row + bytes;
+  for (; count >= 2; count -= 2, x += 2 * bytes, out += 2 * outStride) {
+    let a = f32x4.splat(0), b = a, c = a, d = a, e = a, f = a, g = a, h = a;
+    for (let p = row, q = x; p < end; p += 64, q += 64) {
+      const r = q + bytes;
+      let w = v128.load(p);
+      a = f32x4.add(a, f32x4.mul(w, v128.load(q)));
+      e = f32x4.add(e, f32x4.mul(w, v128.load(r)));
+      w = v128.load(p, 16);
+      b = f32x4.add(b, f32x4.mul(w, v128.load(q, 16)));
+      f = f32x4.add(f, f32x4.mul(w, v128.load(r, 16)));
+      w = v128.load(p, 32);
+      c = f32x4.add(c, f32x4.mul(w, v128.load(q, 32)));
+      g = f32x4.add(g, f32x4.mul(w, v128.load(r, 32)));
+      w = v128.load(p, 48);
+      d = f32x4.add(d, f32x4.mul(w, v128.load(q, 48)));
+      h = f32x4.add(h, f32x4.mul(w, v128.load(r, 48)));
+    }
+    store<f32>(out, sumTree(a, b, c, d));
+    store<f32>(out + outStride, sumTree(e, f, g, h));
+  }
+  if (count > 0) store<f32>(out, dotF32(row, x, n));
 }
 
 export function decodeF32(src: usize, dst: usize, n: i32): void {

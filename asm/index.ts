@@ -4,7 +4,8 @@ export { ternaryDot16, ternaryDot32, ternaryDotBaseline, ternaryScale, ternaryPa
 export { tableTranspose, tableDot, tableScale } from "./table";
 export { norm, normQuantize, quantize } from "./norm";
 export { gateRelu2, gateSilu } from "./gate";
-export { decodeF32, decodeF16, decodeBF16, decodeQ8_0, decodeQ4_0, decodeQ4_K, decodeQ6_K, decodeQ2_0, decodePQ2_0, dotF32, logitsF16 } from "./dense";
+export { decodeF32, decodeF16, decodeBF16, decodeQ8_0, decodeQ4_0, decodeQ4_K, decodeQ6_K, decodeQ2_0, decodePQ2_0, dotF32, dotRows, logitsBF16, logitsF16 } from "./dense";
+export { fixedPoint, rowsQ4_0, rowsQ8_0, tileQ4_0, tileQ8_0 } from "./packed";
 export { rope, ropeAdjacent, storeKey, storeValue, attendChunk, fold, finish } from "./attention";
 export { blockSums, scaleFloats, ternaryBlocks, unpackTQ1_0, unpackTQ2_0 } from "./blocks";
 export { headPack, headQuantize, headScan, atLeast } from "./head";
@@ -18,6 +19,7 @@ export { SCALE_BLOCK } from "./blocks";
 export { EVEN_ROWS, GROUP, ODD_ROWS } from "./ternary";
 export { TABLE_BLOCK, TABLE_ENTRIES, TABLE_RUN, TILE } from "./table";
 export { HALF_MASK, HALF_SCALE } from "./dense";
+export { FIXED_BLOCK, FIXED_UNIT } from "./packed";
 export { CHUNK, PARTIAL_HEADER } from "./attention";
 export { HEAD_GROUP, HEAD_NUMBERS } from "./head";
 export { MASK_BITS } from "./sync";

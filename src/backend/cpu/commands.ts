@@ -13,6 +13,11 @@ export const RECORD_WORDS = 1 << 18;
 export const DENSE_TYPES = ["F32", "F16", "BF16", "Q8_0", "Q6_K", "Q4_0", "Q4_K", "Q2_0", "PQ2_0"] as const;
 export type DenseType = (typeof DENSE_TYPES)[number];
 
+/** Types whose products are computed from the bytes of their blocks (asm/packed.ts), from x in fixed point. */
+const PACKED_TYPES = ["Q8_0", "Q4_0"] as const;
+export type PackedType = (typeof PACKED_TYPES)[number];
+export const isPacked = (type: DenseType): type is PackedType => PACKED_TYPES.some((packed) => packed === type);
+
 /** The older form of Q2_0 has the blocks of PQ2_0. */
 export const denseTypeOf = (type: WeightType): DenseType | undefined =>
   type === "Q2_0_128" ? "PQ2_0" : DENSE_TYPES.find((dense) => dense === type);
@@ -24,6 +29,9 @@ export const TAKES: TypesByUse = { norm: ["F32"], table: TABLES, matrix: ["I2_S"
 export const ACTIVATIONS = ["relu2", "silu"] as const satisfies readonly Activation[];
 
 const DENSE = { address: "pointer", type: DENSE_TYPES, rowBytes: "count", rows: "count", columns: "count" } as const;
+
+/** Rows in fixed point, see asm/packed.ts; zeros where no table of the op is packed. */
+const FIXED = { values: "pointer", factors: "pointer", stride: "count" } as const;
 
 /** `bytes` for each thread */
 const SCRATCH = { address: "pointer", bytes: "count" } as const;
@@ -87,7 +95,8 @@ const STRUCTS = {
     width: "count",
   },
   normHeads: { x: "pointer", weight: "pointer", width: "count", headDim: "count", eps: "float" },
-  linear: { x: "pointer", scratch: SCRATCH, matrices: new List(FLOAT_MATRIX) },
+  fixedPoint: { x: "pointer", rows: "count", width: "count", fixed: FIXED },
+  linear: { x: "pointer", fixed: FIXED, scratch: SCRATCH, matrices: new List(FLOAT_MATRIX) },
   ternary: {
     values: "pointer",
     scales: "pointer",
@@ -116,6 +125,7 @@ const STRUCTS = {
     rows: "count",
     table: DENSE,
     out: "pointer",
+    fixed: FIXED,
     scratch: SCRATCH,
   },
   headPack: {
@@ -128,6 +138,7 @@ const STRUCTS = {
     x: "pointer",
     /** rows of x */
     ranked: "count",
+    fixed: FIXED,
     /** see masks.ts; 0 where no row has one */
     masks: "pointer",
     table: DENSE,
@@ -146,6 +157,7 @@ const STRUCTS = {
 export type OpName = keyof typeof STRUCTS;
 export type Arguments<N extends OpName> = Values<(typeof STRUCTS)[N]>;
 export type Scratch = typeof SCRATCH;
+export type Fixed = typeof FIXED;
 export type CacheLayer = typeof CACHE_LAYER;
 export type Dense = typeof DENSE;
 

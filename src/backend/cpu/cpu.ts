@@ -32,7 +32,7 @@ import { Arena } from "./arena.js";
 import { type CpuCache, copyBlock, makeCache, placeSlot, positionBytes } from "./cache.js";
 import { chooseKernels, type KernelChoice } from "./choice/choose.js";
 import type { DotForm } from "./choice/forms.js";
-import { OPS, TAKES } from "./commands.js";
+import { denseTypeOf, isPacked, OPS, TAKES } from "./commands.js";
 import { CONTROL, CONTROL_BYTES, THREAD_BYTES } from "./control.js";
 import { addressOf, type CpuHead, type CpuQuantized, type CpuTensor, type CpuWeight, denseOf } from "./handles.js";
 import { loadPieces } from "./load.js";
@@ -40,7 +40,16 @@ import { maskBytes } from "./masks.js";
 import { blockScales, codeBytes, hasBlockScales, packedBytes } from "./pieces.js";
 import { RecordedOps } from "./recorded-ops.js";
 import { joinResults, resultBytes } from "./results.js";
-import { CHUNK, HEAD_GROUP, HEAD_NUMBERS, headScratchBytes, TILE, ternaryScratchBytes } from "./sizes.js";
+import {
+  CHUNK,
+  factorBytes,
+  fixedBytes,
+  HEAD_GROUP,
+  HEAD_NUMBERS,
+  headScratchBytes,
+  TILE,
+  ternaryScratchBytes,
+} from "./sizes.js";
 import { ThreadPool } from "./thread-pool.js";
 import { NS, sharesOf } from "./work.js";
 
@@ -58,6 +67,11 @@ export interface CpuOptions {
   /** measure the time of each op (costs about 2 % of a token) */
   profile?: boolean | undefined;
 }
+
+const hasPackedType = ({ type }: WeightSource) => {
+  const dense = denseTypeOf(type);
+  return dense !== undefined && isPacked(dense);
+};
 
 /** A named intermediate to be read between two ranges of commands. */
 interface Mark {
@@ -123,6 +137,7 @@ export class CpuBackend extends RecordedOps implements Backend {
       ...matrices.map(({ rows, columns }) => ternaryScratchBytes(rows, columns)),
     );
     this.scratch = { address: this.arena.allocate(threads * bytes, "scratch rows"), bytes };
+    this.fixed = this.#fixedFor(sources);
     const loading = { arena: this.arena, pool: this.#pool, module: this.kernels.module, control: this.#control };
     // many small reads, while the threads start and load
     const reading = Promise.all(sources.map((source) => (hasLayouts(source) ? readScale(source) : 1)));
@@ -133,6 +148,17 @@ export class CpuBackend extends RecordedOps implements Backend {
     signal?.throwIfAborted();
     onProgress?.(total, total);
     return sources.map((source, i) => this.#weightOf(source, addresses[i], scales[i]));
+  }
+
+  #fixedFor(sources: readonly WeightSource[]) {
+    const widths = sources.filter(hasPackedType).map(({ columns }) => columns);
+    if (widths.length === 0) return { values: 0, factors: 0 };
+    const sizes = [this.options.maxRows, Math.max(...widths)] as const;
+    const what = "activations in fixed point";
+    return {
+      values: this.arena.allocate(fixedBytes(...sizes), what),
+      factors: this.arena.allocate(factorBytes(...sizes), what),
+    };
   }
 
   tensor(maxRows: number, width: number): CpuTensor {
@@ -182,8 +208,10 @@ export class CpuBackend extends RecordedOps implements Backend {
     const { threads, present } = this.#pool;
     const { rows, columns } = weight;
     const groups = Math.ceil(rows / HEAD_GROUP);
-    const codes = this.arena.allocate(groups * HEAD_GROUP * columns, "int8 copy of the head");
-    const numbers = this.arena.allocate(groups * HEAD_NUMBERS, "bounds of the head");
+    const table = denseOf(weight);
+    const scanned = !isPacked(table.type); // a packed one is read no slower than its copy would be
+    const codes = scanned ? this.arena.allocate(groups * HEAD_GROUP * columns, "int8 copy of the head") : 0;
+    const numbers = scanned ? this.arena.allocate(groups * HEAD_NUMBERS, "bounds of the head") : 0;
     const work = { ns: NS.scan * rows * columns, units: groups, most: Math.max(present, Math.min(2 * present, 16)) }; // each share computes some rows exactly
     const shares = sharesOf(work, present);
     const bytes = headScratchBytes(columns, maxRows, shares, rows);
@@ -191,8 +219,10 @@ export class CpuBackend extends RecordedOps implements Backend {
     const results = this.arena.allocate(maxRows * shares * resultBytes(maxBest), "best ids");
     const masks = this.arena.allocate(maskBytes({ maxRows, vocabulary: rows }), "masks of ids");
     const packing = { ns: NS.logits * rows * columns, units: groups };
-    this.emit("headPack", packing, { table: denseOf(weight), codes, numbers, scratch });
-    await this.run();
+    if (scanned) {
+      this.emit("headPack", packing, { table, codes, numbers, scratch });
+      await this.run();
+    }
     return { weight, kind, maxRows, maxBest, codes, numbers, scratch, shares, results, masks };
   }
 

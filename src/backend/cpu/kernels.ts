@@ -3,6 +3,7 @@ import { TernionError } from "../../errors.js";
 import { MASK_BITS } from "./control.js";
 import {
   CHUNK,
+  FIXED_BLOCK,
   GROUP,
   HEAD_GROUP,
   HEAD_NUMBERS,
@@ -26,11 +27,40 @@ type Dot = (
 ) => void;
 type Decode = (src: number, dst: number, n: number) => void;
 type Unpack = (src: number, dst: number, scales: number, stride: number, columns: number) => void;
+type PackedRows = (
+  table: number,
+  x: number,
+  factors: number,
+  stride: number,
+  out: number,
+  n: number,
+  rows: number,
+  mask: number,
+  half: number,
+  unit: number,
+) => void;
+type PackedTile = (
+  table: number,
+  x: number,
+  factors: number,
+  stride: number,
+  out: number,
+  outStride: number,
+  n: number,
+  rows: number,
+  mask: number,
+  half: number,
+  unit: number,
+) => void;
 type Gate = (gate: number, up: number, out: number, n: number) => void;
 
 /** Half-precision constants of asm/dense.ts. */
 const [HALF_MASK, HALF_SCALE] = [0x8fffe000 | 0, 2 ** 112];
 export const HALF = [HALF_MASK, HALF_SCALE] as const;
+
+/** Of asm/packed.ts: those, and what the lower integer of a fixed-point number counts. */
+const FIXED_UNIT = 2 ** -15;
+export const PACKED = [HALF_MASK, HALF_SCALE, FIXED_UNIT] as const;
 
 /** Masks of the codes of even and odd rows, see asm/ternary.ts. */
 const [EVEN_ROWS, ODD_ROWS] = [0x03, 0x0c];
@@ -48,6 +78,8 @@ const CONSTANTS = {
   TABLE_RUN,
   HALF_MASK,
   HALF_SCALE,
+  FIXED_BLOCK,
+  FIXED_UNIT,
   CHUNK,
   PARTIAL_HEADER,
   HEAD_GROUP,
@@ -123,6 +155,13 @@ export interface Kernels {
   decodeQ2_0: Decode;
   decodePQ2_0: Decode;
   dotF32(x: number, y: number, n: number): number;
+  dotRows(row: number, x: number, out: number, outStride: number, n: number, count: number): void;
+  logitsBF16(table: number, x: number, out: number, n: number, rows: number): void;
+  fixedPoint(x: number, to: number, factors: number, stride: number, n: number): void;
+  rowsQ8_0: PackedRows;
+  rowsQ4_0: PackedRows;
+  tileQ8_0: PackedTile;
+  tileQ4_0: PackedTile;
   logitsF16(table: number, x: number, out: number, n: number, rows: number, mask: number, half: number): void;
   rope(x: number, table: number, heads: number, headDim: number): void;
   ropeAdjacent(x: number, table: number, heads: number, headDim: number): void;

@@ -4,13 +4,25 @@
  */
 import type { Activation, Batch, Cache, Head, Projection, Quantized, Tensor, Weight } from "../backend.js";
 import { copyBatch, masksOf, rankedBy, wholeOf } from "../batch.js";
+import type { Values } from "../record.js";
 import type { Arena } from "./arena.js";
 import type { CpuCache } from "./cache.js";
-import { type Arguments, type OpName, RECORD_WORDS } from "./commands.js";
+import { type Arguments, type Fixed, isPacked, type OpName, RECORD_WORDS } from "./commands.js";
 import { addressOf, type CpuHead, type CpuQuantized, type CpuWeight, denseOf } from "./handles.js";
 import { writeMasks } from "./masks.js";
 import { Recorder } from "./recorder.js";
-import { CHUNK, GROUP, partialFloats, SPLIT_UNITS, scoreBytes, TILE_PARTIALS, TILED_ROWS } from "./sizes.js";
+import {
+  CHUNK,
+  FIXED_BLOCK,
+  factorStride,
+  GROUP,
+  PACKED_ROWS,
+  partialFloats,
+  SPLIT_UNITS,
+  scoreBytes,
+  TILE_PARTIALS,
+  TILED_ROWS,
+} from "./sizes.js";
 import { NS, type Work } from "./work.js";
 
 /** Each thread's scores, and partial results for whole units and for split ones, see attention.ts; by the shape of heads. */
@@ -31,6 +43,8 @@ export abstract class RecordedOps {
   protected bestCount = 0;
   /** for each thread, `bytes` for the ternary kernels (see ternary.ts) or one decoded row of the head */
   protected scratch = { address: 0, bytes: 0 };
+  /** room for the input of packed weights: integers, factors */
+  protected fixed = { values: 0, factors: 0 };
   #longest = 0; // last position of the batch
   #positions = 0; // that its rows look at, in all
   readonly #attention = new Map<string, AttentionScratch>();
@@ -102,9 +116,21 @@ export abstract class RecordedOps {
       return { table: denseOf(weight), out: addressOf(out), addTo: sum, factor: (weight as CpuWeight).scale };
     });
     const outputs = projections.reduce((sum, { weight }) => sum + weight.rows, 0);
-    const units = Math.max(...projections.map(({ weight }) => weight.rows));
-    const work = { ns: NS.logits * this.#rows * outputs * width, units };
-    this.emit("linear", work, { x: addressOf(x), scratch: this.scratch, matrices });
+    const units = Math.ceil(Math.max(...projections.map(({ weight }) => weight.rows)) / PACKED_ROWS);
+    const packed = matrices.some(({ table }) => isPacked(table.type));
+    const fixed = this.#fixedPoint(packed, addressOf(x), this.#rows, width);
+    const ns = packed ? NS.packed : NS.logits;
+    const work = { ns: ns * this.#rows * outputs * width, units };
+    this.emit("linear", work, { x: addressOf(x), fixed, scratch: this.scratch, matrices });
+  }
+
+  /** Brings rows to fixed point, where the next op wants it; where they will be. */
+  #fixedPoint(wanted: boolean, x: number, rows: number, width: number): Values<Fixed> {
+    if (!wanted) return NO_FIXED;
+    const fixed = { values: this.fixed.values, factors: this.fixed.factors, stride: factorStride(rows) };
+    const work = { ns: NS.fixedPoint * rows * width, units: rows * Math.ceil(width / FIXED_BLOCK) };
+    this.emit("fixedPoint", work, { x, rows, width, fixed });
+    return fixed;
   }
 
   ternary(projections: readonly Projection[], x: Quantized): void {
@@ -180,27 +206,39 @@ export abstract class RecordedOps {
 
   logits(out: Tensor, head: Weight, x: Tensor): void {
     const { first, count: rows } = wholeOf(this.batch);
-    const work = { ns: NS.logits * rows * head.rows * x.width, units: head.rows };
-    this.emit("logits", work, {
-      x: addressOf(x) + 4 * first * x.width,
-      rows,
-      table: denseOf(head),
-      out: addressOf(out),
-      scratch: this.scratch,
-    });
+    const from = addressOf(x) + 4 * first * x.width;
+    const table = denseOf(head);
+    const packed = isPacked(table.type);
+    const fixed = this.#fixedPoint(packed, from, rows, x.width);
+    const ns = (packed ? NS.packed : NS.logits) * rows * head.rows * x.width;
+    this.emit(
+      "logits",
+      { ns, units: Math.ceil(head.rows / PACKED_ROWS) },
+      {
+        x: from,
+        rows,
+        table,
+        out: addressOf(out),
+        fixed,
+        scratch: this.scratch,
+      },
+    );
   }
 
   best(head: Head, x: Tensor, count: number): void {
     const { weight, kind, codes, numbers, scratch, shares, results, maxRows } = head as CpuHead;
     const ranked = rankedBy(head, this.batch, count);
     this.bestCount = count;
+    const table = denseOf(weight);
+    const fixed = this.#fixedPoint(isPacked(table.type), addressOf(x), ranked, weight.columns);
     const ns = NS.scan * ranked * weight.rows * weight.columns;
     const work = { ns, units: shares, exactly: shares };
     this.emit("best", work, {
       x: addressOf(x),
       ranked,
+      fixed,
       masks: this.#masks(head as CpuHead),
-      table: denseOf(weight),
+      table,
       codes,
       numbers,
       scratch,
@@ -248,3 +286,4 @@ export abstract class RecordedOps {
 }
 
 const none = new Int32Array();
+const NO_FIXED: Values<Fixed> = { values: 0, factors: 0, stride: 0 };

@@ -61,6 +61,21 @@ export function ternaryScratchBytes(rows: number, columns: number): number {
   return Math.max(tileScratch(0, columns, TILE).end, sums);
 }
 
+// Matrices of quantised blocks
+
+/** Columns of a block of fixed point. */
+export const FIXED_BLOCK = 32;
+
+/** Rows of a table, or of a batch, that are multiplied side by side. */
+export const PACKED_ROWS = 4;
+
+/** Bytes of the factors of a block of `rows` rows in fixed point. */
+export const factorStride = (rows: number) => 4 * PACKED_ROWS * Math.ceil(rows / PACKED_ROWS);
+
+/** Bytes of rows in fixed point: their integers, then their factors. */
+export const fixedBytes = (rows: number, columns: number) => 4 * rows * columns;
+export const factorBytes = (rows: number, columns: number) => factorStride(rows) * Math.ceil(columns / FIXED_BLOCK);
+
 // The cache and attention
 
 /** Positions of one attention chunk. */

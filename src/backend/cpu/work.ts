@@ -31,6 +31,9 @@ export const NS = {
   /** of an element of the table and a requested row: of its int8 copy, and as it is */
   scan: 1 / 12,
   logits: 1 / 5,
+  /** of a weight of packed.ts and a row; of an element that is brought to fixed point */
+  packed: 1 / 12,
+  fixedPoint: 0.5,
 } as const;
 
 /** A share takes at least so long: handing one over costs 0.2 to 0.5 us, and the first one of a sleeping thread 10 to 50. */

@@ -196,6 +196,51 @@ export function projections(variant: Variant): void {
     }
   });
 
+  test("linear: float products of every type, times the weight's factor, added to the residual; one row or many", async () => {
+    const columns = 512;
+    let types: readonly (typeof DENSE_TYPES)[number][] = [];
+    await withBackend(variant, [], async ({ takes }) => {
+      types = DENSE_TYPES.filter((type) => takes.matrix.includes(type));
+    });
+    if (types.length === 0) return; // no float matrices there
+    const matrices = types.map((type, i) => denseMatrix({ name: type, rows: 29 + i, columns }, type, i + 1));
+    await withBackend(variant, matrices, async (b, weights) => {
+      const x = b.tensor(MAX_ROWS, columns);
+      const input = uniform(MAX_ROWS * columns, 5);
+      b.write(x, input);
+      const projections = weights.map((weight) => ({
+        weight,
+        out: b.tensor(MAX_ROWS, weight.rows),
+        addTo: b.tensor(MAX_ROWS, weight.rows),
+      }));
+      const all: Float32Array[] = [];
+      for (const rows of [MAX_ROWS, 7, 1]) {
+        for (const { addTo } of projections) b.write(addTo, new Float32Array(rows * addTo.width).fill(3));
+        await runOps(b, batchOf(rows), () => b.linear(projections, x));
+        for (const [i, { out, addTo }] of projections.entries()) {
+          const got = await b.read(out, 0, rows);
+          all[i] ??= got;
+          assert.deepEqual(
+            got,
+            all[i].subarray(0, got.length),
+            `${types[i]}: ${rows} rows have the bits of ${MAX_ROWS}`,
+          );
+          for (let row = 0; row < rows; row++) {
+            const { values, rows: outputs } = matrices[i];
+            const from = rowOf(input, row, columns);
+            const want = Array.from({ length: outputs }, (_, r) => dot(rowOf(values, r, columns), from));
+            assertNear(rowOf(got, row, outputs), want, `${types[i]}, row ${row} of ${rows}`);
+          }
+          assertNear(
+            await b.read(addTo, 0, rows),
+            got.map((value) => value + 3),
+            `${types[i]}, residual`,
+          );
+        }
+      }
+    });
+  });
+
   test("ternary adds to the residual what it puts out", async () => {
     const matrices = [randomTernary({ name: "m", rows: 103, columns: 128 }), floats("norm", new Array(128).fill(1))];
     await withBackend(variant, matrices, async (b, [weight, norm]) => {

@@ -4,7 +4,7 @@
  * fixed order, so that any difference is a wrong result.
  */
 
-import { HALF, instantiate, type Kernels, MASKS } from "../kernels.js";
+import { HALF, instantiate, type Kernels, MASKS, PACKED } from "../kernels.js";
 import { MAX_PAGES, sharedMemory } from "../memory.js";
 import { CHUNK, HEAD_GROUP, HEAD_NUMBERS, SCALE_BLOCK, scanLimit, tableScratchBytes } from "../sizes.js";
 import { DOT_FORMS, type DotForm } from "./forms.js";
@@ -172,7 +172,7 @@ export class Exercise {
   #dense(k: Kernels): (() => void)[] {
     const { columns, groups } = this.shape;
     const rows = 8 * groups;
-    const [x, y, table] = [this.#floats(columns), this.#floats(columns), this.#halves(rows * columns)];
+    const [x, y, table] = [this.#floats(columns), this.#floats(3 * columns), this.#halves(rows * columns)];
     const [logits, decoded] = [this.#allocate(4 * rows), Array.from({ length: 9 }, () => this.#allocate(4 * columns))];
     const blocks = this.#halves(columns, 0xbf); // quantised blocks, and more; any two bytes may be a scale
     return [
@@ -188,6 +188,30 @@ export class Exercise {
       this.#store(() => k.dotF32(x, y, columns)),
       this.#store(() => k.firstNonFinite(table, columns, 2, 0x7c00)),
       () => k.logitsF16(table, x, logits, columns, rows, ...HALF),
+      () => k.logitsBF16(table, x, logits, columns, rows),
+      () => k.dotRows(x, y, logits, 8, columns, 3),
+      ...this.#packed(k),
+    ];
+  }
+
+  /** Rows of blocks times one row and four rows of floats, which agree in all bits. */
+  #packed(k: Kernels): (() => void)[] {
+    const { columns } = this.shape;
+    const rows = 7;
+    const table = this.#halves((rows * columns * 34) / 64);
+    const [x, fixed, factors] = [
+      this.#floats(4 * columns, 90),
+      this.#allocate(16 * columns),
+      this.#allocate(columns / 2),
+    ];
+    const outs = Array.from({ length: 4 }, () => this.#allocate(16 * rows));
+    const part = (row: number) => [fixed + 4 * row * columns, factors + 4 * row, 16] as const;
+    return [
+      ...[0, 1, 2, 3].map((row) => () => k.fixedPoint(x + 4 * row * columns, ...part(row), columns)),
+      () => k.rowsQ8_0(table, ...part(1), outs[0], columns, rows, ...PACKED),
+      () => k.tileQ8_0(table, ...part(0), outs[1], 4 * rows, columns, rows, ...PACKED),
+      () => k.rowsQ4_0(table, ...part(2), outs[2], columns, rows, ...PACKED),
+      () => k.tileQ4_0(table, ...part(0), outs[3], 4 * rows, columns, rows, ...PACKED),
     ];
   }
 

@@ -4,11 +4,10 @@
  * Addresses above 2 GiB are negative in int32; WebAssembly takes them so, and sums of them wrap as they should.
  */
 
-import type { Offsets } from "../../record.js";
-import { ACTIVATIONS, COMMANDS, DENSE_TYPES, type Dense, type OpName } from "../commands.js";
-import { HALF } from "../kernels.js";
+import { ACTIVATIONS, COMMANDS, DENSE_TYPES, type OpName } from "../commands.js";
 import { attend, attendSplit, combine, ropeStore } from "./attention.js";
-import { BLOCK_BYTES, type Op, type OpContext } from "./context.js";
+import type { Op } from "./context.js";
+import { fixedPoint, linear, logits } from "./dense.js";
 import { best, headPack } from "./output-head.js";
 import { ternary } from "./ternary.js";
 
@@ -16,52 +15,8 @@ const EMBED = COMMANDS.embed.at;
 const NORM = COMMANDS.normQuantize.at;
 const QUANTIZE = COMMANDS.quantize.at;
 const HEADS = COMMANDS.normHeads.at;
-const LINEAR = COMMANDS.linear.at;
 const GATE = COMMANDS.gate.at;
 const OUTPUTS = COMMANDS.normOutputs.at;
-const LOGITS = COMMANDS.logits.at;
-
-/** Rows of floats, what becomes of them, and room for one decoded row of a table. */
-interface Multiplied {
-  readonly x: number; // (rows, columns) float32
-  readonly rows: number;
-  readonly out: number; // (rows, rows of the table) float32
-  readonly row: number;
-}
-
-/** out = table . x for this share of the table's rows; its words stand at `table`, from word `at` on. */
-function multiplyTable(t: OpContext, at: number, table: Offsets<Dense>, { x, rows, out, row }: Multiplied): void {
-  const w = t.words;
-  const [address, rowBytes] = [w[at + table.address], w[at + table.rowBytes]];
-  const [width, outputs] = [w[at + table.columns], w[at + table.rows]];
-  const type = DENSE_TYPES[w[at + table.type]];
-  const [begin, end] = t.share(outputs);
-  const step = type === "F16" ? Math.ceil(BLOCK_BYTES / rowBytes) : 1;
-  for (let output = begin; output < end; output += step) {
-    const count = Math.min(step, end - output);
-    const from = address + output * rowBytes;
-    if (step === 1) t.kernels[`decode${type}`](from, row, width);
-    for (let j = 0; j < rows; j++) {
-      const [input, to] = [x + 4 * j * width, out + 4 * (j * outputs + output)];
-      if (step === 1) t.floats[to >>> 2] = t.kernels.dotF32(row, input, width);
-      else t.kernels.logitsF16(from, input, to, width, count, ...HALF);
-    }
-  }
-}
-
-/** One matrix of `linear`. */
-function multiplyMatrix(t: OpContext, at: number, x: number, row: number): void {
-  const w = t.words;
-  const { table, out: outAt, addTo, factor } = LINEAR.matrices.at;
-  const [out, sum, by, outputs] = [w[at + outAt], w[at + addTo], t.float(at, factor), w[at + table.rows]];
-  multiplyTable(t, at, table, { x, rows: t.rows, out, row });
-  if (by === 1 && sum === 0) return;
-  const [begin, end] = t.share(outputs);
-  for (let j = 0; j < t.rows; j++) {
-    const to = 4 * (j * outputs + begin);
-    t.kernels.scaleFloats(out + to, out + to, sum === 0 ? 0 : sum + to, end - begin, by);
-  }
-}
 
 export const EXECUTE: Readonly<Record<OpName, Op>> = {
   embed(t, at) {
@@ -112,14 +67,8 @@ export const EXECUTE: Readonly<Record<OpName, Op>> = {
     }
   },
 
-  linear(t, at) {
-    const w = t.words;
-    const x = w[at + LINEAR.x];
-    const row = t.scratch(at, LINEAR.scratch);
-    const { first, words, count } = LINEAR.matrices;
-    for (let i = 0; i < w[at + count]; i++) multiplyMatrix(t, at + first + i * words, x, row);
-  },
-
+  fixedPoint,
+  linear,
   ternary,
 
   ropeStore,
@@ -147,12 +96,7 @@ export const EXECUTE: Readonly<Record<OpName, Op>> = {
     }
   },
 
-  logits(t, at) {
-    const w = t.words;
-    const [x, rows, out] = [w[at + LOGITS.x], w[at + LOGITS.rows], w[at + LOGITS.out]];
-    multiplyTable(t, at, LOGITS.table, { x, rows, out, row: t.scratch(at, LOGITS.scratch) });
-  },
-
+  logits,
   headPack,
   best,
 };

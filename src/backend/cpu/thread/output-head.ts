@@ -2,14 +2,16 @@
  * The exact head: the best ids of a row without computing every logit from the table. Each share scans the int8 copy of
  * its part of the table, which bounds every logit from both sides; a row whose upper bound is below the k-th largest
  * lower bound of the share cannot be among the best k. What is left, a few dozen rows, is computed from the table by the
- * kernel of the full head. asm/head.ts has the bounds.
+ * kernel of the full head. asm/head.ts has the bounds. A packed table has no copy: all its logits are computed, and each is
+ * its own bound.
  */
-import { COMMANDS, DENSE_TYPES, type DenseType } from "../commands.js";
+import { COMMANDS, DENSE_TYPES, type DenseType, isPacked } from "../commands.js";
 import { HALF } from "../kernels.js";
 import { allows, maskOf } from "../masks.js";
 import { resultBytes, writeResult } from "../results.js";
 import { HEAD_GROUP, HEAD_NUMBERS, headScratch, headShareRows, scanLimit } from "../sizes.js";
 import { BLOCK_BYTES, type Op, type OpContext } from "./context.js";
+import { fixedAt, multiply } from "./dense.js";
 
 const PACK = COMMANDS.headPack.at;
 const BEST = COMMANDS.best.at;
@@ -43,20 +45,28 @@ export const best: Op = (t, at) => {
   const [begin, end] = t.share(Math.ceil(vocabulary / HEAD_GROUP));
   const rows = headShareRows(vocabulary, t.parts);
   const s = headScratch(t.scratch(at, BEST.scratch), columns, w[at + BEST.maxRows], rows);
-  scan(t, { x, ranked, columns, codes, numbers, begin, end }, s);
   const first = HEAD_GROUP * begin;
   const length = Math.min(HEAD_GROUP * end, vocabulary) - first;
+  const packed = isPacked(type);
+  if (packed) {
+    const share = { type, address: table, rowBytes, columns, begin: first, end: first + length };
+    const input = { x, rows: ranked, ...fixedAt(t, at, BEST.fixed), row: s.row };
+    multiply(t, share, input, { address: s.lower - 4 * first, stride: s.boundBytes });
+  } else scan(t, { x, ranked, columns, codes, numbers, begin, end }, s);
   for (let j = 0; j < ranked; j++) {
     const share = {
       first,
       length,
       lower: s.lower + j * s.boundBytes,
-      upper: s.upper + j * s.boundBytes,
+      upper: (packed ? s.lower : s.upper) + j * s.boundBytes,
       found: s.found,
       mask: maskOf(w, w[at + BEST.masks], j),
     };
     const input = x + 4 * j * columns;
-    const exact = (id: number) => exactLogit(t, table + id * rowBytes, type, input, s.row, columns);
+    const exact = (id: number) =>
+      packed
+        ? rankable(t.floats[(share.lower >>> 2) + id - first])
+        : exactLogit(t, table + id * rowBytes, type, input, s.row, columns);
     const top = w[at + BEST.int8] === 1 ? pickApproximate(t, share, count) : pick(t, share, count, exact);
     writeResult(t.memory, results + (j * t.parts + t.part) * resultBytes(count), top);
   }
