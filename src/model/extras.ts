@@ -10,6 +10,13 @@ type Tensors = Pick<OpenGguf, "tensors" | "bytes">;
 
 const ROPE_FACTORS = "rope_freqs.weight";
 
+/** Whether a file of this model may have the tensor beside its `weights`. */
+export function isExtra(name: string, { arch }: ModelConfig, weights: ReadonlySet<string>): boolean {
+  const { hasScales, hasRopeFactors } = familyOf(arch) ?? {};
+  if (name === ROPE_FACTORS) return hasRopeFactors === true;
+  return hasScales === true && name.endsWith(".scale") && weights.has(name.replace(/\.scale$/, ".weight"));
+}
+
 /** The configuration with the factors of `rope_freqs.weight` (headDim / 2), where the file has them. */
 export async function withRopeFactors(file: Tensors, config: ModelConfig): Promise<ModelConfig> {
   const tensor = file.tensors.get(ROPE_FACTORS);

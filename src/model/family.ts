@@ -14,6 +14,10 @@ export interface Family {
   readonly ropePairs: RopePairs;
   /** whether its files may have tensors `.scale`, one float each that multiplies the matrix of the same name */
   readonly hasScales?: boolean;
+  /** whether its files may have `rope_freqs.weight` */
+  readonly hasRopeFactors?: boolean;
+  /** whether the embedding is the head, whatever head a file brings */
+  readonly headIsEmbedding?: boolean;
   /** the tensors of one layer, in the order in which they are loaded */
   layer(sizes: Sizes): LayerTensors;
   /** known defects of official files: each finds its own, and leaves alone what is merely unusual */
@@ -90,9 +94,9 @@ export function withSubNorms(layer: LayerTensors): LayerTensors {
   return { attnNorm, attnQ, attnK, attnV, attnSubNorm, attnOutput, ...rest, ffnSubNorm, ffnDown };
 }
 
-/** A defect of a file's metadata, and what is used in its place. */
+/** A defect of a file, and what is used in its place. */
 export interface Repair {
-  /** the metadata key */
+  /** the metadata key, or the name of a tensor */
   readonly key: string;
   /** what was wrong with the file */
   readonly problem: string;

@@ -5,11 +5,12 @@
 import type { WeightSource } from "../backend/backend.js";
 import { TernionError } from "../errors.js";
 import type { GgufHead, GgufValue, OpenGguf } from "../gguf/file.js";
+import { textOf } from "../gguf/metadata.js";
 import { type ModelConfig, readConfig } from "./config.js";
 import { withRopeFactors, withScales } from "./extras.js";
 import type { Repair } from "./family.js";
 import { repairMetadata } from "./repair.js";
-import { weightSources } from "./weights.js";
+import { isUnused, weightSources } from "./weights.js";
 
 /** A GGUF as an engine would use it, be it a model that can run here or not. */
 export interface OpenHead {
@@ -27,9 +28,12 @@ export interface OpenModel extends OpenHead {
   readonly sources: readonly WeightSource[];
 }
 
-/** `strict` refuses a file whose metadata needs repair. */
+/** `strict` refuses a file that needs repair. */
 export function headOf(file: GgufHead, strict: boolean): OpenHead {
-  const { metadata, repairs } = repairMetadata(file.metadata);
+  const { metadata, repairs: ofMetadata } = repairMetadata(file.metadata);
+  const arch = textOf(metadata, "general.architecture");
+  const unused = [...file.tensors.keys()].filter((name) => isUnused(name, arch));
+  const repairs = [...ofMetadata, ...unused.map(leftAlone)];
   if (strict && repairs.length > 0) throw needsRepair(repairs);
   return { file, metadata, repairs };
 }
@@ -40,6 +44,11 @@ export async function modelOf(file: OpenGguf, strict: boolean): Promise<OpenMode
   const config = await withRopeFactors(file, readConfig(file, head.metadata));
   const sources = await withScales(file, config, weightSources(file, config));
   return { ...head, file, config, sources };
+}
+
+/** As if the tensor were not in the file. */
+function leftAlone(key: string): Repair {
+  return { key, problem: "the head of this architecture is the embedding", replacement: "token_embd.weight" };
 }
 
 function needsRepair(repairs: readonly Repair[]): TernionError {

@@ -7,6 +7,7 @@ import { TernionError } from "../errors.js";
 import { formatOf, hasLayouts, isTernary, KNOWN_TYPES } from "../formats/table.js";
 import type { OpenGguf } from "../gguf/file.js";
 import type { ModelConfig } from "./config.js";
+import { isExtra } from "./extras.js";
 import { familyOf } from "./families/families.js";
 import type { Family, LayerWeights, Shape } from "./family.js";
 
@@ -40,7 +41,7 @@ function expectedTensors(config: ModelConfig): Map<string, Shape> {
     ["token_embd.weight", table],
     ...layers.flat(),
     ["output_norm.weight", { use: "norm", rows: 1, columns: width }],
-    ["output.weight", table],
+    [HEAD, table],
   ]);
 }
 
@@ -48,19 +49,30 @@ function expectedTensors(config: ModelConfig): Map<string, Shape> {
 const BIAS = ".bias";
 
 /** Where the file ties it to the embedding there is none. */
-const OPTIONAL = "output.weight";
+const HEAD = "output.weight";
+
+/** Whether models of this architecture leave the tensor alone. */
+export const isUnused = (name: string, arch: string | undefined) => {
+  return name === HEAD && familyOf(arch)?.headIsEmbedding === true;
+};
 
 /** Checks every tensor that the model needs, and lists where its bytes are. */
 export function weightSources(file: Tensors, config: ModelConfig): WeightSource[] {
-  const bias = [...file.tensors.keys()].find((name) => name.endsWith(BIAS));
-  if (bias !== undefined) {
-    throw new TernionError(
-      "MODEL_ARCH",
-      `${bias}: expected a model without biases, got this tensor. It cannot run here.`,
-    );
-  }
-  const expected = [...expectedTensors(config)].filter(([name]) => name !== OPTIONAL || file.tensors.has(name));
-  return expected.map(([name, tensor]) => check(file, name, tensor));
+  const expected = expectedTensors(config);
+  checkKnown(file, config, new Set(expected.keys()));
+  const present = [...expected].filter(([name]) => name !== HEAD || file.tensors.has(name));
+  const used = present.filter(([name]) => !isUnused(name, config.arch));
+  return used.map(([name, tensor]) => check(file, name, tensor));
+}
+
+/** Refuses a tensor that nothing here computes with: the model needs it, or nobody would have written it. */
+function checkKnown({ tensors }: Tensors, config: ModelConfig, weights: ReadonlySet<string>): void {
+  const other = [...tensors.keys()].find((name) => !weights.has(name) && !isExtra(name, config, weights));
+  if (other === undefined) return;
+  const expected = other.endsWith(BIAS)
+    ? "a model without biases"
+    : `only tensors that ${config.arch} computes with here`;
+  throw new TernionError("MODEL_ARCH", `${other}: expected ${expected}, got this tensor. It cannot run here.`);
 }
 
 /** The same with the layout of those whose type leaves it open. */
@@ -93,7 +105,7 @@ export async function loadWeights(
   const expected = expectedTensors(config);
   const matrices = sources.filter(({ name }) => expected.get(name)?.use === "matrix");
   const ternary = new Set(matrices.filter(isTernary).map(({ name }) => get(name)));
-  const head = byName.get("output.weight") ?? embedding;
+  const head = byName.get(HEAD) ?? embedding;
   return {
     embedding,
     layers,

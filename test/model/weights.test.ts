@@ -5,6 +5,7 @@ import { type HeldGguf, openGguf } from "../../src/engine/input.js";
 import type { GgufTensor, GgufValue } from "../../src/gguf/file.js";
 import type { GgmlType } from "../../src/gguf/types.js";
 import { readConfig } from "../../src/model/config.js";
+import { headOf } from "../../src/model/open.js";
 import { weightSources } from "../../src/model/weights.js";
 import { repositoryFile } from "../golden.js";
 
@@ -116,6 +117,57 @@ describe("tensors of tiny: width 256, ffn 768, 320 tokens, 4 heads of 64, 2 of t
     refuses(
       withTensors({ "output.weight": { type: "Q5_0", dims: [256, 320] } }),
       `output.weight: expected ${TABLE} [256, 320], got Q5_0 [256, 320].`,
+    );
+  });
+
+  test("a tensor that nothing computes with is named", () => {
+    for (const name of [
+      "rope_freqs.weight",
+      "blk.0.attn_q.scale",
+      "blk.0.attn_q_norm.weight",
+      "blk.2.attn_q.weight",
+      "x",
+    ])
+      assert.throws(() => sourcesOf(withTensors({ [name]: {} })), {
+        code: "MODEL_ARCH",
+        message: `${name}: expected only tensors that bitnet-b1.58 computes with here, got this tensor. It cannot run here.`,
+      });
+  });
+
+  test("scales are taken in files of bitnet, factors of RoPE in those of llama", () => {
+    const taken = (name: string, arch: string) => {
+      const file = withTensors({ [name]: {}, ...(arch === "llama" && LLAMA) });
+      return weightSources(file, readConfig(file, changed({}, arch)));
+    };
+    const LLAMA = Object.fromEntries(
+      [...tiny.tensors.keys()].filter((name) => name.includes("sub_norm")).map((name) => [name, undefined]),
+    );
+    assert.equal(taken("blk.1.ffn_down.scale", "bitnet").length, 24);
+    assert.equal(taken("rope_freqs.weight", "llama").length, 20);
+    for (const [name, arch] of [
+      ["blk.1.ffn_down.scale", "llama"],
+      ["rope_freqs.weight", "bitnet"],
+      ["blk.1.attn_norm.scales", "bitnet"],
+      ["blk.2.attn_q.scale", "bitnet"],
+    ] as const) {
+      assert.throws(() => taken(name, arch), { code: "MODEL_ARCH", message: new RegExp(`^${name}: expected only`) });
+    }
+  });
+
+  test("the head of bitnet is the embedding, and one that the file brings is reported", () => {
+    const file = withTensors({ "output.weight": { type: "F16", dims: [256, 320] } });
+    const metadata = changed({}, "bitnet");
+    const sources = weightSources(file, readConfig(file, metadata));
+    assert.ok(!sources.some(({ name }) => name === "output.weight"));
+    const { repairs } = headOf({ ...file, metadata }, false);
+    assert.deepEqual(
+      repairs.map(({ key, replacement }) => [key, replacement]),
+      [["output.weight", "token_embd.weight"]],
+    );
+    assert.throws(() => headOf({ ...file, metadata }, true), { code: "MODEL_REPAIR", message: /output\.weight \(/ });
+    assert.deepEqual(
+      headOf({ ...file, metadata: changed({}) }, false).repairs.map(({ key }) => key),
+      headOf({ ...tiny, metadata: changed({}) }, false).repairs.map(({ key }) => key),
     );
   });
 

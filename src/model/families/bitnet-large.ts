@@ -9,6 +9,7 @@ export const bitnetLarge: Family = {
   activation: "silu",
   ropePairs: "halves",
   hasScales: true,
+  headIsEmbedding: true,
   layer: (sizes) => withSubNorms(plainLayer(sizes)),
   repairs: [],
 };

@@ -8,6 +8,7 @@ export const llama: Family = {
   architectures: ["llama"],
   activation: "silu",
   ropePairs: "adjacent",
+  hasRopeFactors: true,
   layer: plainLayer,
   repairs: [],
 };

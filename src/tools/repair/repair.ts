@@ -39,7 +39,7 @@ const CHECKS: check.OptionChecks<RepairOptions> = {
 
 /** What `repairFile` wrote. */
 export interface RepairedFile {
-  /** what was repaired of the metadata */
+  /** what was repaired of the metadata, and tensors that were left out */
   readonly repairs: readonly Repair[];
   /** order that the ternary codes were in; those of the new file are in "block128" */
   readonly i2sLayout: TernaryLayout;
@@ -66,7 +66,9 @@ export async function repairFile(from: string, to: string, options: RepairOption
   const i2sLayout = asked === "auto" ? await findLayout(model, signal) : asked;
 
   const ternary = new Map(sources.filter(hasLayouts).map((source) => [source.name, source]));
-  const tensors = Array.from(original.tensors.values(), (tensor): GgufTensorSource => {
+  const unused = new Set(repairs.map(({ key }) => key));
+  const kept = Array.from(original.tensors.values()).filter(({ name }) => !unused.has(name));
+  const tensors = kept.map((tensor): GgufTensorSource => {
     const codes = ternary.get(tensor.name);
     const bytes = original.bytes[tensor.part ?? 0];
     const data = () => chunksOf(bytes, tensor, { codes, layout: i2sLayout, signal });
@@ -115,7 +117,8 @@ function withRepairs(
 ): GgufKeyValue[] {
   const all = new Map(original.map((entry) => [entry.key, entry]));
   for (const { key } of repairs) {
-    const value = metadata.get(key) as string | number;
+    const value = metadata.get(key);
+    if (value === undefined) continue; // of a tensor
     all.set(key, { key, value, type: typeof value === "string" ? "STRING" : "U32" });
   }
   return [...all.values()];

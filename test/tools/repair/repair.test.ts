@@ -5,6 +5,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, beforeEach, describe, it } from "node:test";
 import type { TernaryLayout } from "../../../src/backend/backend.js";
+import { openGguf } from "../../../src/engine/input.js";
+import { writeGguf } from "../../../src/engine/write.js";
+import { keyValues } from "../../../src/gguf/write.js";
 import { Engine, type GgufTensor, readGguf, repairFile, repairMetadata } from "../../../src/index.js";
 import { ternion } from "../../cli/program.js";
 import { repositoryFile } from "../../golden.js";
@@ -54,6 +57,41 @@ describe("repairFile", () => {
     assert.deepEqual(await tensorBytes(out), await tensorBytes(TINY));
     await using engine = await Engine.load(out, { backend: "reference", contextLength: 64, strict: true });
     assert.deepEqual(engine.loadReport.repairs, []);
+  });
+
+  it("leaves out a head that the architecture has no use for, which changes no logit", async () => {
+    const golden = repositoryFile("test/golden/bitnet-tq1/model.gguf");
+    const file = await openGguf(golden);
+    const bytes = await tensorBytes(golden);
+    const tensors = Array.from(file.tensors.values(), ({ name, type, dims }) => {
+      return {
+        name,
+        type,
+        dims,
+        data: async function* () {
+          yield bytes.get(name) as Buffer;
+        },
+      };
+    });
+    const head = { ...tensors[0], name: "output.weight", type: "F16", dims: [512, 340] } as const;
+    const zeros = async function* () {
+      yield new Uint8Array(2 * 512 * 340);
+    };
+    const withHead = join(folder, "head.gguf");
+    await writeGguf(withHead, { metadata: keyValues(file), tensors: [...tensors, { ...head, data: zeros }] });
+    const { repairs } = await repairFile(withHead, out);
+    assert.deepEqual(
+      repairs.map(({ key }) => key),
+      ["output.weight"],
+    );
+    assert.deepEqual(await tensorBytes(out), bytes);
+    const logits = await Promise.all(
+      [golden, withHead].map(async (path) => {
+        await using engine = await Engine.load(path, { backend: "reference", contextLength: 64 });
+        return (await engine.trace([1, 2, 3])).get("logits");
+      }),
+    );
+    assert.deepEqual(logits[1], logits[0]);
   });
 
   it("repairs nothing of its own output", async () => {
