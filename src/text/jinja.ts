@@ -78,7 +78,8 @@ function blamed(source: string, message: string): string {
 }
 
 /** Methods whose arguments are looked for in a text and never written. */
-const LOOKING = /^(startswith|endswith|split|rsplit|strip|lstrip|rstrip|find|count|get|removeprefix|removesuffix)$/;
+const LOOKING =
+  /^(startswith|endswith|split|rsplit|strip|lstrip|rstrip|find|count|get|removeprefix|removesuffix|(select|reject)(attr)?)$/;
 const COMPARING = /^(==|!=|<|>|<=|>=|in|not in)$/;
 
 /**
@@ -144,13 +145,17 @@ interface Runtime {
   run(program: unknown): { readonly value: unknown };
   evaluate(statement: unknown, environment: Variables): Value;
   evaluateBlock(statements: unknown[], environment: Variables): Value;
+  applyFilter(operand: Value, filter: Node, environment: Variables): Value;
 }
 interface Value {
   readonly type: string;
+  readonly value: unknown;
   toString(): string;
+  __bool__(): { readonly value: boolean };
 }
 interface Variables {
   readonly variables: Map<string, unknown>;
+  readonly tests: Map<string, (...operands: Value[]) => boolean>;
   set(name: string, value: unknown): Value;
 }
 const PackageInterpreter = Interpreter as unknown as new (environment: Variables) => Runtime;
@@ -199,6 +204,19 @@ class Run extends PackageInterpreter {
       if (!isNode(statement) || !SHOWN.test(statement.type)) throw error;
       throw new Failed(error, statement);
     }
+  }
+
+  /** `select` and `reject`, with a test or without, which the package lacks. */
+  override applyFilter(operand: Value, filter: Node, environment: Variables): Value {
+    const name = String(filter.type === "CallExpression" ? (filter.callee as Node).value : filter.value);
+    if (!/^(select|reject)$/.test(name) || operand.type !== "ArrayValue") {
+      return super.applyFilter(operand, filter, environment);
+    }
+    const [testName, ...rest] = ((filter.args ?? []) as Node[]).map((node) => this.evaluate(node, environment));
+    const test = testName === undefined ? (item: Value) => item.__bool__().value : environment.tests.get(`${testName}`);
+    if (test === undefined) throw new Error(`Unknown test: ${testName}`);
+    const kept = (operand.value as Value[]).filter((item) => test(item, ...rest) === (name === "select"));
+    return new (operand.constructor as new (items: Value[]) => Value)(kept);
   }
 
   /** As in Python: each turn of a loop has variables of its own, and what it wrote before a jump stays. */

@@ -8,6 +8,7 @@ Shares no code with Ternion.
 
 import json
 import sys
+from datetime import datetime
 from pathlib import Path
 
 import jinja2
@@ -27,11 +28,12 @@ def environment():
     env = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols])
     env.filters["tojson"] = lambda value, **options: json.dumps(value, ensure_ascii=False, **options)
     env.globals["raise_exception"] = raise_exception
+    env.globals["strftime_now"] = lambda form: datetime.now().strftime(form)
     return env
 
 
-def result(env, case, variables):
-    template = env.from_string(case["template"])
+def result(env, source, case, variables):
+    template = env.from_string(source)
     try:
         return {"text": template.render(**{**variables, **case.get("variables", {})})}
     except Raised as error:
@@ -42,8 +44,10 @@ def main(*options):
     path = Path(__file__).with_suffix(".json")
     golden, env = json.loads(path.read_text()), environment()
     differing = 0
+    templates = {case["name"]: case["template"] for case in golden["cases"] if "name" in case and "template" in case}
     for case in golden["cases"]:
-        made = result(env, case, golden["variables"])
+        source = case["template"] if "template" in case else templates[case["of"]]
+        made = result(env, source, case, golden["variables"])
         differing += made != {name: case[name] for name in ("text", "raised") if name in case}
         for name in ("text", "raised"):
             case.pop(name, None)

@@ -8,7 +8,9 @@ interface Golden {
   readonly variables: Record<string, unknown>;
   readonly cases: readonly {
     readonly name?: string;
-    readonly template: string;
+    readonly template?: string;
+    /** name of a case before this one that has the template */
+    readonly of?: string;
     readonly variables?: Record<string, unknown>;
     readonly text?: string;
     readonly raised?: string;
@@ -23,8 +25,9 @@ describe("Jinja as in Python", () => {
   });
 
   it("renders what Jinja2 renders", () => {
-    assert.ok(golden.cases.length > 50);
-    for (const { name, template, variables, text, raised } of golden.cases) {
+    assert.ok(golden.cases.length > 90);
+    for (const { name, variables, text, raised, ...given } of golden.cases) {
+      const template = given.template ?? golden.cases.find((each) => each.name === given.of)?.template ?? "";
       const compiled = compile(template);
       const render = () => compiled.render({ ...golden.variables, ...variables }, compiled.literals);
       if (raised === undefined) assert.equal(render(), text, name ?? template);

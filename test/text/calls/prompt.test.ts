@@ -39,7 +39,7 @@ async function shown(template: string, messages: readonly ChatMessage[], tools =
 
 describe("the format of a template", () => {
   const golden = JSON.parse(readFileSync(repositoryFile("test/golden/chat-templates.json"), "utf8"));
-  const qwen3: string = golden.cases.find(({ name }: { name?: string }) => name === "qwen3 tools").template;
+  const qwen3: string = golden.cases.find(({ name }: { name?: string }) => name === "qwen3").template;
   const cases: readonly [string, string, string | undefined][] = [
     ["Hermes", HERMES_TEMPLATE, "hermes"],
     ["Qwen 3, whole", qwen3, "hermes"],
