@@ -1,7 +1,8 @@
 /**
  * A place in the cache: a slot of the backend, and the blocks that its positions lie in. Whole blocks of a beginning that
  * the cache has are shared; one that others have as well is copied before it is written to. Blocks are taken as positions
- * are needed, go to the cache as they fill, and what is begun does when the place is given up.
+ * are needed, go to the cache as they fill, and what is begun does when the place is given up, or when another begins with
+ * it: that one copies what there is, while the first goes on behind it in the same block.
  */
 import type { Backend, Cache } from "../backend/backend.js";
 import type { Node, PrefixCache } from "./prefix-cache.js";
@@ -30,6 +31,8 @@ export interface Holder {
 export interface Shared {
   /** of the present backend */
   readonly pool: Pool;
+  /** puts what others have computed of the beginning of `ids` into the cache */
+  publish(ids: readonly number[], salt: string | undefined): void;
   /** interrupts another holder, so that blocks are freed; whether there was one */
   preemptFor(place: Place): boolean;
   /** the slot is free */
@@ -47,6 +50,8 @@ export class Place implements Room {
   readonly #path: Node[] = [];
   /** held: its first ids are to be copied to the next block, before anything is written */
   #part: Node | undefined;
+  /** held: the block after those of the path, while it is not full and others know of it */
+  #known: Node | undefined;
   /** all blocks, those of the path first */
   readonly #blocks: number[] = [];
   /** what it begins with */
@@ -101,10 +106,21 @@ export class Place implements Room {
     this.#hasBegun = true;
     this.#claimed = Math.ceil(ids.length / books.blockPositions);
     if (anew) return 0;
+    this.shared.publish(ids, this.holder.salt);
     const { path, part, length } = books.find(this.holder.salt, ids, ids.length - 1);
     for (const node of path) this.#share(node);
     if (part !== undefined) this.#beginWith(part, length);
     return length;
+  }
+
+  /** Lets others find what has been computed of `ids` in a block that is not full yet. */
+  publish(ids: readonly number[]): void {
+    const { tokens, salt } = this.holder;
+    const first = this.#positionsOfPath;
+    const count = commonLength(tokens, ids) - first;
+    if (this.#blocks.length <= this.#path.length || count <= 0) return;
+    if (this.#pool.books.find(salt, tokens, first + count).length === first + count) return;
+    this.#known = this.#put(Int32Array.from(tokens.slice(first, first + count)));
   }
 
   /** Makes places for positions before `end`, as far as blocks are free; gives how many positions have one. */
@@ -197,15 +213,23 @@ export class Place implements Room {
   /** Puts the first block that is not in the tree into it, with its ids, `count`. */
   #add(count: number): Node {
     const { books } = this.#pool;
-    const { tokens, salt, owner } = this.holder;
+    const { tokens } = this.holder;
     const at = this.#path.length;
     const first = at * books.blockPositions;
-    const ids = Int32Array.from(tokens.slice(first, first + count));
-    const node = books.add(this.#blocks[at], ids, { parent: this.#path.at(-1), salt, owner });
+    const node = this.#put(Int32Array.from(tokens.slice(first, first + count)));
+    this.#known = undefined;
     if (node.block !== this.#blocks[at]) this.#isPlaced = false; // somebody else computed the same
     this.#blocks[at] = node.block;
     this.#path.push(node);
     return node;
+  }
+
+  /** The block after those of the path is in the tree with these ids, and held. */
+  #put(ids: Int32Array): Node {
+    const { books } = this.#pool;
+    const { salt, owner } = this.holder;
+    if (this.#known !== undefined) return books.grow(this.#known, ids, owner);
+    return books.add(this.#blocks[this.#path.length], ids, { parent: this.#path.at(-1), salt, owner });
   }
 
   /** Lets go of all blocks. */

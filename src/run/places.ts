@@ -126,6 +126,10 @@ export class Places implements Shared {
     return this.#interrupt((other) => other !== place && (other.isStalled || later(other)));
   }
 
+  publish(ids: readonly number[], salt: string | undefined): void {
+    for (const place of this.#held) if (place.holder.salt === salt) place.publish(ids);
+  }
+
   left(place: Place): void {
     this.#held.delete(place);
     this.#free.push(place.slot);

@@ -11,8 +11,8 @@ export interface Node {
   /** undefined of a root, which has no block and no ids */
   readonly parent: Node | undefined;
   readonly block: number;
-  /** 1 to `blockPositions`; only nodes of as many have children */
-  readonly ids: Int32Array;
+  /** 1 to `blockPositions`; only nodes of as many have children. May become more, and does not change otherwise */
+  ids: Int32Array;
   readonly children: Node[];
   users: number;
   /** the only one who computed or found it; undefined once there is another */
@@ -129,6 +129,22 @@ export class PrefixCache {
     under.children.push(node);
     if (part !== undefined) this.give(this.remove(part)); // the new one holds all that it did
     return node;
+  }
+
+  /**
+   * What a held node has becomes `ids`, which begin with what it had; where the same is there already, that one is held in
+   * its place. Gives the one that is held.
+   */
+  grow(node: Node, ids: Int32Array, owner: object): Node {
+    const siblings = (node.parent as Node).children;
+    const same = siblings.find((child) => child !== node && startsWith(child.ids, ids));
+    if (same === undefined) {
+      node.ids = ids;
+      return node;
+    }
+    this.hold(same, owner);
+    this.release(node);
+    return same;
   }
 
   /** Takes a node without children and other users out of the tree; its block is the caller's. */

@@ -280,7 +280,9 @@ describe("who finds what", () => {
       assert.deepEqual(await Promise.all(all), alone);
       await beside;
       assert.equal(order[0], "short");
-      assert.equal(queue.rows - rows, 302 + 3 * (302 - 256) + 5 + 5 * 2, "two blocks once, the rest by each");
+      const others = queue.rows - rows - (302 + 5 + 5 * 2);
+      assert.ok(others < 3 * (302 - 256), `two blocks once, and what the first has when they begin: ${others}`);
+      assert.ok(others >= 3 * 2);
     });
   });
 

@@ -29,7 +29,16 @@ test("the choices of a request share its prompt", async () => {
   const prompt = usage?.prompt_tokens ?? 0;
   const counts = cached().sort((a, b) => a - b);
   assert.equal(counts[0], 0);
-  for (const count of counts.slice(1)) assert.ok(count > prompt / 2 && count < prompt, `${count} of ${prompt}`);
+  assert.deepEqual(counts.slice(1), [prompt - 1, prompt - 1, prompt - 1]); // the last token's row gives the first logits
+});
+
+test("a prompt of less than a block too, in which the first answer goes on", async () => {
+  const request = { model: MODEL, prompt: "The old man and the sea were", max_tokens: 30, temperature: 0 };
+  const { choices, usage } = await client.completions.create({ ...request, n: 5, logit_bias: { 5: -1 } });
+  assert.equal(new Set(choices.map(({ text }) => text)).size, 1);
+  const prompt = usage?.prompt_tokens ?? 0;
+  const [first, ...others] = cached().sort((a, b) => a - b);
+  assert.ok(first < prompt - 1 && others.every((count) => count === prompt - 1), `${first}, ${others} of ${prompt}`);
 });
 
 test("another question after the same words, and the conversation as it goes on", async () => {
