@@ -6,7 +6,7 @@
 import { Engine, TernionError } from "../index.js";
 import { ApiError, unavailable } from "./errors.js";
 import type { NamedModel, Settings } from "./options.js";
-import { type Entry, FairQueue } from "./queue.js";
+import { type Entry, FairQueue, type Turn } from "./queue.js";
 
 /** "wanted" waits until another model has gone; "leaving" ends its answers and takes no new ones. */
 type State = "absent" | "wanted" | "loading" | "loaded" | "leaving" | "closing";
@@ -34,7 +34,7 @@ export class ServedModel {
     return this.source.name;
   }
   get isUsed(): boolean {
-    return this.queue.running > 0 || this.holds > 0;
+    return this.queue.under > 0 || this.holds > 0;
   }
   get isAskedFor(): boolean {
     return this.queue.waiting > 0 || this.arrivals.size > 0;
@@ -82,17 +82,17 @@ export class Models {
   }
 
   /** Resolves when the model is there and a place of it taken, which `leave` gives back. */
-  async enter(model: ServedModel, entry: Entry): Promise<Engine> {
+  async enter(model: ServedModel, entry: Entry): Promise<{ readonly engine: Engine; readonly turn: Turn }> {
     this.#throwIfClosed();
-    const turn = model.queue.enter(entry);
+    const entered = model.queue.enter(entry);
     this.#want(model);
-    await turn;
+    const turn = await entered;
     model.usedAt = performance.now();
-    return model.engine as Engine;
+    return { engine: model.engine as Engine, turn };
   }
 
-  leave(model: ServedModel): void {
-    model.queue.leave();
+  leave(model: ServedModel, turn: Turn): void {
+    turn.leave();
     model.usedAt = performance.now();
     this.#released(model);
   }

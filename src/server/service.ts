@@ -47,14 +47,18 @@ export class Service {
     const limit = new Limit(ask.signal, this.settings.requestTimeoutMs);
     this.observers.queued(asked);
     try {
-      const engine = await this.#enter(model, asked, limit.signal);
+      const { engine, turn } = await this.#enter(model, asked, limit.signal);
       try {
-        yield* this.#observed(asked, engine, { ...ask, signal: limit.signal });
+        for await (const piece of this.#observed(asked, engine, { ...ask, signal: limit.signal })) {
+          turn.offered();
+          yield piece;
+          turn.taken();
+        }
       } catch (error) {
         if (hasEnded(error)) this.models.renew(model, engine);
         throw error;
       } finally {
-        this.models.leave(model);
+        this.models.leave(model, turn);
       }
     } finally {
       limit.end();
@@ -76,7 +80,7 @@ export class Service {
     return this.models.close();
   }
 
-  async #enter(model: ServedModel, asked: Asked, signal: AbortSignal): Promise<Engine> {
+  async #enter(model: ServedModel, asked: Asked, signal: AbortSignal) {
     try {
       return await this.models.enter(model, { ...asked, signal });
     } catch (error) {

@@ -11,9 +11,9 @@ const { signal } = new AbortController();
 async function turns(queue: FairQueue, clients: readonly string[]): Promise<string[]> {
   const order: string[] = [];
   const all = clients.map(async (client) => {
-    await queue.enter({ client, signal });
+    const turn = await queue.enter({ client, signal });
     order.push(client);
-    queue.leave();
+    turn.leave();
   });
   queue.places = 1;
   await Promise.all(all);
@@ -30,10 +30,10 @@ test("as many run as there are places", async () => {
   const entries = Array.from({ length: 4 }, () => queue.enter({ client: "a", signal }));
   assert.deepEqual([queue.running, queue.waiting], [0, 4]);
   queue.places = 3;
-  await Promise.all(entries.slice(0, 3));
+  const [first] = await Promise.all(entries.slice(0, 3));
   assert.deepEqual([queue.running, queue.waiting], [3, 1]);
   queue.places = 0; // the model leaves: nobody comes after
-  queue.leave();
+  first.leave();
   assert.deepEqual([queue.running, queue.waiting], [2, 1]);
   queue.refuse(new Error("closed"));
   await assert.rejects(entries[3], /closed/);
@@ -60,6 +60,24 @@ test("who waits too long is sent away, but for what follows", async () => {
   assert.equal(queue.waiting, 1);
   queue.places = 1;
   await follower;
+});
+
+test("an answer that nobody reads lends its place to those who wait, and goes on when it is read", async () => {
+  const queue = new FairQueue({ maxWaiting: 1, timeoutMs: 60_000 });
+  queue.places = 2;
+  const [unread, other] = await Promise.all([1, 2].map(() => queue.enter({ client: "slow", signal })));
+  unread.offered();
+  other.offered();
+  const quick = await queue.enter({ client: "quick", signal }); // resolves by the first one's place
+  assert.deepEqual([queue.running, queue.under, unread.lends], [2, 3, true]);
+  assert.equal(other.lends, false); // one may wait, so one may lend
+  unread.taken();
+  assert.deepEqual([queue.running, unread.lends], [3, false]);
+  quick.leave();
+  other.leave();
+  unread.offered();
+  unread.leave();
+  assert.deepEqual([queue.running, queue.under], [0, 0]);
 });
 
 test("who gives up leaves at once, and the others move up", async () => {
