@@ -41,6 +41,7 @@ export {
 } from "./run/generate.js";
 export { type Perplexity, type PerplexityOptions, perplexity, type Scorer } from "./run/perplexity.js";
 export type { CacheUse } from "./run/places.js";
+export type { PromptLogprob } from "./run/score.js";
 export type { ScoreOptions, Session, SessionChatOptions } from "./run/session.js";
 export type { SamplingOptions, TokenLogprob } from "./sampling/sampler.js";
 export type { Tool, ToolCallPart, ToolChoice, ToolOptions } from "./text/calls/tool.js";

@@ -14,6 +14,7 @@ import type { Tokenizer } from "../text/tokenizer.js";
 import { Answer, type AnswerOptions } from "./answer.js";
 import { AnswerText, type Heard } from "./answer-text.js";
 import type { Calls } from "./calls.js";
+import { type PromptLogprob, promptLogprobs } from "./score.js";
 import type { Timeline } from "./timeline.js";
 
 /** Of `session.generate`. */
@@ -34,6 +35,11 @@ export interface GenerateOptions extends SamplingOptions, Shape {
   readonly overflow?: "stop" | "shift" | undefined;
   /** tokens at the beginning that a shift keeps; default: the one that begins a text, if the prompt begins with it */
   readonly keepTokens?: number | undefined;
+  /**
+   * the prompt's own tokens are reported with their log probabilities, and with so many of the likeliest: all of the prompt
+   * is computed, whatever the cache has
+   */
+  readonly promptLogprobs?: number | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -45,6 +51,7 @@ export const GENERATE_CHECKS: check.OptionChecks<GenerateOptions> = {
   parseSpecial: check.boolean,
   overflow: check.choice(["stop", "shift"]),
   keepTokens: check.integer(0),
+  promptLogprobs: check.integer(0, 100),
   signal: check.signal,
   ...SHAPE_CHECKS,
 };
@@ -90,6 +97,8 @@ export interface Piece {
   readonly toolCall?: ToolCallPart;
   /** in the first piece only, unless it is the last: what the prompt took */
   readonly prompt?: Pick<Finish["usage"], "promptTokens" | "cachedTokens">;
+  /** in the first piece only, with option `promptLogprobs`: of each token of the prompt */
+  readonly promptLogprobs?: readonly PromptLogprob[];
   /** in the last piece only */
   readonly finish?: Finish;
 }
@@ -126,6 +135,14 @@ export async function* generate(
     const { prompt, keepTokens } = await options.prepare();
     await timeline.takePlace({ ids: prompt }, signal);
     const clock = new Clock();
+    const count = options.promptLogprobs;
+    let scored = count === undefined ? undefined : await promptLogprobs(timeline, prompt, count, signal);
+    const cached = () => (count === undefined ? (answer?.cached ?? 0) : 0);
+    const ofPrompt = () => {
+      const taken = scored === undefined ? {} : { promptLogprobs: scored };
+      scored = undefined;
+      return taken;
+    };
     answer = new Answer(timeline, sampler, prompt, {
       ...options,
       maxTokens,
@@ -141,20 +158,20 @@ export async function* generate(
       reason = endBefore(sample);
       if (sample === undefined || reason !== undefined) break;
       completionTokens++;
-      const used = { promptTokens: prompt.length, cachedTokens: answer.cached };
-      yield* piecesOf(text.push(sample.id), sample, completionTokens === 1 ? { prompt: used } : {});
+      const used = { promptTokens: prompt.length, cachedTokens: cached() };
+      yield* piecesOf(text.push(sample.id), sample, completionTokens === 1 ? { prompt: used, ...ofPrompt() } : {});
       if (text.ended || (guide?.done && !answer.isForced)) reason = "stop";
       else if (completionTokens === maxTokens) reason = "length";
     }
-    const usage = { promptTokens: prompt.length, cachedTokens: answer.cached, completionTokens };
-    const timings = clock.timings(prompt.length - answer.cached, completionTokens);
+    const usage = { promptTokens: prompt.length, cachedTokens: cached(), completionTokens };
+    const timings = clock.timings(prompt.length - cached(), completionTokens);
     await answer.close();
     timeline.leavePlace(); // nothing is left to compute, however late the last pieces are taken
     const rest = text.rest();
     yield* rest.slice(0, -1);
     if (reason === "stop" && text.calls > 0) reason = "tool_calls";
     const ended = { reason: reason ?? "context", ...(text.stop !== undefined && { stop: text.stop }) };
-    yield { ...rest[rest.length - 1], finish: { ...ended, usage, timings, seed: sampler.seed } };
+    yield { ...rest[rest.length - 1], ...ofPrompt(), finish: { ...ended, usage, timings, seed: sampler.seed } };
   } finally {
     await answer?.close();
     timeline.leave();
@@ -213,7 +230,7 @@ export function joinToolCall(calls: ToolCall[], part: ToolCallPart): void {
 function piecesOf(
   [first, ...others]: readonly Heard[],
   { id, logprob, top }: Sample,
-  start: Pick<Piece, "prompt">,
+  start: Pick<Piece, "prompt" | "promptLogprobs">,
 ): Piece[] {
   const chosen = { id, ...(logprob !== undefined && { logprob }), ...(top !== undefined && { top }) };
   return [{ ...first, ...chosen, ...start }, ...others];

@@ -1,9 +1,37 @@
 /** Scores of given ids: all of them are computed anew, and the logits after each are handed out. */
 import { TernionError } from "../errors.js";
+import { measure, NoDistribution, type TokenLogprob } from "../sampling/logprobs.js";
 import { type Choice, Interrupted, type Request, type Scores } from "./request.js";
 import type { Start, Timeline } from "./timeline.js";
 
 type OnLogits = (index: number, logits: Float32Array) => void;
+
+/** A token of a prompt, and how likely it was after those before it. */
+export interface PromptLogprob {
+  readonly id: number;
+  /** natural-log probability; absent of the first token, before which there is nothing */
+  readonly logprob?: number;
+  /** the likeliest tokens in its place */
+  readonly top?: readonly TokenLogprob[];
+}
+
+/** Of all of `ids`, with `count` of the likeliest. The timeline is in use. */
+export async function promptLogprobs(
+  timeline: Timeline,
+  ids: readonly number[],
+  count: number,
+  signal: AbortSignal | undefined,
+): Promise<PromptLogprob[]> {
+  const found: PromptLogprob[] = [{ id: ids[0] }];
+  await feedAll(timeline, { ids, anew: true }, signal, (index, logits) => {
+    const id = ids[index + 1];
+    if (id === undefined) return;
+    const measured = measure(logits, id, count);
+    if (!Number.isFinite(measured.logprob)) throw new NoDistribution(`prompt[${index + 1}]`, measured.logprob);
+    found[index + 1] = { id, ...measured };
+  });
+  return found;
+}
 
 /** `ids` may be empty. */
 export async function scoreAll(

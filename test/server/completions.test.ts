@@ -76,6 +76,40 @@ test("log probabilities in the older form", async () => {
   }
 });
 
+test("the prompt's own log probabilities, with what follows and without, for each choice and in a stream", async () => {
+  const prompt = `${PROMPTS[0]} there was é`;
+  const ids = engine.tokenizer.encode(prompt);
+  await using session = engine.session();
+  const scores = await session.score(ids);
+  const request = { ...ask, prompt, echo: true, logprobs: 2, n: 2 };
+  for (const max_tokens of [0, 5]) {
+    const { choices, usage } = await client.completions.create({ ...request, max_tokens });
+    assert.equal(usage?.prompt_tokens, ids.length);
+    for (const { text, logprobs } of choices) {
+      const { tokens = [], token_logprobs = [], top_logprobs = [], text_offset = [] } = logprobs ?? {};
+      assert.ok(text.startsWith(prompt));
+      assert.deepEqual([tokens.length, top_logprobs.length], [ids.length + max_tokens, ids.length + max_tokens]);
+      assert.deepEqual([token_logprobs[0], top_logprobs[0]], [null, null]);
+      for (const [i, score] of scores.entries()) {
+        assert.ok(Math.abs((token_logprobs[i + 1] ?? 1) - score) < 1e-6);
+        assert.ok(Object.keys(top_logprobs[i + 1]).length >= 2);
+      }
+      const first = ids[0] === engine.tokenizer.bos ? 1 : 0;
+      for (let i = first; i < tokens.length - 1; i++) {
+        if (!tokens[i].includes("\ufffd"))
+          assert.ok(tokens[i].endsWith(text.slice(text_offset[i], text_offset[i + 1])));
+      }
+      assert.equal(text_offset[ids.length] ?? prompt.length, prompt.length);
+    }
+  }
+  const parts: (number | null)[] = [];
+  for await (const chunk of await client.completions.create({ ...request, n: 1, max_tokens: 3, stream: true })) {
+    parts.push(...(chunk.choices[0].logprobs?.token_logprobs ?? []));
+  }
+  assert.equal(parts.length, ids.length + 3);
+  assert.deepEqual([parts[0], typeof parts[1]], [null, "number"]);
+});
+
 test("a stop string ends the text, and its tokens are not reported", async () => {
   const words = engine.tokenizer.encode(expected[0], { addBos: false }).map((id) => engine.tokenizer.decode([id]));
   const first = (word: string, i: number) => i > 4 && expected[0].indexOf(word) === words.slice(0, i).join("").length;
@@ -98,7 +132,6 @@ test("what cannot be honoured is refused by name", async () => {
   const cases: [object, string][] = [
     [{ suffix: "the end." }, "suffix"],
     [{ best_of: 4 }, "best_of"],
-    [{ echo: true, logprobs: 1 }, "logprobs"],
     [{ prompt: [] }, "prompt"],
     [{ prompt: [[1, 2], "text"] }, "prompt[0]"],
     [{ prompt: [1, 999_999] }, "prompt[1]"],

@@ -17,7 +17,7 @@ import {
   SHARED_SCHEMAS,
   type SharedFields,
 } from "./fields.js";
-import { type LegacyForm, LegacyLogprobs, TokenEntries } from "./logprobs.js";
+import { type LegacyForm, LegacyLogprobs, promptForm, TokenEntries } from "./logprobs.js";
 import { finishReason, headOf, send } from "./send.js";
 import { totalsOf } from "./usage.js";
 
@@ -66,12 +66,8 @@ export function completionRoutes(app: FastifyInstance, service: Service): void {
 }
 
 function refuse(body: CompletionBody): void {
-  const { n, echo, logprobs } = body;
-  const best_of = { harmless: [n ?? 1], reason: "Answers are not ranked: give what n is, or leave it out." };
+  const best_of = { harmless: [body.n ?? 1], reason: "Answers are not ranked: give what n is, or leave it out." };
   refuseFields(body, { ...REFUSED, best_of });
-  const both = echo && logprobs !== undefined && logprobs !== null;
-  if (both)
-    throw wrongField("logprobs", "expected echo: false with it, since a prompt's own are not reported, got true");
 }
 
 function promptsOf({ prompt }: CompletionBody): Prompt[] {
@@ -96,7 +92,11 @@ function asksOf({ body, client, id: requestId }: FastifyRequest<{ Body: Completi
   return Array.from({ length: count }, (_, index) => ({
     model: body.model ?? undefined,
     prompt: prompts[Math.floor(index / each)],
-    options: optionsOfChoice(options, index % each),
+    options: {
+      ...optionsOfChoice(options, index % each),
+      // the other answers to the same prompt show what the first one found
+      ...(body.echo && index % each === 0 && { promptLogprobs: options.logprobs }),
+    },
     client,
     operation: "text_completion",
     requestId,
@@ -123,6 +123,8 @@ class CompletionAnswer {
   readonly #asks: readonly Ask[];
   readonly #model: string;
   readonly #choices: (Choice | undefined)[];
+  /** of the prompts that are shown with them */
+  readonly #ofPrompts = new Map<Prompt, LegacyForm>();
   readonly #head: object;
 
   constructor(service: Service, body: CompletionBody, asks: readonly Ask[]) {
@@ -159,7 +161,18 @@ class CompletionAnswer {
     const choice = this.#choices[index] ?? this.#begin(index, echo);
     choice.finish ??= piece.finish;
     const entries = choice.entries?.take(piece);
-    return { text: echo + piece.text, logprobs: entries === undefined ? null : choice.logprobs.take(entries) };
+    const own = entries === undefined ? undefined : choice.logprobs.take(entries);
+    const ofPrompt = echo === "" ? undefined : this.#ofPrompt(index, piece, echo);
+    const logprobs = ofPrompt && own ? LegacyLogprobs.joined([ofPrompt, own]) : (own ?? null);
+    return { text: echo + piece.text, logprobs };
+  }
+
+  /** The log probabilities of the prompt's own tokens, where they are asked for. */
+  #ofPrompt(index: number, { promptLogprobs: scored }: Piece, echo: string): LegacyForm | undefined {
+    const { prompt } = this.#asks[index];
+    const { tokenizer } = this.#service.models.engine(this.#model);
+    if (scored !== undefined) this.#ofPrompts.set(prompt, promptForm(tokenizer, scored, echo));
+    return this.#ofPrompts.get(prompt);
   }
 
   #begin(index: number, echo: string): Choice {

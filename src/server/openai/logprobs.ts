@@ -1,5 +1,5 @@
 /** Log probabilities of tokens in both of OpenAI's forms. That of chats: the token as text, its bytes, and the likeliest beside it. */
-import type { Piece, Tokenizer } from "../../index.js";
+import type { Piece, PromptLogprob, Tokenizer } from "../../index.js";
 
 export interface Likelihood {
   readonly token: string;
@@ -43,12 +43,12 @@ export class TokenEntries {
   }
 }
 
-/** The older form, of text completions: a list for each thing to know. */
+/** The older form, of text completions: a list for each thing to know. The first token of a prompt has no probability. */
 export interface LegacyForm {
   readonly tokens: readonly string[];
-  readonly token_logprobs: readonly number[];
+  readonly token_logprobs: readonly (number | null)[];
   /** the likeliest, and the one that was taken */
-  readonly top_logprobs: readonly Readonly<Record<string, number>>[];
+  readonly top_logprobs: readonly (Readonly<Record<string, number>> | null)[];
   /** where each begins in the text, in characters */
   readonly text_offset: readonly number[];
 }
@@ -65,9 +65,7 @@ export class LegacyLogprobs {
     return {
       tokens: entries.map(({ token }) => token),
       token_logprobs: entries.map(({ logprob }) => logprob),
-      top_logprobs: entries.map(({ token, logprob, top_logprobs }) => {
-        return Object.fromEntries([...top_logprobs.map((each) => [each.token, each.logprob]), [token, logprob]]);
-      }),
+      top_logprobs: entries.map(likeliest),
       text_offset: entries.map(({ token }) => this.#next(token)),
     };
   }
@@ -86,6 +84,35 @@ export class LegacyLogprobs {
       text_offset: parts.flatMap(({ text_offset }) => text_offset),
     };
   }
+}
+
+const likeliest = ({ token, logprob, top_logprobs }: TokenEntry): Record<string, number> =>
+  Object.fromEntries([...top_logprobs.map((each) => [each.token, each.logprob]), [token, logprob]]);
+
+/** Of the tokens of a prompt, which is `text` in the answer. */
+export function promptForm(tokenizer: Tokenizer, scored: readonly PromptLogprob[], text: string): LegacyForm {
+  const entries = scored.map(({ id, logprob, top = [] }) => {
+    const top_logprobs = top.map((each) => likelihood(tokenizer, each.id, each.logprob));
+    return { ...likelihood(tokenizer, id, logprob ?? 0), top_logprobs };
+  });
+  return {
+    tokens: entries.map(({ token }) => token),
+    token_logprobs: scored.map(({ logprob }, i) => (logprob === undefined ? null : entries[i].logprob)),
+    top_logprobs: scored.map(({ logprob }, i) => (logprob === undefined ? null : likeliest(entries[i]))),
+    text_offset: offsetsOf(tokenizer, scored, lengthOf(text)),
+  };
+}
+
+/** A token that is not in the text, as the one that begins it, has no length; nor has a blank that is put before it. */
+function offsetsOf(tokenizer: Tokenizer, scored: readonly PromptLogprob[], length: number): number[] {
+  const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+  let end = 0;
+  const begins = scored.map(({ id }) => {
+    const begin = end;
+    if (!tokenizer.isSpecial(id)) end += lengthOf(decoder.decode(tokenizer.bytes(id), { stream: true }));
+    return begin;
+  });
+  return begins.map((begin) => Math.max(0, begin - Math.max(0, end - length)));
 }
 
 const lengthOf = (text: string) => Array.from(text).length;
