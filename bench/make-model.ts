@@ -5,7 +5,8 @@
  *
  * Shape, tensor types and metadata are those of bitnet-b1.58-2B-4T (1.2 GB) or smaller; the text that it generates is
  * noise. The same options always give the same bytes. `--format tq2_0` stores the same ternary weights as llama.cpp's
- * TQ2_0, with a Q6_K embedding that is the head too, for comparisons with engines made of it.
+ * TQ2_0, with a Q6_K embedding that is the head too, for comparisons with engines made of it. Formats that begin with `llama` or
+ * `qwen3` make models of those families; `--shape 1.1B` is that of TinyLlama, 1.7B and 8B are those of Qwen3, with a tied head.
  */
 import { parseArgs } from "node:util";
 import { readGguf } from "../src/engine/input.js";

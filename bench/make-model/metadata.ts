@@ -20,15 +20,18 @@ export function metadataOf(shape: Shape, vocabulary: GgufHead, format: Format = 
     ...model,
     ...tokenizer.map((entry) => replaced.get(entry.key) ?? entry),
     { key: "general.quantization_version", type: "U32", value: 2 },
-    ...(format === FORMATS.i2_s ? [] : LLAMA_KEYS),
+    ...(format === FORMATS.i2_s ? [] : [PRE_TOKENIZER]),
+    ...(format === FORMATS.tq2_0 ? [HIDDEN_ACT] : []),
   ];
 }
 
 /** What llama.cpp needs beyond the official file. */
-const LLAMA_KEYS: readonly GgufKeyValue[] = [
-  { key: "tokenizer.ggml.pre", type: "STRING", value: "llama-bpe" },
-  { key: `${FORMATS.tq2_0.architecture}.hidden_act`, type: "STRING", value: "relu2" },
-];
+const PRE_TOKENIZER: GgufKeyValue = { key: "tokenizer.ggml.pre", type: "STRING", value: "llama-bpe" };
+const HIDDEN_ACT: GgufKeyValue = {
+  key: `${FORMATS.tq2_0.architecture}.hidden_act`,
+  type: "STRING",
+  value: "relu2",
+};
 
 function modelKeys(shape: Shape, { architecture }: Format): GgufKeyValue[] {
   const text = (key: string, value: string): GgufKeyValue => ({ key, type: "STRING", value });
@@ -57,7 +60,8 @@ function modelKeys(shape: Shape, { architecture }: Format): GgufKeyValue[] {
  */
 function smallTokenizer(size: number, vocabulary: GgufHead): Map<string, GgufKeyValue> {
   const all = strings(vocabulary, "tokenizer.ggml.tokens");
-  const normal = all.slice(0, size - 3);
+  const unused = Array.from({ length: Math.max(0, size - all.length) }, (_, i) => `<|unused_${i}|>`);
+  const normal = [...all.slice(0, SPECIALS.begin), ...unused].slice(0, size - 3);
   const specials = Object.values(SPECIALS).map((id) => all[id] as string);
   const kept = new Set(normal);
   const merges = strings(vocabulary, "tokenizer.ggml.merges").filter((merge) => {

@@ -17,7 +17,7 @@ const LOGIT_DEVIATION = 2.5;
 export function* randomTensor(tensor: GgufTensorInfo, shape: Shape, seed: number): Generator<Uint8Array> {
   const random = new Xorshift(hash(`${seed} ${tensor.name}`));
   const elements = tensor.dims.reduce((product, dim) => product * dim, 1);
-  const deviation = LOGIT_DEVIATION / Math.sqrt(shape.embedding);
+  const deviation = deviationOf(tensor, shape);
   switch (tensor.type) {
     case "F32":
       yield normWeights(elements, random);
@@ -31,6 +31,9 @@ export function* randomTensor(tensor: GgufTensorInfo, shape: Shape, seed: number
     case "Q6_K":
       yield* chunked((elements / 256) * 210, 210, q6Blocks(deviation, random));
       return;
+    case "Q2_0":
+      yield* chunked((elements / 64) * 18, 18, q2Blocks(toHalf(ternaryScale(tensor, shape)), random));
+      return;
     case "I2_S":
       yield* chunked(elements / 4, 4, ternaryCodes(random));
       yield scaleTail(ternaryScale(tensor, shape));
@@ -42,6 +45,16 @@ export function* randomTensor(tensor: GgufTensorInfo, shape: Shape, seed: number
       throw new TypeError(`${tensor.name}: no random weights of type ${tensor.type satisfies GgmlType}`);
   }
 }
+
+/** Of the weights of a table, or of a matrix: see above. */
+function deviationOf({ name, dims }: GgufTensorInfo, shape: Shape): number {
+  if (/^(token_embd|output)\b/.test(name)) return LOGIT_DEVIATION / Math.sqrt(shape.embedding);
+  return 1 / Math.sqrt(dims[0] as number) / residualRoot(name, shape);
+}
+
+/** What the projections that write to the residual stream are divided by. */
+const residualRoot = (name: string, { layers }: Shape) =>
+  name.includes("attn_output") || name.includes("ffn_down") ? Math.sqrt(2 * layers) : 1;
 
 type Fill = (bytes: Uint8Array) => void;
 
@@ -86,9 +99,19 @@ function* tq2Blocks(elements: number, scale: number, random: Xorshift): Generato
 
 /** Two thirds of the weights are not 0, so a row of K adds up to variance 2/3 K for inputs of variance 1. */
 function ternaryScale({ name, dims }: GgufTensorInfo, shape: Shape): number {
-  const scale = 1 / Math.sqrt((2 / 3) * (dims[0] as number));
-  const residual = name.includes("attn_output") || name.includes("ffn_down");
-  return residual ? scale / Math.sqrt(2 * shape.layers) : scale;
+  return 1 / Math.sqrt((2 / 3) * (dims[0] as number)) / residualRoot(name, shape);
+}
+
+/** Q2_0: F16 scale, then 64 codes. */
+function q2Blocks(scale: number, random: Xorshift): Fill {
+  const codes = ternaryCodes(random);
+  return (bytes) => {
+    codes(bytes);
+    for (let block = 0; block < bytes.length; block += 18) {
+      bytes[block] = scale & 0xff;
+      bytes[block + 1] = scale >> 8;
+    }
+  };
 }
 
 /** The 32 bytes after the codes: the scale, then padding. */
