@@ -48,7 +48,7 @@ export class Harness {
 }
 
 /** What a kernel test asks of a device. */
-interface KernelTestOptions {
+export interface KernelTestOptions {
   /** skipped where the device binds fewer to a kernel */
   readonly buffers?: number;
   /** skipped where the device does not use it */
