@@ -8,6 +8,7 @@ import type { LoadFigures } from "../load.js";
 import type { PeerFigures } from "../peers.js";
 import type { PrefillFigures } from "../prefill.js";
 import type { ServerFigures } from "../server.js";
+import type { SessionsFigures } from "../sessions.js";
 import type { Summary } from "../statistics.js";
 import type { ThreadsFigures } from "../threads.js";
 import { fixed, type MachineResults, percent, type ResultFile, table } from "./files.js";
@@ -255,6 +256,22 @@ const server: Section = (results) => {
   return parts.join("\n\n");
 };
 
+const sessions: Section = (results) => {
+  const rows = results
+    .all<SessionsFigures>("sessions")
+    .flatMap(({ nodeMajor, figures }) =>
+      figures.rows.map(({ sessions, tokensPerSecond }) => [
+        figures.on,
+        nodeMajor,
+        sessions,
+        tokensPerSecond.median.toFixed(1),
+        `${tokensPerSecond.min.toFixed(1)} to ${tokensPerSecond.max.toFixed(1)}`,
+        `${(tokensPerSecond.median / figures.rows[0].tokensPerSecond.median).toFixed(2)}×`,
+      ]),
+    );
+  return table(["on", "Node.js", "sessions", "tokens/s of all", "range", "of the first row"], rows);
+};
+
 export const SECTIONS: Readonly<Record<string, Section>> = {
   origin,
   kernels,
@@ -265,6 +282,7 @@ export const SECTIONS: Readonly<Record<string, Section>> = {
   targets: targetTable,
   threads,
   server,
+  sessions,
   "gpu-bench": gpuBench,
   "gpu-kernels": gpuKernels,
 };
