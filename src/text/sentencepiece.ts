@@ -3,6 +3,7 @@
  * merged, the pair first whose result has the highest score, of equal ones the leftmost. A character that the vocabulary lacks
  * becomes its bytes. Time is n log n, in slices.
  */
+import { TernionError } from "../errors.js";
 import { Merges, Word } from "./merges.js";
 import type { PlainText } from "./plain.js";
 import type { ScoredVocabulary } from "./vocabulary.js";
@@ -23,9 +24,10 @@ export class SentencePieceText implements PlainText {
   }
 
   *encode(text: string, ids: number[], isFirst: boolean): Generator<void, void, undefined> {
-    if (text === "") return;
-    const { addSpace, plainIds, bytes } = this.#vocabulary;
-    const spelled = (addSpace && isFirst ? ` ${text}` : text).replaceAll(" ", BLANK);
+    const { addSpace, removesSpaces, plainIds, bytes } = this.#vocabulary;
+    const kept = removesSpaces ? text.replaceAll(/ +/g, " ").replace(/^ /, "").replace(/ $/, "") : text;
+    if (kept === "") return;
+    const spelled = (addSpace && isFirst ? ` ${kept}` : kept).replaceAll(" ", BLANK);
     const symbols: number[] = [];
     for (const character of spelled) symbols.push(plainIds.get(character) ?? unknown(character));
     const word = new Word(this.#merges, Int32Array.from(symbols));
@@ -48,10 +50,17 @@ export class SentencePieceText implements PlainText {
 const NONE = -2;
 const unknown = (character: string) => NONE - (character.codePointAt(0) as number);
 
+/** Pairs, and characters that are looked up for them; Llama has 61,000 and 1.4 million. A file with more is made to hang. */
+const MOST_PAIRS = 1 << 22;
+const MOST_LOOKED_UP = 1 << 28;
+
 /** Every pair of tokens that together are one, the highest score first. */
 function mergesOf({ plainIds, scores }: ScoredVocabulary): Merges {
   const pairs: [left: number, right: number, result: number][] = [];
+  let lookedUp = 0;
   for (const [piece, result] of plainIds) {
+    lookedUp += piece.length ** 2;
+    if (lookedUp > MOST_LOOKED_UP || pairs.length > MOST_PAIRS) throw tooMuch(result);
     for (let cut = 1; cut < piece.length; cut++) {
       const left = plainIds.get(piece.slice(0, cut));
       const right = left === undefined ? undefined : plainIds.get(piece.slice(cut));
@@ -64,4 +73,9 @@ function mergesOf({ plainIds, scores }: ScoredVocabulary): Merges {
     priorities[i] = priorities[i - 1] + (scores[pairs[i][2]] === scores[pairs[i - 1][2]] ? 0 : 1);
   }
   return new Merges(Int32Array.from(pairs.flat()), priorities);
+}
+
+function tooMuch(id: number): TernionError {
+  const expected = "tokenizer.ggml.tokens: expected tokens of some characters each, got too many long ones";
+  return new TernionError("TOKENIZER", `${expected}, as at ${id}. Convert the file again.`);
 }

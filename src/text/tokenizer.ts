@@ -1,7 +1,8 @@
 /**
  * Text ↔ token ids. Owns what is a special token and what is plain text; what becomes of the latter is the business of
  * `plain.ts`. Special tokens in a text are plain characters unless the caller asks otherwise.
- * `decode(encode(text))` is `text` for every well-formed string.
+ * `decode(encode(text))` is `text` for every well-formed string, but for what the vocabulary itself makes equal: blanks of a file
+ * with `remove_extra_whitespaces`, U+2581 of SentencePiece, other forms than NFC where a split asks for that.
  */
 import * as check from "../check.js";
 import { TernionError } from "../errors.js";
@@ -41,7 +42,7 @@ export interface Tokenizer {
   readonly bos: number | undefined;
   readonly eos: number | undefined;
   readonly addBos: boolean;
-  /** ids that end a turn or a text: eos and eot */
+  /** ids that end a turn or a text: eos, eot and control tokens that are known to, as <|im_end|> */
   readonly stopIds: ReadonlySet<number>;
   /** The ids of a text; it blocks for about a second a megabyte. */
   encode(text: string | readonly PromptPart[], options?: EncodeOptions): number[];
@@ -96,7 +97,7 @@ class VocabularyTokenizer implements Tokenizer {
     this.bos = vocabulary.bos;
     this.eos = vocabulary.eos;
     this.addBos = vocabulary.addBos;
-    this.stopIds = new Set([vocabulary.eos, vocabulary.eot].filter((id) => id !== undefined));
+    this.stopIds = vocabulary.ends;
     const added = Array.from(vocabulary.added, (id) => vocabulary.pieces[id] as string);
     this.specialPieces = [...vocabulary.specialIds.keys()];
     this.#special = new Set(vocabulary.specialIds.values());

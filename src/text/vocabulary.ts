@@ -21,6 +21,8 @@ interface AnyVocabulary {
   readonly bos: number | undefined;
   readonly eos: number | undefined;
   readonly eot: number | undefined;
+  /** of all tokens that end a turn or a text */
+  readonly ends: ReadonlySet<number>;
   readonly addBos: boolean;
 }
 
@@ -39,6 +41,8 @@ export interface ScoredVocabulary extends AnyVocabulary {
   readonly bytes: Int32Array;
   /** a text begins with a blank */
   readonly addSpace: boolean;
+  /** blanks at both ends are left out, and of several that follow each other all but one */
+  readonly removesSpaces: boolean;
 }
 
 export type Vocabulary = ByteVocabulary | ScoredVocabulary;
@@ -52,11 +56,31 @@ const USER_DEFINED = 4;
 const UNUSED = 5;
 const BYTE = 6;
 
+/**
+ * Control tokens that end a turn or a text where models have them. Files name one of them as eos, seldom another as eot, and
+ * models trained to chat write others: a base model's eos is <|endoftext|>, but its turns end with <|im_end|>.
+ */
+const ENDS: readonly string[] = [
+  ...["<|eot_id|>", "<|eom_id|>", "<|im_end|>", "<|end|>", "<end_of_turn>", "<EOT>"],
+  ...["<|endoftext|>", "<|end_of_text|>", "</s>", "<\uff5cend\u2581of\u2581sentence\uff5c>"],
+];
+
 const UNKNOWN_ID = -2;
+
+/** Other values of tokenizer.ggml.model, and what they are. */
+const NOT_READ: ReadonlyMap<unknown, string> = new Map([
+  ["t5", "unigrams"],
+  ["bert", "WordPiece"],
+  ["rwkv", "a trie of bytes"],
+  ["plamo2", "PLaMo 2"],
+  ["gemma4", "BPE over characters"],
+  ["none", "no vocabulary"],
+  ["no_vocab", "no vocabulary"],
+]);
 
 export function readVocabulary(metadata: Metadata): Vocabulary {
   const keys = new MetadataReader(metadata, vocabularyError);
-  const kind = keys.get("tokenizer.ggml.model", quotedChoice(["gpt2", "llama"]));
+  const kind = readKind(keys);
   const pieces = keys.strings("tokenizer.ggml.tokens");
   const last = pieces.length - 1;
   const id = { ...integerKind(0, last), expected: `a token id from 0 to ${last}` };
@@ -74,11 +98,22 @@ export function readVocabulary(metadata: Metadata): Vocabulary {
   const added = new Set(Array.from(pieces.keys()).filter((id) => types?.[id] === USER_DEFINED));
   const addsBos = (byDefault: boolean) =>
     keys.get("tokenizer.ggml.add_bos_token", FLAG, byDefault) && bos !== undefined;
-  const all = { pieces, ...indexed, added, bos, eos, eot };
+  const ends = new Set(
+    [eos, eot, ...ENDS.map((piece) => indexed.specialIds.get(piece))].filter((id) => id !== undefined),
+  );
+  const all = { pieces, ...indexed, added, bos, eos, eot, ends };
   if (kind === "llama") return { ...all, kind, addBos: addsBos(true), ...scored(keys, pieces) };
   const split = readSplit(keys);
   checkBytes(keys, indexed.plainIds);
   return { ...all, kind: "gpt2", addBos: addsBos(split.addBos), split, merges: readMerges(keys, indexed.plainIds) };
+}
+
+function readKind(keys: MetadataReader): "gpt2" | "llama" {
+  const key = "tokenizer.ggml.model";
+  const value = keys.metadata.get(key);
+  const what = NOT_READ.get(value);
+  if (what !== undefined) throw keys.wrong(key, '"gpt2" or "llama"', `"${value}", which is ${what}`);
+  return keys.get(key, quotedChoice(["gpt2", "llama"]));
 }
 
 function readSplit(keys: MetadataReader): Split {
@@ -93,18 +128,23 @@ function readSplit(keys: MetadataReader): Split {
 function scored(
   keys: MetadataReader,
   pieces: readonly string[],
-): Pick<ScoredVocabulary, "scores" | "bytes" | "addSpace"> {
+): Pick<ScoredVocabulary, "scores" | "bytes" | "addSpace" | "removesSpaces"> {
   const scores = keys.floats("tokenizer.ggml.scores", pieces.length, "scores, one a token");
   const bytes = Int32Array.from({ length: 256 }, (_, byte) => {
     return pieces.indexOf(`<0x${byte.toString(16).toUpperCase().padStart(2, "0")}>`);
   });
   const missing = bytes.indexOf(-1);
   if (missing >= 0) throw keys.wrong("tokenizer.ggml.tokens", "a token for every byte", `none for byte ${missing}`);
-  return { scores, bytes, addSpace: keys.get("tokenizer.ggml.add_space_prefix", FLAG, true) };
+  return {
+    scores,
+    bytes,
+    addSpace: keys.get("tokenizer.ggml.add_space_prefix", FLAG, true),
+    removesSpaces: keys.get("tokenizer.ggml.remove_extra_whitespaces", FLAG, false),
+  };
 }
 
 /** 'expected "gpt2"': names in a file look like any other word. */
-function quotedChoice(choices: readonly string[]): Kind<string> {
+function quotedChoice<T extends string>(choices: readonly T[]): Kind<T> {
   return { ...choiceKind(choices), expected: choices.map((each) => `"${each}"`).join(" or ") };
 }
 
@@ -117,6 +157,7 @@ function indexPieces(
   const plainIds = new Map<string, number>();
   const specialIds = new Map<string, number>();
   for (const [id, piece] of pieces.entries()) {
+    if (piece === "") continue; // converters fill up with them
     const first = plainIds.get(piece) ?? specialIds.get(piece);
     if (first !== undefined) {
       throw keys.wrong("tokenizer.ggml.tokens", "every token once", `${quote(piece)} at ${first} and at ${id}`);

@@ -45,6 +45,42 @@ export function smallMetadata(changes: Record<string, GgufValue | undefined> = {
     ["tokenizer.ggml.eot_token_id", plain.length + 2],
     ["tokenizer.ggml.add_bos_token", true],
   ]);
+  return changed(metadata, changes);
+}
+
+/** name, score and GGUF type of the tokens of a small SentencePiece vocabulary, but for those of bytes */
+export const SCORED_PIECES = [
+  ["<unk>", 0, 2],
+  ["<s>", 0, 3],
+  ["</s>", 0, 3],
+  ["\u2581he", -1, 1],
+  ["ll", -2, 1],
+  ["\u2581hell", -3, 1],
+  ["\u2581hello", -4, 1],
+  ["he", -5, 1],
+  ["<tool>", 0, 4],
+  ["spare", -6, 5], // unused: no text becomes it
+  ...Array.from("\u2581helo", (letter, i) => [letter, -7 - i, 1] as const),
+] as const;
+
+/** Of SentencePiece; `changes` as above. */
+export function scoredMetadata(changes: Record<string, GgufValue | undefined> = {}): Map<string, GgufValue> {
+  const bytes = Array.from({ length: 256 }, (_, byte) => {
+    return [`<0x${byte.toString(16).toUpperCase().padStart(2, "0")}>`, 0, 6] as const;
+  });
+  const all = [...SCORED_PIECES.slice(0, 3), ...bytes, ...SCORED_PIECES.slice(3)];
+  const metadata = new Map<string, GgufValue>([
+    ["tokenizer.ggml.model", "llama"],
+    ["tokenizer.ggml.tokens", strings(all.map(([piece]) => piece))],
+    ["tokenizer.ggml.scores", { type: "F32", values: Float32Array.from(all, ([, score]) => score) }],
+    ["tokenizer.ggml.token_type", { type: "I32", values: Int32Array.from(all, ([, , type]) => type) }],
+    ["tokenizer.ggml.bos_token_id", 1],
+    ["tokenizer.ggml.eos_token_id", 2],
+  ]);
+  return changed(metadata, changes);
+}
+
+function changed(metadata: Map<string, GgufValue>, changes: Record<string, GgufValue | undefined>) {
   for (const [key, value] of Object.entries(changes)) {
     if (value === undefined) metadata.delete(key);
     else metadata.set(key, value);

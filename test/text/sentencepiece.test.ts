@@ -8,7 +8,8 @@ import fc from "fast-check";
 import peer from "llama-tokenizer-js";
 import { createTokenizer } from "../../src/engine/text.js";
 import type { GgufValue } from "../../src/gguf/file.js";
-import { strings } from "./fixtures.js";
+import { TextStream } from "../../src/text/stream.js";
+import { scoredMetadata, strings } from "./fixtures.js";
 
 const pieces: readonly string[] = peer.vocabById;
 const BYTES = { first: 3, end: 259 };
@@ -91,6 +92,40 @@ describe("SentencePiece", () => {
     }
     assert.deepEqual(tokenizer.encode("a</s>", { addBos: false, parseSpecial: true }).at(-1), 2);
     assert.deepEqual([...tokenizer.bytes(3 + 0x41)], [0x41]);
+  });
+
+  it("extra blanks are left out where the file says so", () => {
+    const keeps = createTokenizer(scoredMetadata());
+    const removes = createTokenizer(scoredMetadata({ "tokenizer.ggml.remove_extra_whitespaces": true }));
+    const pieces = (text: string) => removes.encode(text, { addBos: false }).map((id) => removes.piece(id));
+    assert.deepEqual(pieces("  hello   hello  "), ["\u2581hello", "\u2581hello"]);
+    assert.deepEqual(pieces("   "), []);
+    assert.deepEqual(removes.encode("hello hello"), keeps.encode("hello hello"));
+    assert.equal(keeps.decode(keeps.encode("  hello   hello  "), { skipSpecial: true }), "  hello   hello  ");
+    const started = performance.now();
+    removes.encode(`${" ".repeat(1 << 20)}x${" ".repeat(1 << 20)}`);
+    assert.ok(performance.now() - started < 5000, "2 MB of blanks: expected some 10 ms");
+  });
+
+  it("an added word is one token, an unused one none, and neither makes a blank", () => {
+    const small = createTokenizer(scoredMetadata());
+    const pieces = (text: string) => small.encode(text, { addBos: false }).map((id) => small.piece(id));
+    assert.deepEqual(pieces("hello<tool>hell"), ["\u2581hello", "<tool>", "he", "ll"]);
+    assert.deepEqual(pieces("<tool>"), ["<tool>"]);
+    assert.ok(!pieces("spare").includes("spare"));
+    for (const text of ["hello<tool>hell", "<tool> hello", " <tool>", "spare"]) {
+      assert.equal(small.decode(small.encode(text, { addBos: false })), text);
+    }
+  });
+
+  it("characters of several byte tokens come out whole, when they are complete", () => {
+    const ids = tokenizer.encode("𝔘🦙 a", { addBos: false });
+    const stream = new TextStream();
+    const texts = ids.map((id) => stream.push(tokenizer.bytes(id)));
+    assert.ok(texts.includes("") && texts.includes("🦙"), JSON.stringify(texts));
+    assert.equal(texts.join("") + stream.flush(), " 𝔘🦙 a", "an answer keeps the blank that a text's first token has");
+    assert.equal(tokenizer.decode(ids), "𝔘🦙 a");
+    assert.equal(tokenizer.decode(ids.slice(0, -3)), "𝔘\ufffd");
   });
 
   it("a damaged vocabulary is named by its key", () => {
