@@ -2,7 +2,14 @@
 /** The public API. Its types name nothing of Node.js or WebGPU; see test/package/installed.ts. */
 export type { Activation, ByteSource, CacheType, OpTime, RopePairs, TernaryLayout } from "./backend/backend.js";
 export type { TokenIds } from "./check.js";
-export { Engine, type SessionOptions, type TracedTensor, type TraceOptions } from "./engine/engine.js";
+export {
+  type Embeddings,
+  type EmbedOptions,
+  Engine,
+  type SessionOptions,
+  type TracedTensor,
+  type TraceOptions,
+} from "./engine/engine.js";
 export { type ModelBytes, type ModelInput, readGguf } from "./engine/input.js";
 export type { LoadReport, LoadStep, ProgressEvent } from "./engine/load-report.js";
 export { modelSummary, type OpenOptions, openHead } from "./engine/open.js";
@@ -21,7 +28,7 @@ export { download } from "./hub/pull.js";
 export { httpBytes, type RangeOptions } from "./hub/range.js";
 export type { Repository, RepositoryFile } from "./hub/repository.js";
 export { type CachedModel, cachedModel, cachedModels, removeModel, type StoreOptions } from "./hub/store.js";
-export type { ModelConfig } from "./model/config.js";
+export type { ModelConfig, Pooling } from "./model/config.js";
 export type { Repair } from "./model/family.js";
 export type { OpenHead } from "./model/open.js";
 export { repairMetadata } from "./model/repair.js";

@@ -175,15 +175,16 @@ export const NO_DISTRIBUTION = -2;
 
 /**
  * The rows of one forward pass. `tokens`, `slots` and `positions` have one element a row. Of the rows that reach the head
- * (`outputs`) the first `ranked` are ranked: `best` finds their best ids, `sample` draws from these. Of the others `logits`
- * computes whole rows. So one run serves both kinds.
+ * (`outputs`) the first `ranked` are ranked: `best` finds their best ids, `sample` draws from these. The last `hidden` are
+ * hidden states, which are read as `normOutputs` leaves them. Of the others `logits` computes whole rows. So one run serves
+ * all kinds.
  */
 export interface Batch {
   /** ids, or SAMPLED */
   readonly tokens: Int32Array;
   readonly slots: Int32Array;
   readonly positions: Int32Array;
-  /** requested rows, those whose scores are needed; may be empty. The ranked ones ascend, and so do the others */
+  /** requested rows, those whose scores are needed; may be empty. Those of one kind ascend */
   readonly outputs: Int32Array;
   /** how many of the best ids the forward pass finds of each ranked row */
   readonly best?: number;
@@ -192,6 +193,8 @@ export interface Batch {
    * the forward pass records `best` where the number above is not 0, else `logits`
    */
   readonly ranked?: number;
+  /** how many rows of `outputs`, the last ones, need no scores: `normOutputs` alone sees them; default 0 */
+  readonly hidden?: number;
   /** how `sample` chooses, one for each ranked row; undefined where the host does */
   readonly draws?: readonly (Draw | undefined)[] | undefined;
 }
@@ -268,7 +271,8 @@ export interface Backend {
 
   /**
    * Makes `batch` the current one for the ops recorded from here to `run`; once a run, before its ops. Copies the arrays.
-   * A RangeError where `ranked` is none of 0 to the number of outputs, or where a mask allows no id.
+   * A RangeError where `ranked` is none of 0 to the number of outputs, `hidden` none of 0 to what is left of them, or where a
+   * mask allows no id.
    */
   begin(batch: Batch): void;
 
@@ -301,7 +305,7 @@ export interface Backend {
   gate(out: Tensor, gate: Tensor, up: Tensor, activation: Activation): void;
   /** RMSNorm of the rows named by `outputs`, packed: row j of `out` is row outputs[j] of `x`. */
   normOutputs(out: Tensor, x: Tensor, weight: Weight, eps: number): void;
-  /** out[j] = head . x[ranked + j] for each output that is not ranked: float dot products, (outputs - ranked, vocabulary). */
+  /** out[j] = head . x[ranked + j] for each output that is neither ranked nor hidden: float dot products, (rows, vocabulary). */
   logits(out: Tensor, head: Weight, x: Tensor): void;
   /**
    * Finds the `count` best ids of each ranked row, fewer where its mask allows fewer, and keeps them until the next `best`;
@@ -346,7 +350,7 @@ export interface Backend {
   close(): Promise<void>;
 }
 
-/** All rows of the batch, its `outputs`, or of these the ones that are not ranked. */
+/** All rows of the batch, its `outputs`, or of these the ones whose whole logits are computed. */
 export type MarkRows = "all" | "outputs" | "whole";
 
 /** Receives one named intermediate: `rows` x `width` values, row-major. The array is the receiver's to keep. */

@@ -12,10 +12,14 @@ export const isAllowed = (mask: Uint32Array | undefined, id: number): boolean =>
 
 /** A copy that the caller's later changes do not reach; throws a RangeError for what no backend takes, or too many rows. */
 export function copyBatch(batch: Batch, maxRows = Number.POSITIVE_INFINITY): Batch {
-  const { tokens, slots, positions, outputs, ranked, draws } = batch;
+  const { tokens, slots, positions, outputs, ranked, hidden = 0, draws } = batch;
   if (tokens.length > maxRows) throw new RangeError(`batch: expected at most ${maxRows} rows, got ${tokens.length}`);
   if (ranked !== undefined && !(Number.isInteger(ranked) && ranked >= 0 && ranked <= outputs.length)) {
     throw new RangeError(`batch.ranked: expected an integer from 0 to ${outputs.length} outputs, got ${ranked}`);
+  }
+  const most = outputs.length - (ranked ?? 0);
+  if (!(Number.isInteger(hidden) && hidden >= 0 && hidden <= most)) {
+    throw new RangeError(`batch.hidden: expected an integer from 0 to ${most} outputs, got ${hidden}`);
   }
   return {
     ...batch,
@@ -42,7 +46,7 @@ export function checkQuantizedWidth(width: number): void {
 }
 
 /** Outputs that `best` ranks, the first ones. */
-export const rankedOf = ({ ranked, outputs }: Batch): number => ranked ?? outputs.length;
+export const rankedOf = ({ ranked, outputs, hidden = 0 }: Batch): number => ranked ?? outputs.length - hidden;
 
 /** How many rows `best` ranks; throws a RangeError where the head has no room for them, or for `count` ids of each. */
 export function rankedBy({ maxRows, maxBest }: Head, batch: Batch, count: number): number {
@@ -52,8 +56,8 @@ export function rankedBy({ maxRows, maxBest }: Head, batch: Batch, count: number
 }
 
 /** The first of the outputs whose whole logits `logits` computes, and how many they are. */
-export function wholeOf({ ranked = 0, outputs }: Batch): { first: number; count: number } {
-  return { first: ranked, count: outputs.length - ranked };
+export function wholeOf({ ranked = 0, hidden = 0, outputs }: Batch): { first: number; count: number } {
+  return { first: ranked, count: outputs.length - ranked - hidden };
 }
 
 export function markedRows(batch: Batch, rows: MarkRows): number {

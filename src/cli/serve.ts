@@ -1,5 +1,6 @@
 /** `ternion serve`: the models over HTTP, until Ctrl-C. */
 import type { Command } from "commander";
+import type { Pooling } from "../index.js";
 import type { ModelEntry, RunningServer, ServerOptions } from "../server/index.js";
 import { LOG_FORMATS, LOG_LEVELS, type LogFormat, type LogLevel } from "../server/logs.js";
 import { EXIT, messageOf } from "./exit.js";
@@ -19,6 +20,7 @@ interface ServeOptions extends Omit<EngineFlags, "model"> {
   readonly requestTimeout?: number;
   readonly maxModels?: number;
   readonly maxTokens?: number;
+  readonly pooling?: Pooling;
   readonly maxBody?: number;
   readonly corsOrigin?: readonly string[];
   readonly allowedHost?: readonly string[];
@@ -29,6 +31,7 @@ interface ServeOptions extends Omit<EngineFlags, "model"> {
 }
 
 const DRAIN_SECONDS = 30;
+const POOLINGS: readonly Pooling[] = ["mean", "last", "cls"];
 
 const EXAMPLES = `
 Examples:
@@ -55,6 +58,13 @@ export function registerServe(program: Command): void {
   );
   const seconds = (flags: string, description: string) => integerOption(flags, description, { min: 1, max: 86_400 });
   command
+    .addOption(
+      choiceOption(
+        "--pooling <KIND>",
+        "how /v1/embeddings makes a vector of a text; default: as the model says",
+        POOLINGS,
+      ),
+    )
     .option("--host <ADDRESS>", "where to listen; default: 127.0.0.1, this machine only")
     .addOption(integerOption("-p, --port <N>", "0: a free one; default: 8080", { min: 0, max: 65_535 }))
     .addOption(
@@ -119,11 +129,12 @@ function serverOptions(
   bar: LoadingBar,
 ): ServerOptions {
   const { queueTimeout, requestTimeout, maxQueue, maxModels, maxTokens, maxBody, parallel, ...others } = options;
-  const { corsOrigin, allowedHost, ...flags } = others;
+  const { corsOrigin, allowedHost, pooling, ...flags } = others;
   return {
     models: model?.map(modelEntry),
     engine: {
       ...engineOptions(flags),
+      pooling,
       maxSessions: parallel,
       onProgress: ({ phase, loadedBytes, totalBytes }) => bar.show(phase, loadedBytes, totalBytes),
       onFallback: (reason) => note(`${messageOf(reason)} Going on with the CPU.`),

@@ -7,7 +7,7 @@ import { isOutOfMemory, outOfMemory, TernionError } from "../errors.js";
 import type { GgufValue } from "../gguf/file.js";
 import { textOf } from "../gguf/metadata.js";
 import { Grammars } from "../grammar/grammar.js";
-import type { ModelConfig } from "../model/config.js";
+import type { ModelConfig, Pooling } from "../model/config.js";
 import { forward } from "../model/forward.js";
 import { guessLayout, type LayoutGuess } from "../model/layout-evidence.js";
 import type { OpenModel } from "../model/open.js";
@@ -16,6 +16,7 @@ import { collectGarbage } from "../platform/garbage.js";
 import { node } from "../platform/node.js";
 import { boxModel } from "../platform/package.js";
 import { CHAT_PROMPT_CHECKS, type ChatPromptOptions, chatOf } from "../run/chat.js";
+import { embedAll, shortened } from "../run/embed.js";
 import type { Placed } from "../run/failover.js";
 import { type CacheUse, Places } from "../run/places.js";
 import { Scheduler } from "../run/scheduler.js";
@@ -52,7 +53,39 @@ export interface SessionOptions {
   readonly cacheSalt?: string | undefined;
 }
 
+/** Of `engine.embed`. */
+export interface EmbedOptions extends SessionOptions {
+  /**
+   * keep so many elements of each vector, brought to length 1 again; default: all. Such vectors keep their sense where a
+   * model was trained for it (Matryoshka)
+   */
+  readonly dimensions?: number | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** What `engine.embed` gives. */
+export interface Embeddings {
+  /** of length 1, in the order of the texts */
+  readonly vectors: readonly Float32Array[];
+  /** of all texts together */
+  readonly promptTokens: number;
+}
+
 const SESSION_CHECKS: check.OptionChecks<SessionOptions> = { cacheSalt: check.filled };
+
+const EMBED_CHECKS: check.OptionChecks<EmbedOptions> = {
+  ...SESSION_CHECKS,
+  dimensions: check.integer(1),
+  signal: check.signal,
+};
+
+function notForEmbeddings(arch: string): never {
+  throw new TernionError(
+    "MODEL_KEY",
+    `${arch}.pooling_type: expected how to make a vector of a text (mean, cls or last), got none in the model's metadata: it was ` +
+      "not made for embeddings. Take a model that was, or load it with the option pooling.",
+  );
+}
 
 const TRACE_CHECKS: check.OptionChecks<TraceOptions> = { promptLength: check.integer(0) };
 
@@ -70,6 +103,9 @@ export class Engine implements AsyncDisposable {
   readonly #places: Places;
   readonly #grammars: Grammars;
   readonly #mayMove: boolean;
+  readonly #pooling: Pooling | undefined;
+  /** whether texts end with the token that ends a text, as models that pool the last state want it */
+  readonly #addEos: boolean;
   #closing: Promise<void> | undefined;
   /** open as long as the model may move to another backend */
   #source: HeldModel | undefined;
@@ -194,6 +230,7 @@ export class Engine implements AsyncDisposable {
         metadata,
         limits,
         maxWaiting: options.maxWaiting,
+        pooling: options.pooling ?? config.pooling,
         loadReport,
         mayMove,
       });
@@ -209,6 +246,7 @@ export class Engine implements AsyncDisposable {
     metadata: ReadonlyMap<string, GgufValue>;
     limits: Limits;
     maxWaiting: number | undefined;
+    pooling: Pooling | undefined;
     loadReport: LoadReport;
     mayMove: boolean;
   }) {
@@ -219,6 +257,8 @@ export class Engine implements AsyncDisposable {
     this.batchSize = limits.maxRows;
     this.loadReport = parts.loadReport;
     this.#mayMove = parts.mayMove;
+    this.#pooling = parts.pooling;
+    this.#addEos = parts.metadata.get("tokenizer.ggml.add_eos_token") === true;
     this.#scheduler = scheduler;
     const template = textOf(parts.metadata, "tokenizer.chat_template");
     this.#chatTemplate =
@@ -278,6 +318,38 @@ export class Engine implements AsyncDisposable {
   async encodeChat(messages: readonly ChatMessage[], options: ChatPromptOptions = {}): Promise<readonly number[]> {
     this.#throwIfClosed();
     return chatOf(this.#chatTemplate, messages, check.options(options, CHAT_PROMPT_CHECKS)).encode();
+  }
+
+  /**
+   * A vector for each text, or for each list of ids: the mean of the normalised hidden states, the last or the first, as the
+   * model's metadata or the option `pooling` of the load says, of length 1. Texts are computed side by side. Rejects with
+   * MODEL_KEY where neither says how, and with CONTEXT_OVERFLOW where a text is longer than `contextLength`.
+   */
+  async embed(texts: readonly (string | check.TokenIds)[], options: EmbedOptions = {}): Promise<Embeddings> {
+    this.#throwIfClosed();
+    const { width, vocabularySize, arch } = this.config;
+    const { dimensions, signal, cacheSalt } = check.options(options, EMBED_CHECKS);
+    if (dimensions !== undefined) check.integer(1, width)("dimensions", dimensions);
+    if (!Array.isArray(texts)) throw check.wrongType("texts", "an array of texts or of lists of ids", texts);
+    const given = texts.map((each, i) => check.textOrIds(vocabularySize)(`texts[${i}]`, each));
+    const pooling = this.#pooling ?? notForEmbeddings(arch);
+    const prompts = await Promise.all(given.map((text, i) => this.#encodeForEmbedding(text, `texts[${i}]`, signal)));
+    const { running, waiting } = this.activity;
+    const atOnce = Math.max(1, this.maxSessions - running - waiting);
+    const { contextLength } = this;
+    const setup = { scheduler: this.#scheduler, places: this.#places, contextLength, cacheSalt };
+    const whole = await embedAll({ ...setup, pooling, width, atOnce, signal }, prompts);
+    const vectors = dimensions === undefined ? whole : whole.map((vector) => shortened(vector, dimensions));
+    return { vectors, promptTokens: prompts.reduce((sum, { length }) => sum + length, 0) };
+  }
+
+  async #encodeForEmbedding(text: string | readonly number[], name: string, signal: AbortSignal | undefined) {
+    const { eos } = this.tokenizer;
+    const isText = typeof text === "string";
+    const ids = isText ? await this.tokenizer.encodeAsync(text, { signal }) : [...text];
+    if (isText && this.#addEos && eos !== undefined && ids.at(-1) !== eos) ids.push(eos);
+    if (ids.length > 0) return ids;
+    throw new RangeError(`${name}: expected at least one token, got none`);
   }
 
   /**
@@ -382,8 +454,10 @@ const FEWEST_CHECKED = 16;
 
 async function layoutsToTry(
   { i2sLayout }: Pick<Limits, "i2sLayout">,
-  { sources, metadata }: OpenModel,
+  { sources, metadata, config }: OpenModel,
 ): Promise<LayoutGuess> {
+  // what gives vectors predicts no text, by which another layout would be found
+  if (i2sLayout === "auto" && config.pooling !== undefined) return { layouts: ["block128"], certain: true };
   return i2sLayout === "auto" ? guessLayout(sources, metadata) : { layouts: [i2sLayout], certain: true };
 }
 

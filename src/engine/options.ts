@@ -2,7 +2,7 @@
 import { type CacheType, type HeadKind, TERNARY_LAYOUTS, type TernaryLayout } from "../backend/backend.js";
 import type { DotForm } from "../backend/cpu/choice/forms.js";
 import * as check from "../check.js";
-import type { ModelConfig } from "../model/config.js";
+import { type ModelConfig, POOLINGS, type Pooling } from "../model/config.js";
 import type { ProgressEvent } from "./load-report.js";
 
 /** Which backend computes; "reference" is exact, slow, and for comparison. */
@@ -57,6 +57,8 @@ export interface EngineOptions {
    * makes sense in none is refused.
    */
   readonly i2sLayout?: "auto" | TernaryLayout | undefined;
+  /** how `embed` makes one vector of a text; default: as the model's metadata says, and `embed` refuses where it does not */
+  readonly pooling?: Pooling | undefined;
   /** part of the name of the GPU adapter, see `ternion doctor`; default: the best hardware adapter */
   readonly adapter?: string | undefined;
   /** what the defaults choose well: to compare, and to measure */
@@ -97,6 +99,7 @@ export const ENGINE_CHECKS: check.OptionChecks<EngineOptions> = {
   batchSize: check.integer(1, 4096),
   strict: check.boolean,
   i2sLayout: checkLayout,
+  pooling: check.choice(POOLINGS),
   adapter: check.filled,
   tuning: check.group(TUNING_CHECKS),
   profile: check.boolean,

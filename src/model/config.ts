@@ -6,10 +6,17 @@ import type { Activation, Rotation } from "../backend/backend.js";
 import { integerKind, numberKind } from "../check.js";
 import { quote, TernionError } from "../errors.js";
 import type { GgufFile } from "../gguf/file.js";
-import { type Metadata, MetadataReader, TEXT } from "../gguf/metadata.js";
+import { FLAG, type Metadata, MetadataReader, TEXT } from "../gguf/metadata.js";
 import { ARCHITECTURES, familyOf } from "./families/families.js";
 import type { Sizes } from "./family.js";
 import { readRotation } from "./rope.js";
+
+/** How one vector is made of the hidden states of a text: their mean, the last, or the first. */
+export type Pooling = "mean" | "last" | "cls";
+export const POOLINGS: readonly Pooling[] = ["mean", "last", "cls"];
+
+/** By ggml's numbers; 0 is none, and what else there is makes no vector. */
+const POOLING_TYPES: Readonly<Record<number, Pooling>> = { 1: "mean", 2: "cls", 3: "last" };
 
 /** The configuration of a model, as its file gives it. */
 export interface ModelConfig extends Sizes, Rotation {
@@ -19,6 +26,8 @@ export interface ModelConfig extends Sizes, Rotation {
   readonly contextLength: number;
   readonly normEps: number;
   readonly activation: Activation;
+  /** of a model that was made for embeddings */
+  readonly pooling?: Pooling | undefined;
 }
 
 /** Reads the configuration of a model file; `metadata` may be a repaired copy of the file's own. */
@@ -68,6 +77,7 @@ export function readConfig(file: GgufFile, metadata: Metadata = file.metadata): 
     ...readRotation({ keys, others, key }, { headDim, contextLength }),
     ropePairs: family.ropePairs,
     activation: family.activation,
+    pooling: POOLING_TYPES[keys.get(key("pooling_type"), integerKind(0, 255), 0)],
   };
 }
 
@@ -80,6 +90,9 @@ function checkSupported(keys: MetadataReader, key: (name: string) => string): vo
   if (rotated !== undefined) throw keys.wrong(rotated, "weights that are not rotated (Hadamard)");
   const experts = keys.get(key("expert_count"), integerKind(0, 1 << 20), 0);
   if (experts > 0) throw keys.wrong(key("expert_count"), "a model without experts");
+  if (!keys.get(key("attention.causal"), FLAG, true)) {
+    throw keys.wrong(key("attention.causal"), "attention to earlier tokens alone (true)", "false");
+  }
 }
 
 function unsupported(problem: string): TernionError {

@@ -20,8 +20,8 @@ export interface Activations {
   readonly gate: Tensor; // (R, ffnWidth)
   readonly up: Tensor; // (R, ffnWidth)
   readonly g: Quantized; // (R, ffnWidth) normalised and quantised gate product
-  readonly last: Tensor; // (O, width) normalised rows that reach the head, the ranked ones first
-  readonly logits: Tensor; // (O, vocabularySize) of the rows that are not ranked
+  readonly last: Tensor; // (O, width) normalised rows that reach the head: ranked ones, whole ones, hidden states
+  readonly logits: Tensor; // (O, vocabularySize) of the whole ones
 }
 
 export interface Model {
@@ -125,12 +125,12 @@ export function forward(b: Backend, model: Model, batch: Batch): void {
   if (batch.outputs.length === 0) return;
   b.normOutputs(a.last, a.x, w.outputNorm, c.normEps);
   b.mark("result_norm", a.last, "outputs");
-  const { best = 0, ranked = best > 0 ? batch.outputs.length : 0 } = batch;
+  const { best = 0, hidden = 0, ranked = best > 0 ? batch.outputs.length - hidden : 0 } = batch;
   if (ranked > 0) {
     b.best(head, a.last, best);
     if (batch.draws) b.sample(head);
   }
-  if (ranked === batch.outputs.length) return;
+  if (ranked + hidden === batch.outputs.length) return;
   b.logits(a.logits, head.weight, a.last);
   b.mark("logits", a.logits, "whole");
 }

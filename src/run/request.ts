@@ -7,13 +7,15 @@ import { type Best, type Draw, NO_DISTRIBUTION, SAMPLED } from "../backend/backe
 import { badLogits } from "../sampling/draw.js";
 import type { Sample } from "../sampling/sampler.js";
 
-/** One row of logits (vocabularySize), or its best ids. */
+/** One row of logits (vocabularySize), its best ids, or where the choice says so the row itself (width). */
 export type Scores = Float32Array | Best;
 
 /** How the id of a position is chosen: the same by both ways. */
 export interface Choice {
   /** how many of the best ids `choose` needs, see `Batch.best`; 0: whole logits */
   readonly best: number;
+  /** no scores: `choose` receives the normalised row that would reach the head; `best` is 0 then */
+  readonly isHidden?: boolean;
   /** `scores` are at least what `best` says */
   choose(scores: Scores, position: number): Sample;
   /** how the backend chooses; absent where it cannot */

@@ -169,7 +169,7 @@ export class Scheduler {
       this.#toEnd(request);
     }
     const awaited = outputs.some(({ request }) => request.ahead === 1);
-    const landed = this.#land({ run, placed, ranked: batch.ranked }, { parts, outputs }, this.#flights.at(-1)?.landed);
+    const landed = this.#land({ run, placed, batch }, { parts, outputs }, this.#flights.at(-1)?.landed);
     this.#flights.push({ parts, awaited, landed });
   }
 
@@ -204,7 +204,7 @@ export class Scheduler {
 
   /** Hands out what a run gave, after the run before it. */
   async #land(
-    { run, placed, ranked }: { run: Promise<Int32Array>; placed: Placed; ranked: number },
+    { run, placed, batch }: { run: Promise<Int32Array>; placed: Placed; batch: Sorted },
     { parts, outputs }: { parts: readonly Part[]; outputs: readonly Row[] },
     before: Promise<void> | undefined,
   ): Promise<void> {
@@ -212,9 +212,10 @@ export class Scheduler {
     try {
       if (result.status === "rejected") throw result.reason;
       for (const { request, first, count } of parts) request.ended(first + count);
+      const states = await statesOf(placed, batch);
       for (const [j, { request, index }] of outputs.entries()) {
         if (request.drawn) request.chosen(result.value[j]);
-        else request.score(index, await scoresOf(placed, j, ranked));
+        else request.score(index, states(j) ?? (await scoresOf(placed, j, batch.ranked)));
       }
     } catch (error) {
       await this.#failover.failed(error, placed.backend);
@@ -246,6 +247,18 @@ async function compute({ backend, model }: Placed, batch: Batch): Promise<Int32A
   return backend.run();
 }
 
+/** The hidden states of a batch, by output: read at once, since there may be one for each row. */
+async function statesOf(
+  { backend, model }: Placed,
+  { outputs, hidden }: Sorted,
+): Promise<(output: number) => Float32Array | undefined> {
+  if (hidden === 0) return () => undefined;
+  const { last } = model.activations;
+  const first = outputs.length - hidden;
+  const rows = await backend.read(last, first, hidden);
+  return (j) => (j < first ? undefined : rows.subarray((j - first) * last.width, (j - first + 1) * last.width));
+}
+
 function scoresOf({ backend, model }: Placed, output: number, ranked: number): Promise<Scores> {
   if (output < ranked) return backend.readBest(model.head, output);
   return backend.read(model.activations.logits, output - ranked, 1);
@@ -256,15 +269,20 @@ interface Row extends Pick<Part, "request" | "draw"> {
   readonly index: number;
 }
 
-/** The batch of some parts, and the rows of its outputs in their order: those ranked first. */
-function batchOf(parts: readonly Part[]): { batch: Batch & { ranked: number }; outputs: readonly Row[] } {
+/** A batch that says of which kinds its outputs are. */
+type Sorted = Batch & Required<Pick<Batch, "ranked" | "hidden">>;
+
+/** The batch of some parts, and the rows of its outputs in their order: those ranked, those whole, hidden states. */
+function batchOf(parts: readonly Part[]): { batch: Sorted; outputs: readonly Row[] } {
   const rows = parts.flatMap(({ request, draw, first, count }) => {
     return Array.from({ length: count }, (_, i): Row => ({ request, draw, index: first + i }));
   });
   const outputs = rows.flatMap(({ request, index }, row) => (request.isOutput(index) ? [row] : []));
+  const isHidden = (row: number) => rows[row].request.work.isHidden === true;
   const isRanked = (row: number) => rows[row].request.best > 0;
   const ranked = outputs.filter(isRanked);
-  const ordered = [...ranked, ...outputs.filter((row) => !isRanked(row))];
+  const hidden = outputs.filter(isHidden);
+  const ordered = [...ranked, ...outputs.filter((row) => !isRanked(row) && !isHidden(row)), ...hidden];
   const draws = ranked.map((row) => rows[row].draw);
   const batch = {
     tokens: Int32Array.from(rows, ({ request, index }) => request.token(index)),
@@ -272,6 +290,7 @@ function batchOf(parts: readonly Part[]): { batch: Batch & { ranked: number }; o
     positions: Int32Array.from(rows, ({ request, index }) => request.work.position + index),
     outputs: Int32Array.from(ordered),
     ranked: ranked.length,
+    hidden: hidden.length,
     best: Math.max(0, ...ranked.map((row) => rows[row].request.best)),
     draws: draws.some((draw) => draw !== undefined) ? draws : undefined,
   };

@@ -1,10 +1,10 @@
-/** Scores of given ids: all of them are computed anew, and the logits after each are handed out. */
+/** What a model computes of given ids: the logits after each, or the hidden states. Nothing is chosen. */
 import { TernionError } from "../errors.js";
 import { measure, NoDistribution, type TokenLogprob } from "../sampling/logprobs.js";
 import { type Choice, Interrupted, type Request, type Scores } from "./request.js";
 import type { Start, Timeline } from "./timeline.js";
 
-type OnLogits = (index: number, logits: Float32Array) => void;
+type OnRow = (index: number, row: Float32Array) => void;
 
 /** A token of a prompt, and how likely it was after those before it. */
 export interface PromptLogprob {
@@ -23,7 +23,7 @@ export async function promptLogprobs(
   signal: AbortSignal | undefined,
 ): Promise<PromptLogprob[]> {
   const found: PromptLogprob[] = [{ id: ids[0] }];
-  await feedAll(timeline, { ids, anew: true }, signal, (index, logits) => {
+  await feedAll(timeline, { ids, anew: true }, { every: true, signal }, (index, logits) => {
     const id = ids[index + 1];
     if (id === undefined) return;
     const measured = measure(logits, id, count);
@@ -33,35 +33,39 @@ export async function promptLogprobs(
   return found;
 }
 
-/** `ids` may be empty. */
-export async function scoreAll(
-  timeline: Timeline,
-  ids: readonly number[],
-  signal: AbortSignal | undefined,
-  onLogits: OnLogits,
-): Promise<void> {
+/** What is looked at. */
+export interface Look extends Pick<Choice, "isHidden"> {
+  /** every row, all of them computed anew; else the last alone, and what the cache has of the others is not computed again */
+  readonly every: boolean;
+  readonly signal: AbortSignal | undefined;
+}
+
+/**
+ * Hands out rows by their index in `ids`, which may be empty: of logits, or of hidden states. Once more from the first on
+ * where the place went to another, or the model moves. Rejects with CONTEXT_OVERFLOW where they do not fit.
+ */
+export async function lookAt(timeline: Timeline, ids: readonly number[], look: Look, onRow: OnRow): Promise<void> {
   timeline.enter();
   try {
     checkLength(ids, timeline.contextLength);
     if (ids.length === 0) return;
-    await feedAll(timeline, { ids, anew: true }, signal, onLogits);
+    await feedAll(timeline, { ids, anew: look.every }, look, onRow);
   } finally {
     timeline.leave();
   }
 }
 
-/** Once more where the place went to another, or the model moves. */
 async function feedAll(
   timeline: Timeline,
   start: Start,
-  signal: AbortSignal | undefined,
-  onLogits: OnLogits,
+  { every, isHidden, signal }: Look,
+  onRow: OnRow,
 ): Promise<void> {
   for (;;) {
     let request: Request | undefined;
     try {
       await timeline.takePlace(start, signal);
-      request = timeline.start(start, { ...lookingAt(onLogits), count: 1, every: true, signal }).request;
+      request = timeline.start(start, { ...lookingAt(onRow), isHidden, count: 1, every, signal }).request;
       await request.next();
       return;
     } catch (error) {
@@ -73,9 +77,9 @@ async function feedAll(
 }
 
 /** Chooses nothing; what it gives only says that all has come. */
-function lookingAt(onLogits: OnLogits): Choice {
+function lookingAt(onRow: OnRow): Pick<Choice, "best" | "choose"> {
   const choose = (scores: Scores, position: number) => {
-    onLogits(position - 1, scores as Float32Array); // best is 0
+    onRow(position - 1, scores as Float32Array); // best is 0
     return { id: 0 };
   };
   return { best: 0, choose };

@@ -13,7 +13,7 @@ import { shiftContext } from "./answer.js";
 import type { Calls } from "./calls.js";
 import { CHAT_PROMPT_CHECKS, type ChatPromptOptions, chatOf } from "./chat.js";
 import { GENERATE_CHECKS, type GenerateOptions, generate, type Piece } from "./generate.js";
-import { scoreAll } from "./score.js";
+import { lookAt } from "./score.js";
 import { Timeline, type TimelineSetup } from "./timeline.js";
 
 /** Of `session.score`. */
@@ -80,7 +80,7 @@ export class Session implements AsyncDisposable {
     const { signal } = check.options(options, SCORE_CHECKS);
     const own = check.ids(this.#setup.vocabularySize)("ids", ids);
     const logprobs = new Float64Array(Math.max(0, own.length - 1));
-    await scoreAll(this.#timeline, own, signal, (index, logits) => {
+    await lookAt(this.#timeline, own, { every: true, signal }, (index, logits) => {
       if (index < logprobs.length) logprobs[index] = logSoftmaxAt(logits, own[index + 1]);
     });
     const bad = logprobs.findIndex((logprob) => !Number.isFinite(logprob));

@@ -21,3 +21,9 @@ export interface Ask {
   readonly follows?: boolean | undefined;
   readonly signal: AbortSignal;
 }
+
+/** What a request for vectors asks of it. */
+export interface EmbedAsk extends Omit<Ask, "prompt" | "options" | "follows"> {
+  readonly texts: readonly (string | readonly number[])[];
+  readonly dimensions?: number | undefined;
+}

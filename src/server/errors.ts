@@ -114,6 +114,8 @@ function ofLibrary(error: TernionError): ApiError {
   if (code === "CONTEXT_OVERFLOW") return tooLong(error);
   if (code === "CHAT_TEMPLATE") return new ApiError(400, message, { param: "messages", code: "chat_template" });
   if (code === "TOKENIZER") return new ApiError(400, message, { param: "tokens", code: "invalid_value" });
+  if (code === "MODEL_KEY")
+    return new ApiError(400, message, { param: "model", code: "unsupported_model", cause: error });
   if (code === "GRAMMAR") return wrongShape(error);
   if (code === "PACKAGE_MISSING") return new ApiError(501, "This server lacks a package for it.", { cause: error });
   if (BUSY_CODES.includes(code)) return busy(error);
@@ -171,6 +173,7 @@ const FIELDS: Readonly<Record<string, string>> = {
   schema: "response_format",
   toolChoice: "tool_choice",
   parallelToolCalls: "parallel_tool_calls",
+  texts: "input",
 };
 
 function wrongValue(error: Error): ApiError {

@@ -76,12 +76,12 @@ export class RequestLog implements Observer {
     if (summary !== undefined) summary.firstTokenMs ??= msSince(summary.queuedAt);
   }
 
-  ended({ requestId }: Asked, { reason, finish, completionTokens }: Outcome): void {
+  ended({ requestId }: Asked, { reason, usage, completionTokens }: Outcome): void {
     const summary = this.#summaries.get(requestId);
     if (summary === undefined) return;
     summary.reason = reason;
-    summary.promptTokens += finish?.usage.promptTokens ?? 0;
-    summary.cachedTokens += finish?.usage.cachedTokens ?? 0;
+    summary.promptTokens += usage?.promptTokens ?? 0;
+    summary.cachedTokens += usage?.cachedTokens ?? 0;
     summary.completionTokens += completionTokens;
   }
 

@@ -84,13 +84,13 @@ export class Metrics implements Observer {
     this.#lastToken.set(asked, performance.now());
   }
 
-  ended(asked: Asked, { reason, finish }: Outcome): void {
+  ended(asked: Asked, { reason, usage }: Outcome): void {
     const { model, operation } = asked;
     this.#answers.inc({ model, operation, reason });
     this.#whole.observe({ model }, secondsSince(asked.queuedAt));
-    if (finish === undefined) return;
-    this.#prompt.inc({ model }, finish.usage.promptTokens);
-    this.#cached.inc({ model }, finish.usage.cachedTokens);
+    if (usage === undefined) return;
+    this.#prompt.inc({ model }, usage.promptTokens);
+    this.#cached.inc({ model }, usage.cachedTokens);
   }
 
   rejected({ model }: Asked, reason: Rejection): void {

@@ -21,7 +21,9 @@ export type Rejection = "queue_full" | "queue_timeout" | "closed" | "load_failed
 export interface Outcome {
   readonly reason: FinishReason | "aborted" | "timeout" | "error";
   readonly completionTokens: number;
-  /** of an answer that came to its end */
+  /** of what came to its end */
+  readonly usage?: Pick<Finish["usage"], "promptTokens" | "cachedTokens"> | undefined;
+  /** of an answer that did */
   readonly finish?: Finish | undefined;
   readonly error?: unknown;
 }

@@ -13,6 +13,7 @@ import { useHosts } from "./hosts.js";
 import { logFailure } from "./logs.js";
 import { chatRoutes } from "./openai/chat.js";
 import { completionRoutes } from "./openai/completions.js";
+import { embeddingRoutes } from "./openai/embeddings.js";
 import { modelRoutes } from "./openai/models.js";
 import { responseRoutes } from "./openai/responses/routes.js";
 import { operate } from "./operation.js";
@@ -50,6 +51,7 @@ export async function ternion(app: FastifyInstance, options: PluginOptions): Pro
   modelRoutes(app, service);
   chatRoutes(app, service);
   completionRoutes(app, service);
+  embeddingRoutes(app, service);
   responseRoutes(app, service);
   messageRoutes(app, service);
   if (page) pageRoutes(app);

@@ -4,6 +4,7 @@
  */
 import { randomUUID } from "node:crypto";
 import {
+  type Embeddings,
   type Engine,
   type Finish,
   type GenerateOptions,
@@ -12,19 +13,33 @@ import {
   type SessionChatOptions,
   TernionError,
 } from "../index.js";
-import type { Ask, Prompt } from "./ask.js";
+import type { Ask, EmbedAsk, Prompt } from "./ask.js";
 import { Drain } from "./drain.js";
 import { ApiError, ClientGone, hasEnded } from "./errors.js";
 import { LoadFailed, Models, type ServedModel } from "./models.js";
 import { type Asked, Observers, type Outcome, type Rejection } from "./observer.js";
 import { type ServiceOptions, type Settings, settingsOf } from "./options.js";
-import { QueueFull, QueueTimeout } from "./queue.js";
+import { QueueFull, QueueTimeout, type Turn } from "./queue.js";
 
 /** What a request that took too long ends with. */
 class TimeLimit extends ApiError {
   constructor(ms: number) {
     super(504, `The request took longer than ${ms / 1000} s.`, { code: "timeout", shouldRetry: false });
   }
+}
+
+/** A place of a model, for one use. */
+interface Use {
+  readonly asked: Asked;
+  readonly engine: Engine;
+  /** in the queue */
+  readonly turn: Turn;
+  /** ends with the request, or when its time is up */
+  readonly signal: AbortSignal;
+  /** to be called with what the use fails with, before `end` */
+  failed(error: unknown): void;
+  /** gives the place back */
+  end(): void;
 }
 
 /** Models, their queue and those who observe it: what all protocols of a server ask. */
@@ -42,26 +57,39 @@ export class Service {
 
   /** The pieces of an answer. Iterate it to its end, or return it: its place is taken until then. */
   async *answer(ask: Ask): AsyncGenerator<Piece, void, undefined> {
-    const model = this.models.find(ask.model);
-    const asked = askedOf(ask, model.name);
-    const limit = new Limit(ask.signal, this.settings.requestTimeoutMs);
-    this.observers.queued(asked);
+    const use = await this.#begin(ask);
     try {
-      const { engine, turn } = await this.#enter(model, asked, limit.signal);
-      try {
-        for await (const piece of this.#observed(asked, engine, { ...ask, signal: limit.signal })) {
-          turn.offered();
-          yield piece;
-          turn.taken();
-        }
-      } catch (error) {
-        if (hasEnded(error)) this.models.renew(model, engine);
-        throw error;
-      } finally {
-        this.models.leave(model, turn);
+      for await (const piece of this.#observed(use.asked, use.engine, { ...ask, signal: use.signal })) {
+        use.turn.offered();
+        yield piece;
+        use.turn.taken();
       }
+    } catch (error) {
+      use.failed(error);
+      throw error;
     } finally {
-      limit.end();
+      use.end();
+    }
+  }
+
+  /** The vectors of texts or lists of ids, computed in a turn as an answer is. */
+  async embed({ texts, dimensions, ...ask }: EmbedAsk): Promise<Embeddings> {
+    const use = await this.#begin({ ...ask, prompt: { ids: [] }, options: {} });
+    const { asked, engine, signal } = use;
+    let outcome: Outcome = { reason: "aborted", completionTokens: 0 };
+    this.observers.started(asked);
+    try {
+      const embeddings = await engine.embed(texts, { dimensions, signal });
+      const usage = { promptTokens: embeddings.promptTokens, cachedTokens: 0 };
+      outcome = { reason: "stop", completionTokens: 0, usage };
+      return embeddings;
+    } catch (error) {
+      outcome = { reason: reasonOf(error), completionTokens: 0, error };
+      use.failed(error);
+      throw error;
+    } finally {
+      this.observers.ended(asked, outcome);
+      use.end();
     }
   }
 
@@ -78,6 +106,29 @@ export class Service {
   /** Ends the answers under way and closes the models. */
   close(): Promise<void> {
     return this.models.close();
+  }
+
+  /** Waits for a place of the model that is asked for. */
+  async #begin(ask: Ask): Promise<Use> {
+    const model = this.models.find(ask.model);
+    const asked = askedOf(ask, model.name);
+    const limit = new Limit(ask.signal, this.settings.requestTimeoutMs);
+    const { signal } = limit;
+    this.observers.queued(asked);
+    try {
+      const { engine, turn } = await this.#enter(model, asked, signal);
+      const failed = (error: unknown) => {
+        if (hasEnded(error)) this.models.renew(model, engine);
+      };
+      const end = () => {
+        this.models.leave(model, turn);
+        limit.end();
+      };
+      return { asked, engine, turn, signal, failed, end };
+    } catch (error) {
+      limit.end();
+      throw error;
+    }
   }
 
   async #enter(model: ServedModel, asked: Asked, signal: AbortSignal) {
@@ -132,7 +183,9 @@ function askedOf({ signal: _, prompt: _prompt, ...ask }: Ask, model: string): As
   return { ...ask, id: randomUUID(), model, queuedAt: performance.now() };
 }
 
-const ended = (finish: Finish): Pick<Outcome, "reason" | "finish"> => ({ reason: finish.reason, finish });
+const ended = (finish: Finish): Pick<Outcome, "reason" | "usage" | "finish"> => {
+  return { reason: finish.reason, usage: finish.usage, finish };
+};
 
 function reasonOf(error: unknown): Outcome["reason"] {
   if (error instanceof ClientGone) return "aborted";

@@ -65,7 +65,7 @@ export class Tracing implements Observer {
     if (traced !== undefined) traced.firstToken = performance.now();
   }
 
-  ended(asked: Asked, { reason, finish, completionTokens, error }: Outcome): void {
+  ended(asked: Asked, { reason, usage, completionTokens, error }: Outcome): void {
     const traced = this.#spans.get(asked);
     if (traced === undefined) return;
     const { span, firstToken } = traced;
@@ -75,8 +75,8 @@ export class Tracing implements Observer {
       "gen_ai.response.model": asked.model,
       "gen_ai.response.finish_reasons": [failed ? "error" : reason === "context" ? "length" : reason],
       "gen_ai.response.time_to_first_chunk": seconds,
-      "gen_ai.usage.input_tokens": finish?.usage.promptTokens,
-      "gen_ai.usage.cache_read.input_tokens": finish?.usage.cachedTokens,
+      "gen_ai.usage.input_tokens": usage?.promptTokens,
+      "gen_ai.usage.cache_read.input_tokens": usage?.cachedTokens,
       "gen_ai.usage.output_tokens": completionTokens,
     });
     this.#end(asked, span, failed ? errorType(reason, error) : undefined);
@@ -96,7 +96,7 @@ export class Tracing implements Observer {
 
 /** "responses" and "messages" are other forms of a chat. */
 function operationOf({ operation }: Asked): string {
-  return operation === "text_completion" ? operation : "chat";
+  return operation === "text_completion" || operation === "embeddings" ? operation : "chat";
 }
 
 function requestAttributes(asked: Asked): Attributes {

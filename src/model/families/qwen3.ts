@@ -1,5 +1,6 @@
 /** Qwen3, the graph of PrismML's Ternary-Bonsai: SiLU, no sub-norms, and an RMSNorm of each head of q and k before RoPE. */
-import { type Family, norm, plainLayer } from "../family.js";
+import type { Metadata } from "../../gguf/metadata.js";
+import { type Family, type Fix, norm, plainLayer } from "../family.js";
 
 export const qwen3: Family = {
   architectures: ["qwen3"],
@@ -11,5 +12,25 @@ export const qwen3: Family = {
     const attnKNorm = norm("attn_k_norm", sizes.headDim);
     return { attnNorm, attnQ, attnK, attnV, attnQNorm, attnKNorm, ...rest };
   },
-  repairs: [],
+  repairs: [fixPooling],
 };
+
+/**
+ * Microsoft's converter of its BitNet embedding models writes "mean" where the directory does not say how to pool; the models were
+ * trained with the state of the last token, which the vocabulary's end of text is put after each text for.
+ */
+function fixPooling(metadata: Metadata): Fix | undefined {
+  const [key, mean, last] = ["qwen3.pooling_type", 1, 3];
+  const isTernary = metadata.get("general.file_type") === I2_S_FILE;
+  if (metadata.get("general.architecture") !== "qwen3" || !isTernary || metadata.get(key) !== mean) return undefined;
+  if (metadata.get("tokenizer.ggml.add_eos_token") !== true) return undefined;
+  return {
+    key,
+    problem: "mean, a default of its converter",
+    replacement: `${last}, the last token's state`,
+    value: last,
+  };
+}
+
+/** general.file_type of mostly I2_S */
+const I2_S_FILE = 40;

@@ -88,6 +88,39 @@ export function ranked(variant: Variant): void {
     });
   });
 
+  test("hidden rows are normalised with the others, and the logits of these are those of a run without them", async () => {
+    await withBackend(variant, MATRICES, async (b, [table, norm]) => {
+      const [x, last] = [b.tensor(MAX_ROWS, WIDTH), b.tensor(MAX_ROWS, WIDTH)];
+      const logits = b.tensor(MAX_ROWS, VOCABULARY);
+      const head = await b.head(table, MAX_ROWS, 40);
+      const step = async (outputs: readonly number[], ranked: number, hidden: number) => {
+        const slots = Int32Array.of(0, 1, 2, 3, 4);
+        await runOps(
+          b,
+          batchOf(5, { tokens: TOKENS, slots, outputs: Int32Array.from(outputs), ranked, hidden }),
+          () => {
+            b.embed(x, table);
+            b.normOutputs(last, x, norm, 1e-5);
+            if (ranked > 0) b.best(head, last, COUNT);
+            b.logits(logits, table, last);
+          },
+        );
+        const states = await b.read(last, outputs.length - hidden, hidden);
+        return { states, whole: await b.read(logits, 0, outputs.length - ranked - hidden) };
+      };
+      const all = await step([0, 1, 2, 3, 4], 0, 5);
+      const state = (row: number) => [...all.states.subarray(row * WIDTH, (row + 1) * WIDTH)];
+      const mixed = await step([1, 3, 0, 2, 4], 1, 3);
+      assert.deepEqual([...mixed.states], [0, 2, 4].flatMap(state));
+      assert.deepEqual(mixed.whole, (await step([1, 3], 1, 0)).whole);
+      assert.deepEqual(mixed, await step([1, 3, 0, 2, 4], 1, 3), "as a shape that is known");
+      for (const hidden of [-1, 5, 0.5]) {
+        const outputs = Int32Array.of(0, 1, 2, 3, 4);
+        assert.throws(() => b.begin(batchOf(5, { outputs, ranked: 1, hidden })), RangeError, `${hidden}`);
+      }
+    });
+  });
+
   test("a number of ranked rows that there are not is refused, and so are draws of another number", async () => {
     await withBackend(variant, MATRICES, async (b, [table]) => {
       const outputs = Int32Array.of(0, 1);

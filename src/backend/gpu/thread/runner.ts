@@ -104,7 +104,8 @@ export class Runner {
       whole: wholeOf(batch),
       longest: longestOf(batch.positions),
     };
-    const key = [record, shape.rows, shape.outputs, shape.ranked, shape.whole.first, shape.longest].join(" ");
+    const { rows, outputs, ranked, whole, longest } = shape;
+    const key = [record, rows, outputs, ranked, whole.first, whole.count, longest].join(" ");
     const known = this.#plans.get(key);
     const plan = known ?? (await this.#plan(this.#records[record], shape));
     this.#plans.delete(key); // the last used is the last in the map
