@@ -47,7 +47,7 @@ describe("engine.embed", () => {
 
   for (const backend of BACKENDS) {
     const skip = backend === "gpu" && NO_ADAPTER;
-    for (const pooling of backend === "gpu" ? (["mean"] as const) : (["mean", "last", "cls"] as const)) {
+    for (const pooling of backend === "cpu" ? (["mean", "last", "cls"] as const) : (["mean"] as const)) {
       it(`gives the ${pooling} of the ${backend} backend's own hidden states, of length 1`, { skip }, async () => {
         await withEngine({ backend, pooling, tuning: { kv: "f32" } }, async (engine) => {
           const prompts = backend === "reference" ? TEXTS.slice(0, 1) : [...TEXTS, LONG];
@@ -66,7 +66,7 @@ describe("engine.embed", () => {
   it("agrees with the float64 reference, where nothing is rounded on the way", async () => {
     const options = { pooling: "mean", tuning: { kv: "f32" } } as const;
     const of = (backend: "cpu" | "reference") =>
-      withEngine({ ...options, backend }, (engine) => engine.embed([LONG.slice(0, 40)]), QWEN);
+      withEngine({ ...options, backend }, (engine) => engine.embed([LONG.slice(0, 12)]), QWEN);
     const [cpu, exact] = [await of("cpu"), await of("reference")];
     assert.ok(distance(cpu.vectors[0], exact.vectors[0]) < 1e-5);
   });
@@ -74,7 +74,7 @@ describe("engine.embed", () => {
   it("gives the same bits alone, in company, and beside answers", async () => {
     for (const pooling of ["mean", "last"] as const) {
       await withEngine({ pooling, maxSessions: 3 }, async (engine) => {
-        const many = Array.from({ length: 9 }, (_, i) => [...TEXTS, LONG][i % 4]);
+        const many = Array.from({ length: 5 }, (_, i) => [...TEXTS, LONG][i % 4]);
         const alone = [];
         for (const text of many) alone.push(...(await engine.embed([text])).vectors);
         const session = engine.session();
