@@ -21,7 +21,7 @@ export const qwen3: Family = {
  */
 function fixPooling(metadata: Metadata): Fix | undefined {
   const [key, mean, last] = ["qwen3.pooling_type", 1, 3];
-  const isTernary = metadata.get("general.file_type") === I2_S_FILE;
+  const isTernary = metadata.get("general.file_type") === TERNARY_FILE;
   if (metadata.get("general.architecture") !== "qwen3" || !isTernary || metadata.get(key) !== mean) return undefined;
   if (metadata.get("tokenizer.ggml.add_eos_token") !== true) return undefined;
   return {
@@ -32,5 +32,5 @@ function fixPooling(metadata: Metadata): Fix | undefined {
   };
 }
 
-/** general.file_type of mostly I2_S */
-const I2_S_FILE = 40;
+/** general.file_type of files of mostly ternary weights in one scale a tensor */
+const TERNARY_FILE = 40;
