@@ -19,7 +19,7 @@ export interface PlainText {
 }
 
 /** Characters, or merges of a long word, between two chances to do something else: a few milliseconds. */
-const SLICE = 1 << 14;
+export const SLICE = 1 << 14;
 
 /** Words that are remembered, of at most so many characters: most words of a text are in it again. */
 const REMEMBERED = 1 << 14;

@@ -5,12 +5,10 @@
  */
 import { TernionError } from "../errors.js";
 import { Merges, Word } from "./merges.js";
-import type { PlainText } from "./plain.js";
+import { type PlainText, SLICE } from "./plain.js";
 import type { ScoredVocabulary } from "./vocabulary.js";
 
 const BLANK = "\u2581";
-/** Merges between two chances to do something else. */
-const SLICE = 1 << 14;
 
 const encoder = new TextEncoder();
 

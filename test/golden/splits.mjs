@@ -10,6 +10,7 @@
  */
 import { readFileSync, writeFileSync } from "node:fs";
 import library from "@anush008/tokenizers";
+import { PARTS, randoms } from "./texts.mjs";
 
 const CONTRACTIONS = "(?i:'s|'t|'re|'ve|'m|'ll|'d)";
 const BLANKS = "\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
@@ -99,35 +100,15 @@ async function lengths(tokenizer, text) {
   return counts;
 }
 
-const PARTS = [
-  ..."the Hello world's I'LL we'Ve don't it'S naïve Größe Straße Σίσυφος ǅungla HTTPServer camelCase getX2 नमस्ते".split(" "),
-  ..."中文字符 日本語テキスト 한국어 สวัสดี עברית العربية e\u0301 n\u0303a a\u0308\u0323 🦙 👩‍👩‍👧 🇩🇪 1\ufe0f\u20e3 ﬁ ʼn ª º ² Ⅷ ½ ٣٤ १२३".split(" "),
-  ..."0 7 42 123 1234 1234567 3.14 1e-5 0xFF 10,000 v1.2.3 /path/to// http://x.y/?a=b&c=d C++ => === !== ... -- — “q” «r» $5 €5 `code`".split(" "),
-  ..."( ) [ ] { } < > | ^ ~ + = # @ _ ' \" \\ / . , ! ? … 。 ， 、 । ۔ ، ！ ～ ‘ ’ 「 」".split(" "),
-  ..."<|eot_id|> <|im_start|>user </s> [INST] <0x0A> <unk>".split(" "),
-  " ", " ", " ", "  ", "   ", "     ", "\t", "\t\t", "\n", "\n\n", "\r\n", "\r", " \n", "\n ", "\u00a0", "\u3000", "\u2028", "\u200b",
-  "\u0085", "\ufeff", "\u0000", "\u001b", "\ue000", "\ufffd", "    return x;\n", "if (a) {\r\n\tb();\r\n}\n",
-];
-
-/** The same numbers every time: Mulberry32. */
-function randoms(seed) {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), state | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
-
-function someTexts(count) {
+function someTexts() {
   const next = randoms(16);
   const one = (list) => list[Math.floor(next() * list.length)];
-  return Array.from({ length: count }, () => Array.from({ length: 1 + Math.floor(next() * 12) }, () => one(PARTS)).join(""));
+  const text = () => Array.from({ length: 1 + Math.floor(next() * 12) }, () => one(PARTS)).join("");
+  return Array.from({ length: 200 }, text);
 }
 
 const path = new URL("splits.json", import.meta.url);
-const golden = { texts: someTexts(200), bytes: {} };
+const golden = { texts: someTexts(), bytes: {} };
 for (const [name, patterns] of Object.entries(PATTERNS)) {
   const tokenizer = libraryOf(patterns);
   golden.bytes[name] = [];
