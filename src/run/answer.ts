@@ -18,6 +18,8 @@ export interface AnswerOptions {
    * over shifts.
    */
   readonly mask?: MaskAt | undefined;
+  /** Whether `mask` allows all ids until one of those that are chosen ends that; default: it has to be asked each time. */
+  readonly isFree?: (() => boolean) | undefined;
   /** Called with each id that was chosen. */
   readonly onId?: ((id: number) => void) | undefined;
   /** Ids that must follow `history`, whatever would be chosen: they are fed at once. Asked after each id that was chosen. */
@@ -32,6 +34,8 @@ export class Answer {
   /** all ids, what penalties look at: not cut by a shift */
   readonly #history: number[];
   #request: Request | undefined;
+  /** the request may run ahead of what its mask would say */
+  #isFree = false;
   /** ids that follow, and were not given out yet */
   #forced: number[] = [];
 
@@ -60,6 +64,7 @@ export class Answer {
       await this.close();
       shiftContext(this.#ids, keepTokens, contextLength);
     }
+    if (this.#isFree && !this.#mayBeFree) await this.close(); // what ran ahead was not asked for
     const forced = this.#forced.shift();
     if (forced !== undefined) {
       signal?.throwIfAborted();
@@ -87,6 +92,12 @@ export class Answer {
   async close(): Promise<void> {
     await this.#request?.close();
     this.#request = undefined;
+    this.#isFree = false;
+  }
+
+  get #mayBeFree(): boolean {
+    const { mask, isFree } = this.options;
+    return mask === undefined || isFree?.() === true;
   }
 
   #take(sample: Sample): Sample {
@@ -123,7 +134,8 @@ export class Answer {
 
   #choice(): Choice {
     const { candidates, drawAt } = this.sampler;
-    const { mask } = this.options;
+    this.#isFree = this.#mayBeFree;
+    const mask = this.#isFree ? undefined : this.options.mask;
     const history = this.#history;
     const dropped = history.length - this.#ids.length; // by shifts
     const maskAt = (position: number) => mask?.(position + dropped);

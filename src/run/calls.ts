@@ -118,6 +118,10 @@ class CallGuide implements Guide {
     return this.state === "calls" ? this.#calls.done : (this.#beginning.free?.done ?? false);
   }
 
+  get isFree(): boolean {
+    return this.state === "free" && this.#beginning.free === undefined;
+  }
+
   mask(): Uint32Array | undefined {
     if (this.state === "calls") return this.#calls.mask();
     const { mark, free } = this.#beginning;

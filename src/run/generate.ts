@@ -184,6 +184,7 @@ function guidedBy(guide: Guide | undefined, tokenizer: Tokenizer, { mask, logpro
   const forced = (history: readonly number[]) => takeForced(guide, tokenizer, history);
   return {
     mask: checkedMasks(() => guide.mask(), tokenizer.size),
+    isFree: () => guide.isFree === true,
     onId: (id: number) => guide.accept(id),
     forced: logprobs === undefined ? forced : undefined,
   };
