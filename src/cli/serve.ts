@@ -15,6 +15,7 @@ interface ServeOptions extends Omit<EngineFlags, "model"> {
   readonly port?: number;
   readonly apiKey?: readonly string[];
   readonly parallel?: number;
+  readonly cachePositions?: number;
   readonly maxQueue?: number;
   readonly queueTimeout?: number;
   readonly requestTimeout?: number;
@@ -79,6 +80,14 @@ export function registerServe(program: Command): void {
         max: 1024,
       }),
     )
+    .addOption(
+      integerOption(
+        "--cache-positions <N>",
+        "tokens that the key-value cache of a model holds, of all answers together; at least the context; default: as many " +
+          "as fit 4 contexts",
+        { min: 1 },
+      ),
+    )
     .addOption(integerOption("--max-queue <N>", "requests that may wait for a model; default: 256", { min: 0 }))
     .addOption(seconds("--queue-timeout <S>", "most seconds that one waits; default: 60"))
     .addOption(seconds("--request-timeout <S>", "most seconds that one takes in all; default: 600"))
@@ -128,7 +137,8 @@ function serverOptions(
   { model, host, port, apiKey, logLevel, logFormat, page, ...options }: Omit<ServeOptions, "drainTimeout">,
   bar: LoadingBar,
 ): ServerOptions {
-  const { queueTimeout, requestTimeout, maxQueue, maxModels, maxTokens, maxBody, parallel, ...others } = options;
+  const { queueTimeout, requestTimeout, maxQueue, maxModels, maxTokens, maxBody, parallel, cachePositions, ...others } =
+    options;
   const { corsOrigin, allowedHost, pooling, ...flags } = others;
   return {
     models: model?.map(modelEntry),
@@ -136,6 +146,7 @@ function serverOptions(
       ...engineOptions(flags),
       pooling,
       maxSessions: parallel,
+      cachePositions,
       onProgress: ({ phase, loadedBytes, totalBytes }) => bar.show(phase, loadedBytes, totalBytes),
       onFallback: (reason) => note(`${messageOf(reason)} Going on with the CPU.`),
     },

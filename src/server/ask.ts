@@ -1,5 +1,6 @@
 /** What a request asks of the service: one answer. */
 import type { ChatMessage, SessionChatOptions } from "../index.js";
+import type { FieldNames } from "./errors.js";
 
 export type Prompt =
   | { readonly messages: readonly ChatMessage[] }
@@ -12,6 +13,8 @@ export interface Ask {
   readonly prompt: Prompt;
   /** of `session.chat`, or of `session.generate` where the prompt is no messages */
   readonly options: Omit<SessionChatOptions, "signal">;
+  /** where the schemas of the options stand in the request's body, if there are any */
+  readonly fields?: FieldNames | undefined;
   /** who asks, for fairness, see `clientOf` */
   readonly client: string;
   /** "chat", "text_completion", ... for metrics, spans and logs */
@@ -23,7 +26,7 @@ export interface Ask {
 }
 
 /** What a request for vectors asks of it. */
-export interface EmbedAsk extends Omit<Ask, "prompt" | "options" | "follows"> {
+export interface EmbedAsk extends Omit<Ask, "prompt" | "options" | "fields" | "follows"> {
   readonly texts: readonly (string | readonly number[])[];
   readonly dimensions?: number | undefined;
 }

@@ -143,11 +143,36 @@ function tooLong(cause: TernionError): ApiError {
   return new ApiError(400, message, { code: "context_length_exceeded", cause });
 }
 
-/** "schema.properties.a.not: ..." names what cannot be honoured. */
+/** Where in a body the schemas stand that the library has as options. */
+export interface FieldNames {
+  /** of the answer */
+  readonly schema: string;
+  /** of the arguments of a tool, by its place in the options */
+  tool(index: number): string;
+}
+
+/** The same error with the names of the body, where it is about a schema. */
+export function namedInBody(error: unknown, fields: FieldNames | undefined): unknown {
+  const isShape = error instanceof TernionError && error.code === "GRAMMAR";
+  if (fields === undefined || (!isShape && !isWrongValue(error))) return error;
+  const { schema, tool } = fields;
+  const message = error.message
+    .replace(/^schema(?=[.[:])/, schema)
+    .replace(/^tools\[(\d+)\]\.parameters/, (_, index) => tool(Number(index)));
+  return message === error.message
+    ? error
+    : new ApiError(400, message, { ...WRONG, param: pathIn(message), cause: error });
+}
+
+const WRONG = { code: "invalid_value" };
+
+/** 'schema.properties["first name"].not' of a message that begins with it */
+const pathIn = (message: string) => /^(?:[^\s:["]|\["(?:[^"\\]|\\.)*"\]|\[\d+\])+/.exec(message)?.[0];
+
+/** "regex: ...", or of EBNF "grammar: ..." and "rule NAME: ..." */
 function wrongShape(cause: TernionError): ApiError {
-  const [path = ""] = /^[^\s:]+/.exec(cause.message) ?? [];
-  const param = path.replace(/^schema\b/, "response_format.json_schema.schema");
-  return new ApiError(400, cause.message, { param, code: "invalid_value", cause });
+  const path = pathIn(cause.message);
+  return new ApiError(400, cause.message, { ...WRONG, param: path === "rule" ? "grammar" : path, cause });
 }
 
 /** The library names the option that is wrong and what it expected. */

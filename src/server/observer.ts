@@ -6,7 +6,7 @@ import type { Finish, FinishReason } from "../index.js";
 import type { Ask } from "./ask.js";
 
 /** One answer that was asked for; the same object in every call, fit as a key. */
-export interface Asked extends Omit<Ask, "signal" | "prompt"> {
+export interface Asked extends Omit<Ask, "signal" | "prompt" | "fields"> {
   readonly id: string;
   /** the name of the model that is to answer */
   readonly model: string;

@@ -56,6 +56,8 @@ export interface ServerOptions extends ServiceOptions {
   readonly host?: string | undefined;
   /** default 8080; 0: a free one */
   readonly port?: number | undefined;
+  /** most milliseconds for the bytes of a request to come; then 408. Default 60,000 */
+  readonly receiveTimeoutMs?: number | undefined;
   /** what goes to the log, which is a line a request; default "silent" */
   readonly logLevel?: LogLevel | undefined;
   /** default "json", a line each */
@@ -88,6 +90,7 @@ export const SERVER_CHECKS: check.OptionChecks<ServerOptions> = {
   ...SERVICE_CHECKS,
   host: check.filled,
   port: check.integer(0, 65_535),
+  receiveTimeoutMs: check.integer(1, MOST_MS),
   logLevel: check.choice(LOG_LEVELS),
   logFormat: check.choice(LOG_FORMATS),
   logWrite: check.callable,

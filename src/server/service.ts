@@ -15,7 +15,7 @@ import {
 } from "../index.js";
 import type { Ask, EmbedAsk, Prompt } from "./ask.js";
 import { Drain } from "./drain.js";
-import { ApiError, ClientGone, hasEnded } from "./errors.js";
+import { ApiError, ClientGone, hasEnded, namedInBody } from "./errors.js";
 import { LoadFailed, Models, type ServedModel } from "./models.js";
 import { type Asked, Observers, type Outcome, type Rejection } from "./observer.js";
 import { type ServiceOptions, type Settings, settingsOf } from "./options.js";
@@ -66,7 +66,7 @@ export class Service {
       }
     } catch (error) {
       use.failed(error);
-      throw error;
+      throw namedInBody(error, ask.fields);
     } finally {
       use.end();
     }
@@ -179,7 +179,7 @@ function piecesOf(session: Session, prompt: Prompt, options: SessionChatOptions)
   return session.generate("text" in prompt ? prompt.text : prompt.ids, options as GenerateOptions);
 }
 
-function askedOf({ signal: _, prompt: _prompt, ...ask }: Ask, model: string): Asked {
+function askedOf({ signal: _, prompt: _prompt, fields: _fields, ...ask }: Ask, model: string): Asked {
   return { ...ask, id: randomUUID(), model, queuedAt: performance.now() };
 }
 

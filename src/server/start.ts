@@ -24,9 +24,6 @@ export interface RunningServer extends AsyncDisposable {
   close(): Promise<void>;
 }
 
-/** Most milliseconds for the bytes of a request to come. */
-const REQUEST_MS = 60_000;
-
 /** Most milliseconds for the last bytes to reach their clients. */
 const LAST_WORDS_MS = 1000;
 
@@ -38,6 +35,7 @@ export async function startServer(options: ServerOptions = {}): Promise<RunningS
     logLevel,
     logFormat,
     logWrite,
+    receiveTimeoutMs = 60_000,
     ...rest
   } = check.options(options, SERVER_CHECKS);
   const isLocal = isLoopback(host) && (rest.apiKeys ?? []).length === 0;
@@ -46,14 +44,15 @@ export async function startServer(options: ServerOptions = {}): Promise<RunningS
   const app = Fastify({
     bodyLimit: service.settings.maxBodyBytes,
     forceCloseConnections: true,
-    requestTimeout: REQUEST_MS,
+    requestTimeout: receiveTimeoutMs,
+    http: { connectionsCheckingInterval: Math.ceil(receiveTimeoutMs / 4) },
     logger: loggerOptions(logLevel ?? "silent", logFormat ?? "json", logWrite),
     logController: new LogController({ disableRequestLogging: true }), // `operate` has a line of its own
   });
   const close = () => app.close();
   try {
     await app.register(ternion, { service });
-    await app.listen({ host, port });
+    await listen(app, { host, port });
     await service.withEngine(undefined, new AbortController().signal, () => {});
   } catch (error) {
     await close();
@@ -68,6 +67,14 @@ export async function startServer(options: ServerOptions = {}): Promise<RunningS
     await close();
   };
   return { url: urlOf(app), app, service, drain, close, [Symbol.asyncDispose]: close };
+}
+
+/** Without the framework's line in the log: whoever starts the server has its address, and says so. */
+async function listen(app: FastifyInstance, place: { host: string; port: number }): Promise<void> {
+  const { level } = app.log;
+  app.log.level = "silent";
+  await app.listen(place);
+  app.log.level = level;
 }
 
 function urlOf({ server }: FastifyInstance): string {

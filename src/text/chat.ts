@@ -12,7 +12,7 @@ import { toolsVariable, withCalls } from "./calls/prompt.js";
 import type { CheckedTool } from "./calls/tool.js";
 import { type ChatMessage, checkMessages, checkVariables, type DataObject } from "./messages.js";
 import { Provenance } from "./provenance.js";
-import type { Tokenizer } from "./tokenizer.js";
+import type { PromptPart, Tokenizer } from "./tokenizer.js";
 
 export { BITNET_CHAT_TEMPLATE } from "./built-in.js";
 export { type ChatMessage, checkMessages } from "./messages.js";
@@ -25,6 +25,11 @@ export interface TemplateOptions {
   readonly templateTimeoutMs?: number | undefined;
   /** end with the opening of the assistant's turn; default true */
   readonly addGenerationPrompt?: boolean | undefined;
+  /**
+   * The last message, one of the assistant, is the beginning of the answer, which goes on from its last word: the template
+   * gets the messages before it, and its text follows as it is. Default false
+   */
+  readonly continueFinal?: boolean | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -42,6 +47,7 @@ export const TEMPLATE_CHECKS: check.OptionChecks<TemplateOptions> = {
   templateVariables: checkVariables,
   templateTimeoutMs: check.number(1, 2 ** 31 - 1),
   addGenerationPrompt: check.boolean,
+  continueFinal: check.boolean,
   signal: check.signal,
 };
 const RENDER_CHECKS: check.OptionChecks<ChatOptions> = {
@@ -65,9 +71,11 @@ export async function renderChat(
 ): Promise<string> {
   const { bosToken = "", eosToken = "" } = check.options(options, RENDER_CHECKS);
   const template = check.string("template", options.template);
-  const data = dataOf(checkMessages(messages), options);
+  const { before, beginning } = parted(checkMessages(messages), options);
+  const data = dataOf(before, options);
   const renderer = new Renderer(runner, template, options);
-  return renderer.render({ ...data, bos_token: bosToken, eos_token: eosToken }, await renderer.literals());
+  const tokens = { bos_token: bosToken, eos_token: eosToken };
+  return (await renderer.render({ ...data, ...tokens }, await renderer.literals())) + beginning;
 }
 
 /** The chat template of a model and its tokenizer. */
@@ -100,7 +108,8 @@ export class ChatTemplate {
     options: TemplateOptions = {},
     tools: readonly CheckedTool[] = [],
   ): Promise<number[]> {
-    const given = withCalls(checkMessages(messages), tools, this.callFormat);
+    const { before, beginning } = parted(checkMessages(messages), check.options(options, TEMPLATE_CHECKS));
+    const given = withCalls(before, tools, this.callFormat);
     const own = dataOf(given, check.options(options, TEMPLATE_CHECKS));
     const shown = tools.length > 0 && this.callFormat !== undefined;
     const data = shown ? { ...own, tools: toolsVariable(tools) } : own;
@@ -117,12 +126,39 @@ export class ChatTemplate {
     const twins = marked.mayBeComposed(text) ? marked.twins() : undefined;
     // a template may fail over twins, as one that looks for a word
     const ofTwins = twins && (await render(twins).catch(() => options.signal?.throwIfAborted()));
-    return this.#tokenizer.encodeAsync(marked.parts(text, ofTwins ?? undefined), { signal: options.signal });
+    const parts = followedBy(marked.parts(text, ofTwins ?? undefined), beginning);
+    return this.#tokenizer.encodeAsync(parts, { signal: options.signal });
   }
 
   close(): void {
     this.#runner.close();
   }
+}
+
+/** The messages for the template, and the words with which the answer begins. */
+function parted(messages: readonly ChatMessage[], { continueFinal, addGenerationPrompt }: TemplateOptions) {
+  if (!continueFinal) return { before: messages, beginning: "" };
+  if (addGenerationPrompt === false) {
+    throw new TypeError("addGenerationPrompt: expected true with continueFinal, which continues the assistant's turn");
+  }
+  const last = messages.length - 1;
+  const { role, content, tool_calls: calls } = messages[last] ?? {};
+  if (role !== "assistant") {
+    throw new RangeError(
+      `messages[${last}].role: expected "assistant" with continueFinal, got ${JSON.stringify(role)}`,
+    );
+  }
+  if (typeof content !== "string" || calls !== undefined) {
+    throw new RangeError(`messages[${last}].content: expected text alone with continueFinal, got something else`);
+  }
+  return { before: messages.slice(0, last), beginning: content };
+}
+
+/** Plain text after the parts: one text with what it follows, as tokens may join them. */
+function followedBy(parts: readonly PromptPart[], text: string): readonly PromptPart[] {
+  const last = parts[parts.length - 1];
+  if (text === "") return parts;
+  return typeof last === "string" ? [...parts.slice(0, -1), last + text] : [...parts, text];
 }
 
 /** What the template gets, but for its special tokens; `messages` are checked. */

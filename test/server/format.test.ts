@@ -101,6 +101,9 @@ test("log probabilities beside a form: a finite one for each token", async () =>
   assert.ok(content.every(({ logprob }) => Number.isFinite(logprob) && logprob <= 0));
 });
 
+/** Of no text. */
+const NONE = { type: "string", minLength: 2, maxLength: 1 };
+
 test("what is no form, or two of them, is refused by name", async () => {
   const schema = (own: object) => ({
     response_format: { type: "json_schema", json_schema: { name: "x", schema: own } },
@@ -108,11 +111,14 @@ test("what is no form, or two of them, is refused by name", async () => {
   const cases: [object, string | RegExp][] = [
     [{ response_format: { type: "xml" } }, "response_format.type"],
     [{ response_format: { type: "json_schema" } }, "response_format.json_schema"],
+    [schema({ type: "object", properties: { a: { not: {} } } }), "response_format.json_schema.schema.properties.a.not"],
+    [schema({ type: "nothing" }), "response_format.json_schema.schema.type"],
     [
-      schema({ type: "object", properties: { a: { not: {} } } }),
-      /^response_format\.json_schema\.schema\.properties\.a/,
+      schema({ type: "object", properties: { a: { type: "string", pattern: "(" } } }),
+      "response_format.json_schema.schema.properties.a.pattern",
     ],
-    [schema({ type: "nothing" }), /^response_format\.json_schema\.schema/],
+    [schema({ $ref: "#/$defs/a", $defs: { a: { minProperties: 1 } } }), /schema\.\$defs\.a\.minProperties$/],
+    [schema(NONE), "response_format.json_schema.schema"],
     [{ regex: "(" }, "regex"],
     [{ grammar: "root ::= other" }, "grammar"],
     [{ regex: "a", grammar: 'root ::= "a"' }, "regex"],

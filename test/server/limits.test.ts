@@ -1,5 +1,7 @@
 /** What a server refuses, what it ends, and that all places are free afterwards. One answer at a time. */
 import assert from "node:assert/strict";
+import { once } from "node:events";
+import { connect, type Socket } from "node:net";
 import { after, test } from "node:test";
 import { APIConnectionTimeoutError, APIUserAbortError, InternalServerError, RateLimitError } from "openai";
 import type { Asked, Outcome, RunningServer } from "../../src/server/index.js";
@@ -109,6 +111,56 @@ test("a time limit of the queue", async () => {
   }, /waited too long/);
   running.abort();
   await free(hasty);
+});
+
+/** What comes back over a connection of one's own, once `send` has written to it. */
+async function raw({ url }: RunningServer, send: (socket: Socket) => void): Promise<string> {
+  const { hostname, port } = new URL(url);
+  const socket = connect(Number(port), hostname);
+  let text = "";
+  socket.on("data", (bytes) => {
+    text += bytes;
+  });
+  send(socket);
+  await once(socket, "close");
+  return text;
+}
+
+test("a request whose bytes do not come ends with 408; one that comes slowly, but in time, is answered", async () => {
+  await using hasty = await boxServer({ receiveTimeoutMs: 400 });
+  const head = "POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n";
+  const cut = await Promise.all([
+    raw(hasty, (socket) => socket.write(head)),
+    raw(hasty, (socket) => socket.write(`${head}content-length: 100\r\n\r\n{"model"`)),
+  ]);
+  for (const text of cut) assert.match(text, /^HTTP\/1\.1 408 /);
+  const slow = await raw(hasty, (socket) => {
+    socket.write("GET /health HTTP/1.1\r\nhost: localhost\r\n");
+    setTimeout(() => socket.write("connection: close\r\n\r\n"), 50);
+  });
+  assert.match(slow, /^HTTP\/1\.1 200 /);
+});
+
+test("one connection takes many requests, one after the other and all at once", async () => {
+  const request = "GET /health HTTP/1.1\r\nhost: localhost\r\n";
+  const text = await raw(server, (socket) => {
+    socket.write(`${request}\r\n`.repeat(20));
+    socket.once("data", () => socket.write(`${request}\r\n${request}connection: close\r\n\r\n`));
+  });
+  assert.equal(text.split("HTTP/1.1 200 OK").length - 1, 22);
+  assert.equal(text.split(/\r\nconnection: keep-alive/i).length - 1, 21);
+});
+
+test("floods of headers are refused, and the next request is answered", async () => {
+  const flood = (lines: readonly string[]) =>
+    raw(server, (socket) => {
+      socket.on("error", () => {}); // it may be closed in the middle
+      socket.write(`GET /health HTTP/1.1\r\nhost: localhost\r\n${lines.join("\r\n")}\r\n\r\n`);
+    });
+  const many = Array.from({ length: 3000 }, (_, i) => `x-${i}: 1`);
+  const replies = await Promise.all([flood(many), flood([`x: ${"y".repeat(20_000)}`])]);
+  for (const text of replies) assert.match(text, /^HTTP\/1\.1 431 /);
+  assert.equal((await fetch(`${server.url}/health`)).status, 200);
 });
 
 test("a time limit of requests", async () => {

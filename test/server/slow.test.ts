@@ -18,7 +18,15 @@ after(async () => {
 const QUICK = { model: MODEL, prompt: "The sun is", max_tokens: 6, temperature: 0 };
 function ask(options: Ask["options"], signal = new AbortController().signal): Ask {
   const prompt = { text: "Once upon a time" };
-  return { model: MODEL, prompt, options, client: "slow", operation: "text_completion", requestId: "1", signal };
+  return {
+    model: MODEL,
+    prompt,
+    options,
+    client: "slow",
+    operation: "text_completion",
+    requestId: "1",
+    signal,
+  };
 }
 
 async function text(pieces: AsyncIterable<{ readonly text: string }>): Promise<string> {

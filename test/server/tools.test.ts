@@ -179,8 +179,8 @@ describe("calls", () => {
     const tools = [{ type: "function" as const, function: { name: "f", parameters } }];
     await assert.rejects(client.chat.completions.create({ ...paint, tools }), (error: BadRequestError) => {
       assert.equal(error.status, 400);
-      assert.match(error.param ?? "", /^tools\[0\]\.parameters/);
-      assert.match(error.message, /tools\[0\]\.parameters.*not/);
+      assert.equal(error.param, "tools[0].function.parameters.properties.x.not");
+      assert.match(error.message, /tools\[0\]\.function\.parameters.*not/);
       return true;
     });
   });

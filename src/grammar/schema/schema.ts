@@ -84,7 +84,12 @@ class Converter {
     const beside = Object.keys(schema).find((keyword) => keyword !== "$ref");
     if (beside !== undefined)
       throw refused(`${at(path, beside)}: expected nothing beside $ref, got it; put it into the schema there`);
-    return this.of(this.#target(schema.$ref, at(path, "$ref")), String(schema.$ref).replace("#", this.name));
+    const target = this.#target(schema.$ref, at(path, "$ref"));
+    const keys = String(schema.$ref).split("/").slice(1);
+    return this.of(
+      target,
+      keys.reduce((place, key) => at(place, unescaped(key)), this.name),
+    );
   }
 
   /** The schema that a reference within this one names. */

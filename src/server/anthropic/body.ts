@@ -121,9 +121,22 @@ export function promptOf(body: PromptBody): { readonly messages: readonly ChatMe
   return { messages: messagesOf(body.messages, body.system ?? undefined) };
 }
 
+/** A turn of the assistant at the end is the beginning of its answer. */
+export function prefill({ messages }: PromptBody): { readonly continueFinal: boolean } {
+  return { continueFinal: messages[messages.length - 1].role === "assistant" };
+}
+
 export function optionsOf(body: MessagesBody): Omit<SessionChatOptions, "signal"> {
+  const { continueFinal } = prefill(body);
+  if (continueFinal && body.output_config?.format) {
+    throw wrongField(
+      "output_config.format",
+      "expected a turn of the user at the end with it, got one of the assistant",
+    );
+  }
   return {
     ...toolOptions(body),
+    continueFinal,
     maxTokens: body.max_tokens,
     stop: body.stop_sequences ?? undefined,
     temperature: body.temperature ?? undefined,

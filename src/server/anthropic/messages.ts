@@ -1,6 +1,7 @@
 /** `/v1/messages` and `/v1/messages/count_tokens`, in the form of Anthropic's API. */
 import type { FastifyInstance, FastifyRequest } from "fastify";
 import type { Ask } from "../ask.js";
+import type { FieldNames } from "../errors.js";
 import type { Service } from "../service.js";
 import { sendEvents, signalOf } from "../sse.js";
 import { messageEvents, wholeMessage } from "./answer.js";
@@ -10,6 +11,7 @@ import {
   type MessagesBody,
   optionsOf,
   type PromptBody,
+  prefill,
   promptOf,
   refuse,
   toolOptions,
@@ -37,7 +39,7 @@ export function messageRoutes(app: FastifyInstance, service: Service): void {
         const { messages } = promptOf(body);
         const signal = signalOf(reply);
         return service.withEngine(body.model ?? undefined, signal, async (engine) => {
-          const ids = await engine.encodeChat(messages, { ...toolOptions(body), signal });
+          const ids = await engine.encodeChat(messages, { ...toolOptions(body), ...prefill(body), signal });
           return { input_tokens: ids.length };
         });
       },
@@ -45,12 +47,18 @@ export function messageRoutes(app: FastifyInstance, service: Service): void {
   });
 }
 
+const FIELDS: FieldNames = {
+  schema: "output_config.format.schema",
+  tool: (index) => `tools[${index}].input_schema`,
+};
+
 function askOf({ body, client, id: requestId }: FastifyRequest<{ Body: MessagesBody }>, signal: AbortSignal): Ask {
   refuse(body);
   return {
     model: body.model ?? undefined,
     prompt: promptOf(body),
     options: optionsOf(body),
+    fields: FIELDS,
     client,
     operation: "messages",
     requestId,

@@ -46,10 +46,6 @@ export const TURNS_SCHEMA: Schema = array(
 );
 
 export function messagesOf(turns: readonly MessageParam[], system: TextBlocks | undefined): ChatMessage[] {
-  if (turns[turns.length - 1].role === "assistant") {
-    const problem = "expected a turn of the user at the end, got one of the assistant: it cannot be continued here";
-    throw wrongField("messages", problem);
-  }
   const words = system === undefined ? "" : textOf(system, "system");
   const before: ChatMessage[] = words === "" ? [] : [{ role: "system", content: words }];
   const names = new Map(turns.flatMap(({ content }) => (typeof content === "string" ? [] : content.flatMap(named))));

@@ -19,7 +19,7 @@ import {
 import { TokenEntries, type TokenEntry } from "./logprobs.js";
 import { type ChatBodyMessage, chatMessages, MESSAGES_SCHEMA } from "./messages.js";
 import { finishReason, headOf, send } from "./send.js";
-import { callDelta, TOOL_SCHEMAS, type ToolFields, toolOptions, wholeCall } from "./tools.js";
+import { callDelta, fieldNames, TOOL_SCHEMAS, type ToolFields, toolOptions, wholeCall } from "./tools.js";
 import { totalsOf } from "./usage.js";
 
 interface ChatBody extends SharedFields, ToolFields {
@@ -28,6 +28,8 @@ interface ChatBody extends SharedFields, ToolFields {
   readonly logprobs?: boolean | null;
   readonly top_logprobs?: number | null;
   readonly chat_template_kwargs?: Readonly<Record<string, unknown>> | null;
+  readonly add_generation_prompt?: boolean | null;
+  readonly continue_final_message?: boolean | null;
 }
 
 const BODY: Schema = object(
@@ -40,6 +42,8 @@ const BODY: Schema = object(
       logprobs: FLAG,
       top_logprobs: integer(0, 20),
       chat_template_kwargs: { type: "object" },
+      add_generation_prompt: FLAG,
+      continue_final_message: FLAG,
     }),
   },
   ["messages"],
@@ -70,10 +74,12 @@ export function chatRoutes(app: FastifyInstance, service: Service): void {
 function asksOf({ body, client, id: requestId }: FastifyRequest<{ Body: ChatBody }>, signal: AbortSignal): Ask[] {
   const options = chatOptions(body);
   const prompt = { messages: chatMessages(body.messages) };
+  const fields = fieldNames("response_format.json_schema.schema", options.tools, body.tools);
   return Array.from({ length: body.n ?? 1 }, (_, index) => ({
     model: body.model ?? undefined,
     prompt,
     options: optionsOfChoice(options, index),
+    fields,
     client,
     operation: "chat",
     requestId,
@@ -86,12 +92,17 @@ function chatOptions(body: ChatBody): SessionChatOptions {
   if (typeof body.top_logprobs === "number" && !body.logprobs) {
     throw wrongField("top_logprobs", "expected logprobs: true with it");
   }
+  if (body.continue_final_message && body.add_generation_prompt) {
+    throw wrongField("add_generation_prompt", "expected false with continue_final_message, got true");
+  }
   return {
     ...generateOptions(body),
     ...toolOptions(body),
     maxTokens: body.max_completion_tokens ?? body.max_tokens ?? undefined,
     logprobs: body.logprobs ? (body.top_logprobs ?? 0) : undefined,
     templateVariables: body.chat_template_kwargs ?? undefined,
+    addGenerationPrompt: body.continue_final_message ? undefined : (body.add_generation_prompt ?? undefined),
+    continueFinal: body.continue_final_message ?? undefined,
   };
 }
 

@@ -19,6 +19,7 @@ import {
 } from "./fields.js";
 import { type LegacyForm, LegacyLogprobs, promptForm, TokenEntries } from "./logprobs.js";
 import { finishReason, headOf, send } from "./send.js";
+import { fieldNames } from "./tools.js";
 import { totalsOf } from "./usage.js";
 
 type Ids = readonly number[];
@@ -49,6 +50,8 @@ const BODY: Schema = object(
 const REFUSED: Readonly<Record<string, Refusal>> = {
   suffix: { harmless: [""], reason: "Models here continue a text, and do not fill one in." },
 };
+
+const FIELDS = fieldNames("response_format.json_schema.schema");
 
 /** OpenAI's, of this endpoint alone. */
 const DEFAULT_MAX_TOKENS = 16;
@@ -97,6 +100,7 @@ function asksOf({ body, client, id: requestId }: FastifyRequest<{ Body: Completi
       // the other answers to the same prompt show what the first one found
       ...(body.echo && index % each === 0 && { promptLogprobs: options.logprobs }),
     },
+    fields: FIELDS,
     client,
     operation: "text_completion",
     requestId,

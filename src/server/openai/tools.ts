@@ -1,6 +1,6 @@
 /** Tools of OpenAI's form (chat) → options of the library, and the library's parts of calls → the form's. */
 import type { Tool, ToolCall, ToolCallPart, ToolChoice, ToolOptions } from "../../index.js";
-import { refusedField, wrongField } from "../errors.js";
+import { type FieldNames, refusedField, wrongField } from "../errors.js";
 import { array, FLAG, object, optional, type Schema, TEXT } from "../schema.js";
 
 interface FunctionTool {
@@ -66,6 +66,16 @@ export function toolOptions({ tools, tool_choice: choice, parallel_tool_calls: p
     ...chosen(own, choice ?? (own.length > 0 ? "auto" : "none")),
     ...(typeof parallel === "boolean" && { parallelToolCalls: parallel }),
   };
+}
+
+/** Where the schemas stand in a body, of whose tools an answer may have some only. */
+export function fieldNames(
+  schema: string,
+  tools: readonly Tool[] = [],
+  given: readonly ToolEntry[] | null = [],
+): FieldNames {
+  const indexOf = ({ name }: Tool) => given?.findIndex((each) => each.function?.name === name);
+  return { schema, tool: (index) => `tools[${indexOf(tools[index])}].function.parameters` };
 }
 
 function toolOf({ type, function: own }: ToolEntry, i: number): Tool {

@@ -52,6 +52,25 @@ describe("a message", () => {
     assert.match(message._request_id ?? "", /./);
   });
 
+  test("goes on from words of the assistant, as chat completions do where they are asked to", async () => {
+    const { content } = await client.messages.create(ask);
+    const answer = content[0].type === "text" ? content[0].text : "";
+    const begun = answer.slice(0, answer.indexOf(" ", 8));
+    const question = { role: "user" as const, content: "What is the capital of France?" };
+    const messages = [question, { role: "assistant" as const, content: begun }];
+    const whole = await client.messages.create({ ...ask, messages });
+    assert.deepEqual(whole.content, [{ ...content[0], text: answer.slice(begun.length) }]);
+    const counts = await Promise.all(
+      [messages, ask.messages].map((each) => client.messages.countTokens({ model: MODEL, messages: each })),
+    );
+    assert.equal(counts[0].input_tokens, whole.usage.input_tokens + (whole.usage.cache_read_input_tokens ?? 0));
+    assert.ok(counts[0].input_tokens > counts[1].input_tokens);
+    const fields = { continue_final_message: true, add_generation_prompt: false } as object;
+    const chat = { ...GREEDY, model: MODEL, messages, max_tokens: 40, ...fields };
+    const { choices } = await openai(server, { apiKey: "secret" }).chat.completions.create(chat);
+    assert.equal(begun + choices[0].message.content, answer);
+  });
+
   test("is what OpenAI's form gives for the same words", async () => {
     const { content } = await client.messages.create({ ...ask, system: "Be brief." });
     const key = { apiKey: "secret" };
@@ -257,9 +276,27 @@ describe("errors", () => {
       /messages\[0\]\.content\[0\]\.content\[0\]\.type: not supported/,
     ],
     [
-      "a turn to continue",
-      { messages: [{ role: "assistant", content: "I" }] },
-      /^messages: expected a turn of the user/,
+      "a form beside a turn to continue",
+      {
+        messages: [...ask.messages, { role: "assistant", content: "{" }],
+        output_config: { format: { type: "json_schema", schema: { type: "object" } } },
+      },
+      /^output_config\.format: expected a turn of the user/,
+    ],
+    [
+      "a call of a tool at the end",
+      {
+        messages: [
+          ...ask.messages,
+          { role: "assistant", content: [{ type: "tool_use", id: "a", name: "b", input: {} }] },
+        ],
+      },
+      /content: expected text alone/,
+    ],
+    [
+      "a schema",
+      { tools: [{ name: "f", input_schema: { type: "object", properties: { a: { not: {} } } } }] },
+      /^tools\[0\]\.input_schema\.properties\.a\.not: this keyword/,
     ],
     ["a role", { messages: [{ role: "tool", content: "I" }] }, /^messages\[0\]\.role: expected/],
     ["no turn", { messages: [] }, /^messages: expected at least 1 items/],

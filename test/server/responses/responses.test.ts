@@ -275,7 +275,28 @@ describe("fields", () => {
     ["prompt", { prompt: { id: "x" } }],
     ["truncation", { truncation: "auto" }],
     ["top_logprobs", { top_logprobs: 2 }],
-    ["include", { include: ["message.output_text.logprobs"] }],
+    [
+      "text.format.schema.properties.a.not",
+      { text: { format: { type: "json_schema", name: "x", schema: { properties: { a: { not: {} } } } } } },
+    ],
+    [
+      "tools[1].parameters.$defs.b.properties['c d'].not".replaceAll("'", '"'),
+      {
+        tools: [
+          PAINT,
+          {
+            type: "function",
+            name: "other",
+            parameters: {
+              type: "object",
+              properties: { a: { $ref: "#/$defs/b" } },
+              $defs: { b: { properties: { "c d": { not: {} } } } },
+            },
+          },
+        ],
+        tool_choice: { type: "allowed_tools", mode: "auto", tools: [{ type: "function", name: "other" }] },
+      },
+    ],
     ["text.format.schema", { text: { format: { type: "json_schema", name: "x" } } }],
     ["max_output_tokens", { max_output_tokens: 0 }],
     ["metadata.a", { metadata: { a: 1 } }],
@@ -289,6 +310,28 @@ describe("fields", () => {
       });
     });
   }
+
+  test("log probabilities of the text, whole and in events, as chat completions have them", async () => {
+    const include = ["message.output_text.logprobs" as const];
+    const request = { ...ask, include, top_logprobs: 2, temperature: 0, max_output_tokens: 8 };
+    const { output } = await client.responses.create(request);
+    const [part] = output[0].type === "message" ? output[0].content : [];
+    assert.ok(part.type === "output_text");
+    const whole = part.logprobs ?? [];
+    assert.equal(whole.map(({ token }) => token).join(""), part.text);
+    for (const { logprob, top_logprobs, bytes } of whole) {
+      assert.deepEqual([top_logprobs.length, top_logprobs[0].logprob, bytes.length > 0], [2, logprob, true]);
+    }
+    const streamed: number[] = [];
+    for await (const each of await client.responses.create({ ...request, stream: true })) {
+      if (each.type === "response.output_text.delta") streamed.push(...each.logprobs.map(({ logprob }) => logprob));
+      if (each.type === "response.output_text.done") assert.equal(each.logprobs.length, whole.length);
+    }
+    assert.deepEqual(
+      streamed,
+      whole.map(({ logprob }) => logprob),
+    );
+  });
 
   test("harmless ones are taken", async () => {
     const fields = {

@@ -1,8 +1,9 @@
 /** Pieces of the library → a response, whole or as its events; an output item is a text or a call of a function. */
 import { randomUUID } from "node:crypto";
-import type { ChatMessage, Finish, Piece, ToolCall, ToolCallPart } from "../../../index.js";
+import type { ChatMessage, Finish, Piece, Tokenizer, ToolCall, ToolCallPart } from "../../../index.js";
 import type { ApiError } from "../../errors.js";
 import { event } from "../../sse.js";
+import { TokenEntries, type TokenEntry } from "../logprobs.js";
 import type { ResponsesBody } from "./body.js";
 import { turnOf } from "./items.js";
 
@@ -15,6 +16,7 @@ interface TextItem {
   readonly type: "message";
   readonly id: string;
   text: string;
+  readonly logprobs: TokenEntry[];
 }
 interface CallItem {
   readonly type: "function_call";
@@ -22,6 +24,13 @@ interface CallItem {
   readonly call: { readonly id: string; readonly name: string; arguments: string };
 }
 type Item = TextItem | CallItem;
+
+export interface ResponseUse {
+  /** of the model that answers, where log probabilities are asked for; called when it is there */
+  tokenizer(): Tokenizer | undefined;
+  /** all of the answer is there, and its last event has not gone out */
+  onEnd(): void;
+}
 
 export class ResponseAnswer {
   readonly id = newId("resp");
@@ -32,12 +41,13 @@ export class ResponseAnswer {
   #completedAt: number | null = null;
   #error: { readonly code: string; readonly message: string } | null = null;
   #number = 0;
+  /** undefined: not known yet; null: not asked for */
+  #entries: TokenEntries | null | undefined;
 
-  /** Calls `onEnd` when all of the answer is there, before its last event goes out. */
   constructor(
     body: ResponsesBody,
     model: string,
-    readonly onEnd: () => void,
+    readonly use: ResponseUse,
   ) {
     this.#head = { id: this.id, object: "response", created_at: seconds(), model, ...echoOf(body) };
   }
@@ -95,29 +105,41 @@ export class ResponseAnswer {
     for (const _ of events);
   }
 
-  *#take({ text, toolCall, finish }: Piece): Generator<string, void> {
-    if (text !== "") yield* this.#text(text);
+  *#take(piece: Piece): Generator<string, void> {
+    const { text, toolCall, finish } = piece;
+    const logprobs = this.#logprobsOf(piece);
+    if (text !== "" || logprobs.length > 0) yield* this.#text(text, logprobs);
     if (toolCall !== undefined) yield* this.#call(toolCall);
     if (finish === undefined) return;
-    if (this.#items.length === 0) yield* this.#text(""); // an answer without a word is one all the same
+    if (this.#items.length === 0) yield* this.#text("", []); // an answer without a word is one all the same
     this.#finish = finish;
     this.#status = finish.reason === "length" || finish.reason === "context" ? "incomplete" : "completed";
     yield* this.#close();
     this.#completedAt = this.#status === "completed" ? seconds() : null;
-    this.onEnd();
+    this.use.onEnd();
   }
 
-  *#text(text: string): Generator<string, void> {
+  #logprobsOf(piece: Piece): TokenEntry[] {
+    if (this.#entries === undefined) {
+      const tokenizer = this.use.tokenizer();
+      this.#entries = tokenizer === undefined ? null : new TokenEntries(tokenizer);
+    }
+    return this.#entries?.take(piece) ?? [];
+  }
+
+  *#text(text: string, logprobs: readonly TokenEntry[]): Generator<string, void> {
     let item = this.#last;
     if (item?.type !== "message") {
       yield* this.#close();
-      item = { type: "message", id: newId("msg"), text: "" };
+      item = { type: "message", id: newId("msg"), text: "", logprobs: [] };
       yield* this.#open(item, { ...this.#shown(item, "in_progress"), content: [] });
-      yield this.#event("response.content_part.added", { ...this.#at(item, 0), part: textPart("") });
+      yield this.#event("response.content_part.added", { ...this.#at(item, 0), part: textPart(item) });
     }
     item.text += text;
-    if (text !== "")
-      yield this.#event("response.output_text.delta", { ...this.#at(item, 0), delta: text, logprobs: [] });
+    item.logprobs.push(...logprobs);
+    if (text === "" && logprobs.length === 0) return;
+    const delta = { delta: text, logprobs: logprobs.map(withoutBytes) };
+    yield this.#event("response.output_text.delta", { ...this.#at(item, 0), ...delta });
   }
 
   *#call({ id, name = "", arguments: text }: ToolCallPart): Generator<string, void> {
@@ -147,8 +169,9 @@ export class ResponseAnswer {
     if (item === undefined) return;
     if (item.type === "message") {
       const at = this.#at(item, 0);
-      yield this.#event("response.output_text.done", { ...at, text: item.text, logprobs: [] });
-      yield this.#event("response.content_part.done", { ...at, part: textPart(item.text) });
+      const logprobs = item.logprobs.map(withoutBytes);
+      yield this.#event("response.output_text.done", { ...at, text: item.text, logprobs });
+      yield this.#event("response.content_part.done", { ...at, part: textPart(item) });
     } else {
       const { name, arguments: text } = item.call;
       yield this.#event("response.function_call_arguments.done", { ...this.#at(item), name, arguments: text });
@@ -166,7 +189,7 @@ export class ResponseAnswer {
   #shown(item: Item, now?: Status): object {
     const status = now ?? (item === this.#last && this.#status !== "failed" ? this.#itemStatus : "completed");
     const { id, type } = item;
-    if (type === "message") return { id, type, status, role: "assistant", content: [textPart(item.text)] };
+    if (type === "message") return { id, type, status, role: "assistant", content: [textPart(item)] };
     const { call } = item;
     return { id, type, status, call_id: call.id, name: call.name, arguments: call.arguments };
   }
@@ -180,7 +203,14 @@ export class ResponseAnswer {
   }
 }
 
-const textPart = (text: string) => ({ type: "output_text", text, annotations: [], logprobs: [] });
+const textPart = ({ text, logprobs }: TextItem) => {
+  return { type: "output_text", text, annotations: [], logprobs: [...logprobs] };
+};
+
+/** As events have them. */
+const withoutBytes = ({ token, logprob, top_logprobs }: TokenEntry) => {
+  return { token, logprob, top_logprobs: top_logprobs.map((top) => ({ token: top.token, logprob: top.logprob })) };
+};
 
 function usageOf({ usage: { promptTokens, cachedTokens, completionTokens } }: Finish) {
   return {
@@ -208,7 +238,7 @@ function echoOf(body: ResponsesBody): object {
     text: { format: body.text?.format ?? { type: "text" }, verbosity: "medium" },
     tool_choice: body.tool_choice ?? "auto",
     tools: body.tools ?? [],
-    top_logprobs: 0,
+    top_logprobs: body.top_logprobs ?? 0,
     top_p: body.top_p ?? null,
     truncation: "disabled",
   };

@@ -1,6 +1,6 @@
 /** A body of `/v1/responses`: its checks, and what it means to the library. */
 import type { GenerateOptions, SessionChatOptions, Tool, ToolOptions } from "../../../index.js";
-import { refusedField, wrongField } from "../../errors.js";
+import { type FieldNames, refusedField, wrongField } from "../../errors.js";
 import { array, FLAG, integer, number, object, type Schema, TEXT } from "../../schema.js";
 import { allOptional, type Refusal, refuseFields } from "../fields.js";
 import { allowedTools, choiceOf, existing, FUNCTION_FIELDS, toolList, toolOfFunction } from "../tools.js";
@@ -38,6 +38,7 @@ export interface ResponsesBody {
   readonly tool_choice?: Open<string | ChoiceObject>;
   readonly parallel_tool_calls?: Open<boolean>;
   readonly include?: Open<readonly string[]>;
+  readonly top_logprobs?: Open<number>;
 }
 
 const TOOL = object({ ...FUNCTION_FIELDS, type: TEXT }, ["type"]);
@@ -74,6 +75,7 @@ export const BODY_SCHEMA: Schema = object(
       },
       parallel_tool_calls: FLAG,
       include: array(TEXT),
+      top_logprobs: integer(0, 20),
     }),
     tools: toolList(TOOL),
   },
@@ -85,17 +87,21 @@ const REFUSED: Readonly<Record<string, Refusal>> = {
   context_management: { harmless: [[]], reason: "Items stay as they are given." },
   conversation: { reason: "Use previous_response_id." },
   prompt: { reason: "There are no stored prompts." },
-  top_logprobs: { harmless: [0], reason: "Use /v1/chat/completions." },
   truncation: { harmless: ["disabled"], reason: "What does not fit is an error." },
 };
 
 /** Throws for what cannot be honoured. */
 export function refuse(body: ResponsesBody): void {
   refuseFields(body, REFUSED);
-  if (body.include?.includes("message.output_text.logprobs")) {
-    throw refusedField("include", "For log probabilities use /v1/chat/completions.");
+  if (body.top_logprobs && !withLogprobs(body)) {
+    throw wrongField("top_logprobs", `expected include: ["${LOGPROBS}"] with it, got none`);
   }
 }
+
+const LOGPROBS = "message.output_text.logprobs";
+
+/** Whether log probabilities of the text are asked for. */
+export const withLogprobs = ({ include }: ResponsesBody): boolean => include?.includes(LOGPROBS) ?? false;
 
 export function optionsOf(body: ResponsesBody): Omit<SessionChatOptions, "signal"> {
   return {
@@ -104,7 +110,14 @@ export function optionsOf(body: ResponsesBody): Omit<SessionChatOptions, "signal
     maxTokens: body.max_output_tokens ?? undefined,
     temperature: body.temperature ?? undefined,
     topP: body.top_p ?? undefined,
+    logprobs: withLogprobs(body) ? (body.top_logprobs ?? 0) : undefined,
   };
+}
+
+/** Where the schemas of the options stand in the body. */
+export function fieldsOf({ tools }: ResponsesBody, options: Omit<SessionChatOptions, "signal">): FieldNames {
+  const indexOf = (index: number) => tools?.findIndex(({ name }) => name === options.tools?.[index].name);
+  return { schema: "text.format.schema", tool: (index) => `tools[${indexOf(index)}].parameters` };
 }
 
 function formatOptions(format: TextFormat | undefined): GenerateOptions {

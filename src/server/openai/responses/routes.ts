@@ -6,7 +6,7 @@ import type { Service } from "../../service.js";
 import { sendEvents, signalOf } from "../../sse.js";
 import { refuseFields } from "../fields.js";
 import { ResponseAnswer } from "./answer.js";
-import { BODY_SCHEMA, optionsOf, type ResponsesBody, refuse } from "./body.js";
+import { BODY_SCHEMA, fieldsOf, optionsOf, type ResponsesBody, refuse, withLogprobs } from "./body.js";
 import { messagesOf } from "./items.js";
 import { ResponseStore } from "./store.js";
 
@@ -20,8 +20,12 @@ export function responseRoutes(app: FastifyInstance, service: Service): void {
     refuse(body);
     const model = service.models.nameOf(body.model ?? undefined);
     const conversation = conversationOf(request, store);
-    const answer: ResponseAnswer = new ResponseAnswer(body, model, () => {
-      if (body.store !== false) keep(store, request, conversation, answer);
+    const tokenizer = () => (withLogprobs(body) ? service.models.engine(model).tokenizer : undefined);
+    const answer: ResponseAnswer = new ResponseAnswer(body, model, {
+      tokenizer,
+      onEnd: () => {
+        if (body.store !== false) keep(store, request, conversation, answer);
+      },
     });
     const pieces = service.answer(askOf(request, conversation, signalOf(reply)));
     if (!body.stream) return answer.whole(pieces);
@@ -39,11 +43,13 @@ export function responseRoutes(app: FastifyInstance, service: Service): void {
 
 function askOf({ body, client, id: requestId }: Create, conversation: readonly ChatMessage[], signal: AbortSignal) {
   const { instructions } = body;
+  const options = optionsOf(body);
   const before: ChatMessage[] = instructions ? [{ role: "system", content: instructions }] : [];
   return {
     model: body.model ?? undefined,
     prompt: { messages: [...before, ...conversation] },
-    options: optionsOf(body),
+    options,
+    fields: fieldsOf(body, options),
     client,
     operation: "responses",
     requestId,
