@@ -114,7 +114,7 @@ test("a guide that lets all ids come at first is asked step by step from the id 
   };
   for (const free of [0, 1, 6, 99]) {
     const use = async ({ timeline, tokenizer, queue }: Parts) => {
-      const prepare = async () => ({ prompt: someIds(20), keepTokens: 0 });
+      const prepare = async () => ({ prompt: someIds(16), keepTokens: 0 });
       const options = {
         ...SEEDED,
         maxTokens: 24,
