@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, it } from "node:test";
 import { promisify } from "node:util";
-import { MAIN, TINY } from "./program.js";
+import { MAIN, TINY, ternions } from "./program.js";
 
 const COMMANDS = [
   ...["run", "chat", "tokenize", "inspect", "trace", "verify", "perplexity", "bench", "doctor", "report", "repair"],
@@ -21,12 +21,10 @@ const SHORTER: readonly (readonly [RegExp, string])[] = [
   [/(?<=ternion report .*--out report)$/, " --seconds 1"],
 ];
 
-function examples(): string[] {
-  return COMMANDS.flatMap((command) => {
-    const help = execFileSync(process.execPath, [MAIN, ...(command === "" ? [] : [command]), "--help"], {
-      encoding: "utf8",
-    });
-    const block = /\nExamples:\n((?: {2}.*\n)+)/.exec(help)?.[1] ?? assert.fail(`${command}: no examples`);
+async function examples(): Promise<string[]> {
+  const helps = await ternions(COMMANDS.map((command) => [...(command === "" ? [] : [command]), "--help"]));
+  return COMMANDS.flatMap((command, i) => {
+    const block = /\nExamples:\n((?: {2}.*\n)+)/.exec(helps[i].stdout)?.[1] ?? assert.fail(`${command}: no examples`);
     return block
       .trimEnd()
       .split("\n")
@@ -56,11 +54,12 @@ function folder(): string {
 
 const skip = process.platform === "win32" && "the examples are those of a Unix shell";
 
+const lines = await examples();
 describe("the examples of --help", { skip }, () => {
   if (skip !== false) return;
   const directory = folder();
   after(() => rm(directory, { recursive: true }));
-  for (const line of examples()) {
+  for (const line of lines) {
     it(line, async () => {
       const command = SHORTER.reduce((text, [long, short]) => text.replace(long, short), line);
       const env = { ...process.env, PATH: `${directory}:${process.env.PATH}` };

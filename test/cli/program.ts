@@ -1,4 +1,5 @@
 /** The program as its users run it: the built `dist/src/cli/main.js` as a child process. */
+import assert from "node:assert/strict";
 import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
 
@@ -31,6 +32,15 @@ export function ternion(
   child.stdin.on("error", () => {}); // it may end without reading
   child.stdin.end(input);
   return outcome(child);
+}
+
+/** The same for several, none of which reads stdin, in one process. */
+export async function ternions(all: readonly (readonly string[])[]): Promise<Outcome[]> {
+  const child = spawn(process.execPath, [fileURLToPath(new URL("command-lines.js", import.meta.url))]);
+  child.stdin.end(JSON.stringify(all));
+  const { stdout, stderr } = await outcome(child);
+  assert.equal(stderr, "");
+  return JSON.parse(stdout) as Outcome[];
 }
 
 export async function outcome(child: ChildProcessWithoutNullStreams): Promise<Outcome> {

@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { readFile } from "node:fs/promises";
-import { describe, it } from "node:test";
-import { MAIN, outcome, repositoryFile, TINY, ternion } from "./program.js";
+import { before, describe, it } from "node:test";
+import { MAIN, type Outcome, outcome, repositoryFile, TINY, ternion, ternions } from "./program.js";
 
 const COMMANDS = ["run", "chat", "tokenize", "inspect", "trace", "verify", "perplexity", "bench", "doctor", "report"];
 const RUN = ["run", "Hello", "--model", TINY];
@@ -105,10 +105,14 @@ const MISTAKES: readonly (readonly [args: string[], code: number, line: string |
 ];
 
 describe("ternion on the command line", () => {
-  for (const [args, code, line] of MISTAKES) {
+  let outcomes: Outcome[] = [];
+  before(async () => {
+    outcomes = await ternions(MISTAKES.map(([args]) => args));
+  });
+  for (const [i, [args, code, line]] of MISTAKES.entries()) {
     const words = args.map((arg) => (arg === TINY ? "tiny.gguf" : arg.split("/").at(-1)));
-    it(`${words.join(" ")} ends with ${code} and one line`, async () => {
-      const got = await ternion(args);
+    it(`${words.join(" ")} ends with ${code} and one line`, () => {
+      const got = outcomes[i];
       assert.equal(got.code, code);
       assert.equal(got.stdout, "");
       assert.match(got.stderr, /^ternion: [^\n]+\n$/);
@@ -125,8 +129,9 @@ describe("ternion on the command line", () => {
   });
 
   it("has help with examples and exit codes for every command", async () => {
-    for (const command of COMMANDS) {
-      const { stdout, stderr, code } = await ternion([command, "--help"]);
+    const all = await ternions(COMMANDS.map((command) => [command, "--help"]));
+    for (const [i, command] of COMMANDS.entries()) {
+      const { stdout, stderr, code } = all[i];
       assert.deepEqual({ stderr, code }, { stderr: "", code: 0 });
       assert.match(stdout, new RegExp(`^Usage: ternion ${command} .*\\n`));
       assert.match(stdout, new RegExp(`\\nExamples:\\n.*ternion ${command}`, "s"));
