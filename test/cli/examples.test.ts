@@ -18,7 +18,8 @@ const SHORTER: readonly (readonly [RegExp, string])[] = [
   [/--seconds \d+/, "--seconds 1"],
   [/--seed 1 > story/, "--seed 1 --max-tokens 50 > story"],
   [/--repetitions \d+/, "--repetitions 1"],
-  [/(?<=ternion report .*--out report)$/, " --seconds 1"],
+  [/--contexts [\d,]+/, "--contexts 16,32"],
+  [/(?<=ternion report .*--out report)$/, " --seconds 1 --no-verify"],
 ];
 
 async function examples(): Promise<string[]> {
