@@ -65,6 +65,14 @@ export type {
   PromptPart,
   Tokenizer,
 } from "./text/tokenizer.js";
+export {
+  CONVERT_TYPES,
+  type ConvertedFile,
+  type ConvertOptions,
+  type ConvertType,
+  convertFile,
+} from "./tools/convert/convert.js";
+export { type QuantizedFile, type QuantizeOptions, quantizeFile } from "./tools/convert/quantize.js";
 export type { CpuFindings, CpuQuestion } from "./tools/doctor/cpu.js";
 export { type Diagnosis, type DoctorOptions, diagnose } from "./tools/doctor/doctor.js";
 export type { GpuFindings } from "./tools/doctor/gpu.js";

@@ -206,7 +206,7 @@ test("no cycles, types included", () => {
   for (const path of SOURCES) visit(path, []);
 });
 
-test("a ternary type is named by its file, by the two tables of types and by backends with a kernel for it", () => {
+test("a ternary type is named by its file, by the two tables of types, by backends with a kernel for it and by what writes it", () => {
   const users = (type: string) => SOURCES.filter((path) => textOf(path).includes(type)).sort();
   assert.deepEqual(users("I2_S"), [
     "backend/cpu/commands.ts",
@@ -214,6 +214,9 @@ test("a ternary type is named by its file, by the two tables of types and by bac
     "formats/table.ts",
     "gguf/types.ts",
     "hf/tensors.ts", // what codes of a directory become
+    "tools/convert/convert.ts", // what files are converted to
+    "tools/convert/describe.ts",
+    "tools/convert/quantize.ts",
   ]);
   assert.deepEqual(users("TQ2_0"), [
     "backend/cpu/choice/exercise.ts",
@@ -221,9 +224,13 @@ test("a ternary type is named by its file, by the two tables of types and by bac
     "backend/cpu/kernels.ts", // unpackTQ2_0
     "backend/cpu/thread/load.ts",
     "backend/gpu/thread/block-codes.ts",
+    "formats/encode.ts", // encodes it
     "formats/table.ts",
     "formats/tq2_0.ts",
     "gguf/types.ts",
+    "tools/convert/convert.ts",
+    "tools/convert/describe.ts",
+    "tools/convert/recode.ts",
   ]);
 });
 

@@ -76,7 +76,7 @@ export const debugOption = () => new Option("--debug", "print the stack trace of
 const modelOption = () =>
   new Option(
     "-m, --model <FILE|URL>",
-    "GGUF model, or a name as hf:ORG/REPO; default: the model that comes with ternion",
+    "GGUF model or Hugging Face directory, or a name as hf:ORG/REPO; default: the model that comes with ternion",
   );
 
 export function addModelOptions(command: Command, model = modelOption()): Command {

@@ -3,12 +3,14 @@ import { Command } from "commander";
 import { packageVersion } from "../platform/package.js";
 import { registerBench } from "./bench.js";
 import { registerChat } from "./chat.js";
+import { registerConvert } from "./convert.js";
 import { registerDoctor } from "./doctor.js";
 import { EXIT_CODES_HELP } from "./exit.js";
 import { registerInspect } from "./inspect.js";
 import { registerList } from "./list.js";
 import { registerPerplexity } from "./perplexity.js";
 import { registerPull } from "./pull.js";
+import { registerQuantize } from "./quantize.js";
 import { registerRepair } from "./repair.js";
 import { registerReport } from "./report.js";
 import { registerRm } from "./rm.js";
@@ -36,6 +38,8 @@ const COMMANDS = [
   registerDoctor,
   registerReport,
   registerRepair,
+  registerConvert,
+  registerQuantize,
 ];
 
 const EXAMPLES = `

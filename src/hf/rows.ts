@@ -193,15 +193,19 @@ export function unpackedCodes(tensor: StoredTensor, scale: () => Promise<number>
   const [count, columns] = tensor.shape;
   const read = async (rows: readonly number[]) => {
     const values = await floatsOf(tensor, rows, columns);
-    return Uint8Array.from(values, (value) => {
-      if (value === -1 || value === 0 || value === 1) return value + 1;
-      throw new TernionError(
-        "MODEL_CODES",
-        `${tensor.name}: expected -1, 0 and 1 beside a weight_scale, got ${value}. The file is damaged.`,
-      );
-    });
+    const codes = new Uint8Array(values.length);
+    for (const [i, value] of values.entries()) {
+      if (value !== -1 && value !== 0 && value !== 1) throw notTernary(tensor, value);
+      codes[i] = value + 1;
+    }
+    return codes;
   };
   return { rows: count, columns, storedRow: columns * floatFormatOf(tensor).bytes, read, scale };
+}
+
+function notTernary({ name }: StoredTensor, value: number): TernionError {
+  const message = `${name}: expected -1, 0 and 1 beside a weight_scale, got ${value}. The file is damaged.`;
+  return new TernionError("MODEL_CODES", message);
 }
 
 /** Master weights of training, made ternary by their mean magnitude. */

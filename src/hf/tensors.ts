@@ -184,12 +184,25 @@ function placed(name: string, planned: readonly Planned[], files: readonly ByteS
   return { tensors, bytes: [madeBytes(name, made, end), ...files] };
 }
 
+/** Bytes that are made for short reads, of which more follow: a few rows alone would cost as much. */
+const WINDOW = { bytes: 1 << 20, shortest: 1 << 14 } as const;
+
 /** A read is within one tensor: nobody reads the padding between two. */
 function madeBytes(
   name: string,
   made: readonly { readonly start: number; readonly tensor: MadeTensor }[],
   size: number,
 ): ByteSource {
+  const last = { begin: 0, bytes: new Uint8Array() };
+  /** The window of a tensor that byte `at` of it is in, as long as it is the last one. */
+  const window = async ({ start, tensor }: (typeof made)[number], at: number) => {
+    const first = at - (at % WINDOW.bytes);
+    if (last.begin === start + first && last.bytes.byteLength > 0) return last.bytes;
+    const bytes = new Uint8Array(Math.min(WINDOW.bytes, tensor.byteLength - first));
+    await tensor.read(first, bytes);
+    Object.assign(last, { begin: start + first, bytes });
+    return bytes;
+  };
   return {
     name,
     size,
@@ -198,7 +211,12 @@ function madeBytes(
       if (found === undefined || offset + into.byteLength > found.start + found.tensor.byteLength) {
         throw new RangeError(`${name}: expected bytes of one tensor, got ${into.byteLength} at ${offset}`);
       }
-      await found.tensor.read(offset - found.start, into);
+      const at = offset - found.start;
+      const inWindow = at % WINDOW.bytes;
+      const isShort = into.byteLength >= WINDOW.shortest && inWindow + into.byteLength <= WINDOW.bytes;
+      if (!isShort) return found.tensor.read(at, into);
+      const bytes = await window(found, at);
+      into.set(bytes.subarray(inWindow, inWindow + into.byteLength));
     },
   };
 }

@@ -76,7 +76,7 @@ const MISTAKES: readonly (readonly [args: string[], code: number, line: string |
     1,
     /^--out: expected a folder, got package\.json\/x: a part of its path is a file$/,
   ],
-  [["repair", TINY, TINY], 2, /^.*: expected another file than the one to repair, got the same$/],
+  [["repair", TINY, TINY], 2, /^.*: expected another file than the one to read, got the same$/],
   [
     ["repair", TINY, repositoryFile("package.json")],
     1,

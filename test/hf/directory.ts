@@ -118,17 +118,13 @@ function tensorsOf(
   if (form === "master") {
     const live = values.reduce((count, value) => count + Math.abs(value), 0);
     const magnitude = (scale * values.length) / live;
-    return [
-      floats(
-        name,
-        [rows, columns],
-        Float32Array.from(values, (value) => value * magnitude),
-      ),
-    ];
+    const masters = new Float32Array(values);
+    for (let i = 0; i < masters.length; i++) masters[i] *= magnitude;
+    return [floats(name, [rows, columns], masters)];
   }
   const stored = linearClass === "bitlinear" ? 1 / scale : scale;
   const beside = floats(`${module}.weight_scale`, [1], Float32Array.of(stored));
-  if (form === "unpacked") return [floats(name, [rows, columns], Float32Array.from(values)), beside];
+  if (form === "unpacked") return [floats(name, [rows, columns], new Float32Array(values)), beside];
   const bytes = new Uint8Array(values.length / 4);
   for (const [i, value] of values.entries()) {
     const [row, column] = [Math.floor(i / columns), i % columns];
