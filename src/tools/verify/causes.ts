@@ -51,7 +51,13 @@ export function causeOf(evaluator: Evaluator, op: string, row: number, mistakes:
   if (!got.every(Number.isFinite))
     return "not every value is a finite number: an overflow, or memory that nothing wrote";
   if (got.every((value) => value === 0)) return "every value is 0: the op did not run, or wrote elsewhere";
-  const match = mistakes.find(([, formula]) => relativeError(got, evaluator.alternative(formula, row)) < SAME);
+  // the last row too where it is wrong: at position 0 many mistakes look alike
+  const last = (evaluator.known.get(op)?.length ?? row + 1) - 1;
+  const isWrong = relativeError(evaluator.value(op, last), evaluator.compute(op, last)) > SAME;
+  const rows = isWrong ? [row, last] : [row];
+  const match = mistakes.find(([, formula]) =>
+    rows.every((r) => relativeError(evaluator.value(op, r), evaluator.alternative(formula, r)) < SAME),
+  );
   if (match !== undefined) return match[0];
   const expected = evaluator.compute(op, row);
   const factor = dot(got, expected) / dot(expected, expected);
@@ -66,6 +72,9 @@ export function layerMistakes(op: string, c: ModelConfig, w: DecodedLayer): read
   switch (op) {
     case "attn_norm":
       return normMistakes(({ of }) => of("x"), w.attnNorm.dense, c);
+    case "q_norm":
+    case "k_norm":
+      return [["the norm of the heads is missing: these are its inputs", ({ of }) => of(op[0])]];
     case "attn_sub_norm":
       return normMistakes(({ of }) => of("attn_ctx"), w.attnSubNorm?.dense, c);
     case "ffn_sub_norm":

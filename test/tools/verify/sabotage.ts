@@ -8,7 +8,7 @@ import { join } from "node:path";
 import type { Backend, Batch, Tensor, Weight, WeightSource } from "../../../src/backend/backend.js";
 import type { TracedTensor } from "../../../src/engine/engine.js";
 import { createActivations, forward } from "../../../src/model/forward.js";
-import { loadWeights } from "../../../src/model/weights.js";
+import { loadWeights, type ModelWeights } from "../../../src/model/weights.js";
 import { openFile } from "../../../src/platform/file-bytes.js";
 import type { Variant } from "../../backends.js";
 import type { Golden } from "../../golden.js";
@@ -16,6 +16,7 @@ import type { Golden } from "../../golden.js";
 export interface Kit {
   readonly b: Backend;
   readonly golden: Golden;
+  readonly weights: ModelWeights;
   /** layer of the norm that was recorded last */
   layer(): number;
   /** a norm weight of this value everywhere */
@@ -37,6 +38,8 @@ export interface Sabotage {
   readonly damage?: { readonly tensor: string; readonly apply: (bytes: Buffer, source: WeightSource) => void };
   /** whether the damaged tensor takes the place of the sound one; else `kit.damaged` has it */
   readonly replace?: boolean;
+  /** loads some weights otherwise */
+  readonly source?: (source: WeightSource) => WeightSource;
   readonly ops?: (kit: Kit) => Partial<Backend>;
 }
 
@@ -60,6 +63,7 @@ async function trace(
 ): Promise<Map<string, TracedTensor>> {
   const { config } = golden;
   const { sources, extra } = await writeWeights(golden, sabotage, join(directory, "weights"));
+  const { source: changed = (source: WeightSource) => source } = sabotage;
   const extras = new Map<string, Weight>();
   const load = async (all: readonly WeightSource[]) => {
     const loaded = await backend.load([...all, ...extra]);
@@ -67,19 +71,18 @@ async function trace(
     return loaded.slice(0, all.length);
   };
   const weights = await loadWeights(
-    sources,
+    sources.map(changed),
     config,
     { kind: backend.kind, takes: backend.takes, features: backend.features, load },
     {},
   );
   const rows = tokens.length;
-  const { layers, kvHeads, headDim, ropeBase } = config;
-
   let layer = 0;
   const factors = backend.tensor(rows, config.width);
   const kit: Kit = {
     b: backend,
     golden,
+    weights,
     layer: () => layer,
     constant: (width, value) => extras.get(`${value} ${width}`) as Weight,
     damaged: () => extras.get("damaged") as Weight,
@@ -104,7 +107,7 @@ async function trace(
       };
     },
   });
-  const cache = b.cache({ layers, slots: 2, positions: 64, kvHeads, headDim, ropeBase, type: "f32" });
+  const cache = b.cache({ ...config, slots: 2, positions: 64, type: "f32" });
   const activations = createActivations(b, config, rows, rows);
   const head = await b.head(weights.head, rows, 8);
 

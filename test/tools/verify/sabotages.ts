@@ -14,7 +14,7 @@ const norm = (name: string, instead: (kit: Kit, ...args: Parameters<Norm>) => vo
   });
 };
 
-const missingNorm = (name: string) =>
+export const missingNorm = (name: string) =>
   norm(name, ({ b, constant }, out, x) => b.normQuantize(out, x, constant(x.width, 1e6), 1e12));
 
 /** The projections of the op of layer 1 that has this weight, done otherwise. */
@@ -27,7 +27,7 @@ const ternary = (name: string, instead: (kit: Kit, projections: readonly Project
   });
 };
 
-const gate = (instead: (b: Backend, out: Tensor, gate: Tensor, up: Tensor) => void): Sabotage["ops"] => {
+export const gate = (instead: (b: Backend, out: Tensor, gate: Tensor, up: Tensor) => void): Sabotage["ops"] => {
   return (kit) => ({
     gate: (out, g, up, activation) => {
       if (kit.layer() === 1) instead(kit.b, out, g, up);
@@ -46,7 +46,7 @@ const attend = (instead: (kit: Kit, ...args: Parameters<Backend["attend"]>) => v
   return (kit) => ({ attend: (...args) => (args[3] === 1 ? instead(kit, ...args) : kit.b.attend(...args)) });
 };
 
-const damaged = (tensor: string, apply: NonNullable<Sabotage["damage"]>["apply"]) => ({
+export const damaged = (tensor: string, apply: NonNullable<Sabotage["damage"]>["apply"]) => ({
   damage: { tensor: `blk.1.${tensor}.weight`, apply },
   replace: true,
 });
