@@ -29,9 +29,10 @@ class Engine:
         of = lambda key: self.keys[f"{arch}.{key}"]
         self.dim, self.layers, self.heads, self.kv_heads = of("embedding_length"), of("block_count"), of("attention.head_count"), of("attention.head_count_kv")
         self.eps, self.context, self.head_dim = of("attention.layer_norm_rms_epsilon"), of("context_length"), of("rope.dimension_count")
+        self.adjacent, self.silu = arch == "llama", arch in ("llama", "qwen3")
         angle = np.arange(self.context)[:, None] * of("rope.freq_base") ** (-np.arange(0, self.head_dim, 2) / self.head_dim)
         self.cos, self.sin = np.cos(angle).astype(np.float32), np.sin(angle).astype(np.float32)  # (context, head_dim / 2)
-        self.tokenizer = Tokenizer(self.keys["tokenizer.ggml.tokens"], self.keys["tokenizer.ggml.merges"])
+        self.tokenizer = Tokenizer.of(self.keys)
 
     def start(self) -> "Session":
         return Session(self, 1, self.context)
@@ -42,7 +43,7 @@ class Engine:
 
     def complete_all(self, prompts: list[str], temperature: float = 0.0, seeds: list[int] = (), most: int = 400) -> list[tuple[str, bool]]:
         """`complete` for many prompts, each with its seed. Those of a length go together, which is some ten times faster."""
-        ids = [[self.tokenizer.bos] + self.tokenizer.encode(p) for p in prompts]
+        ids = [self.tokenizer.begin() + self.tokenizer.encode(p) for p in prompts]
         out: list = [None] * len(prompts)
         for length in {len(i) for i in ids}:
             which = [n for n, i in enumerate(ids) if len(i) == length]
@@ -53,12 +54,12 @@ class Engine:
 
     def chat(self, turns: list[str], temperature: float = 0.0, seed: int = 0, most: int = 400) -> list[str]:
         """The answers to a row of user turns."""
-        answers, text = [], ""
+        answers, text, kind = [], "", self.tokenizer.kind
         for turn in turns:
-            text += f"User: {turn}<|eot_id|>Assistant: "
-            answer, _ = self.generate([[self.tokenizer.bos] + self.tokenizer.encode(text)], temperature, [seed], most)[0]
+            text += f"{kind.role_of('user')}{turn}{kind.turn}{kind.gap}{kind.role_of('assistant')}"
+            answer, _ = self.generate([self.tokenizer.begin() + self.tokenizer.encode(text)], temperature, [seed], most)[0]
             answers.append(answer)
-            text += answer + "<|eot_id|>"
+            text += answer + kind.turn + kind.gap
         return answers
 
     def generate(self, ids: list[list[int]], temperature: float, seeds: list[int], most: int) -> list[tuple[str, bool]]:
@@ -96,22 +97,25 @@ class Session:
         e, t = self.e, self.e.tensors
         x = t["token_embd.weight"][ids]
         for n in range(e.layers):
-            w = lambda key: t[f"blk.{n}.{key}.weight"]
-            h = quantise(rmsnorm(x, w("attn_norm"), e.eps))
-            q, k, v = (bitlinear(h, w(key)) for key in ("attn_q", "attn_k", "attn_v"))
-            a = self.attention(n, q, k, v)
-            x = x + bitlinear(quantise(rmsnorm(a, w("attn_sub_norm"), e.eps)), w("attn_output"))
-            h = quantise(rmsnorm(x, w("ffn_norm"), e.eps))
-            g = np.maximum(bitlinear(h, w("ffn_gate")), 0) ** 2 * bitlinear(h, w("ffn_up"))
-            x = x + bitlinear(quantise(rmsnorm(g, w("ffn_sub_norm"), e.eps)), w("ffn_down"))
+            w = lambda key: t.get(f"blk.{n}.{key}.weight")
+            normed = lambda z, key: z if w(key) is None else rmsnorm(z, w(key), e.eps)  # not every family has every norm
+            h = normed(x, "attn_norm")
+            q, k, v = (product(h, w(key)) for key in ("attn_q", "attn_k", "attn_v"))
+            a = self.attention(n, q, k, v, normed)
+            x = x + product(normed(a, "attn_sub_norm"), w("attn_output"))
+            h = normed(x, "ffn_norm")
+            gate, up = product(h, w("ffn_gate")), product(h, w("ffn_up"))
+            g = (gate / (1 + np.exp(-gate)) if e.silu else np.maximum(gate, 0) ** 2) * up
+            x = x + product(normed(g, "ffn_sub_norm"), w("ffn_down"))
         self.length += ids.shape[1]
-        return rmsnorm(x, t["output_norm.weight"], e.eps) @ t["token_embd.weight"].T
+        return rmsnorm(x, t["output_norm.weight"], e.eps) @ t.get("output.weight", t["token_embd.weight"]).T
 
-    def attention(self, n: int, q, k, v) -> np.ndarray:
+    def attention(self, n: int, q, k, v, normed) -> np.ndarray:
         e, at, (sequences, rows, _) = self.e, self.length, q.shape
         end = at + rows
         split = lambda z: z.reshape(sequences, rows, -1, e.head_dim).swapaxes(1, 2)  # (sequences, heads, rows, head_dim)
-        q, self.k[n, :, :, at:end], self.v[n, :, :, at:end] = self.rope(split(q)), self.rope(split(k)), split(v)
+        q, k = normed(split(q), "attn_q_norm"), normed(split(k), "attn_k_norm")
+        q, self.k[n, :, :, at:end], self.v[n, :, :, at:end] = self.rope(q), self.rope(k), split(v)
         group = e.heads // e.kv_heads
         keys, values = (np.repeat(z[n, :, :, :end], group, 1) for z in (self.k, self.v))
         scores = q @ keys.swapaxes(2, 3) / math.sqrt(e.head_dim)
@@ -121,8 +125,9 @@ class Session:
 
     def rope(self, z) -> np.ndarray:
         cos, sin = self.e.cos[self.length:self.length + z.shape[2]], self.e.sin[self.length:self.length + z.shape[2]]
-        a, b = np.split(z, 2, -1)
-        return np.concatenate([a * cos - b * sin, b * cos + a * sin], -1)
+        a, b = (z[..., 0::2], z[..., 1::2]) if self.e.adjacent else np.split(z, 2, -1)
+        turned = [a * cos - b * sin, b * cos + a * sin]
+        return np.stack(turned, -1).reshape(z.shape) if self.e.adjacent else np.concatenate(turned, -1)
 
 
 def rmsnorm(x, gain, eps):
@@ -134,17 +139,22 @@ def quantise(x):
     return np.clip(np.rint(x * s), -128, 127), s
 
 
-def bitlinear(h, weight):
-    (codes, s), (ternary, scale) = h, weight
+def product(x, weight):
+    """Rows times a matrix; they are rounded to int8 first where it is a pair of weights and scale."""
+    if not isinstance(weight, tuple):
+        return x @ weight.T
+    (codes, s), (ternary, scale) = quantise(x), weight
     return codes @ ternary.T * np.float32(scale) / s
 
 
 def perplexity(logits_of, tokenizer: Tokenizer, text: str, chunk: int) -> tuple[float, float, int]:
     """exp of the mean negative log-likelihood, the standard error of that mean, and the tokens that count. The text is
-    cut into chunks of `chunk` tokens that begin with BOS, which is fed and never predicted; no chunk sees another."""
-    ids, nll = tokenizer.encode(text), []
-    for at in range(0, len(ids), chunk - 1):
-        part = [tokenizer.bos] + ids[at:at + chunk - 1]
+    cut into chunks of `chunk` tokens that begin with BOS, which is fed and never predicted; no chunk sees another. Without
+    a BOS, it is the first token of a chunk that is not predicted."""
+    ids, nll, begin = tokenizer.encode(text), [], tokenizer.begin()
+    size = chunk - len(begin)
+    for at in range(0, len(ids), size):
+        part = begin + ids[at:at + size]
         logits = logits_of(part[:-1]).astype(np.float64)
         logits -= logits.max(-1, keepdims=True)
         nll += list(np.log(np.exp(logits).sum(-1)) - logits[np.arange(len(part) - 1), part[1:]])

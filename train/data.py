@@ -17,12 +17,13 @@ PAD = -100  # the label that no loss counts
 class Data:
     """Documents as token ids, with their kinds, of the two sides of the split."""
 
-    def __init__(self, folder: str, vocab: int, megabytes: float, seed: int):
+    def __init__(self, folder: str, vocab: int, megabytes: float, seed: int, kind: tokenizer.Kind = tokenizer.LLAMA3, mix: "dict[str, float] | None" = None):
         os.makedirs(folder, exist_ok=True)
-        made = {"train": build.documents(seed, int(megabytes * 1e6)), "held": build.documents(seed + 1, 300_000, held=True)}
+        made = {"train": build.documents(seed, int(megabytes * 1e6), mix=mix), "held": build.documents(seed + 1, 300_000, held=True, mix=mix)}
         path = os.path.join(folder, "tokenizer.json")
         if not os.path.exists(path):
-            tokenizer.Tokenizer(*tokenizer.train((p for _, d in made["train"] for p in d), vocab)).save(path)
+            texts = (p for _, d in made["train"] for p in tokenizer.restyled(d, kind))
+            tokenizer.Tokenizer(*tokenizer.train(texts, vocab, kind), kind).save(path)
         self.tokenizer = tokenizer.Tokenizer.load(path)
         self.kinds = sorted({kind for kind, _ in made["train"]})
         self.documents = {side: [np.array(self.tokenizer.document(d), np.int32) for _, d in docs] for side, docs in made.items()}

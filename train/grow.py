@@ -44,4 +44,4 @@ def grow(model: Model, tensors: dict, seed: int) -> None:
 def read(path: str) -> tuple[dict, Tokenizer]:
     """The tensors of a file, and its tokenizer: the model that grows keeps it."""
     keys, tensors = gguf.read(path)
-    return tensors, Tokenizer(keys["tokenizer.ggml.tokens"], keys["tokenizer.ggml.merges"])
+    return tensors, Tokenizer.of(keys)

@@ -21,10 +21,12 @@ import train
 from corpus import build, names, programs, sums
 from data import PAD, Batches, Data
 from model import Config, Gate, Model, NormQuantise, Rotate, TernaryMatmul, rope_tables, ternarise, turn
-from tokenizer import SPECIAL, SPLIT, Tokenizer
+from tokenizer import QWEN2, SENTENCEPIECE, SPECIAL, SPLIT, Tokenizer, restyled
 from tokenizer import train as train_tokenizer
 
 SMALL = Config(dim=128, layers=2, heads=2, kv_heads=1, ffn=256, vocab=320, context=64)
+LLAMA = dataclasses.replace(SMALL, arch="llama", dim=256, heads=4, head_dim=64, tied=False)
+QWEN = dataclasses.replace(SMALL, arch="qwen3", head_dim=96, ffn=192)
 TEST_SIZE = dict(config=Config(dim=128, layers=1, heads=2, kv_heads=1, ffn=128, vocab=512, context=128), length=64, batch=256, steps=20, rate=5e-3, megabytes=0.1)
 # train.py with a size for tests
 PROGRAM = "import train, test_train; train.SIZES['test'] = dict(test_train.TEST_SIZE, steps=10); train.main()"
@@ -44,35 +46,49 @@ def plain_quantise(y):
     return through(y, (y / step).round() * step)
 
 
-def plain_bit(h, weight):
-    ternary, scale = ternarise(weight.detach())
-    return h @ through(weight, ternary * scale).t()
+def plain_ternary(weight, group):
+    """Each scale beside its weights, as a loop would find them."""
+    parts = weight.detach().split(group or weight.shape[1], 1)
+    scales = [p.abs().mean(1, keepdim=True).half().float() if group else weight.detach().abs().mean() for p in parts]
+    return through(weight, torch.cat([(p / s).round().clamp(-1, 1) * s for p, s in zip(parts, scales)], 1))
+
+
+def plain_turn(z, cos, sin, adjacent):
+    first, second = (torch.arange(0, z.shape[-1], 2), torch.arange(1, z.shape[-1], 2)) if adjacent else torch.arange(z.shape[-1]).chunk(2)
+    out = torch.zeros_like(z)
+    out[..., first], out[..., second] = z[..., first] * cos - z[..., second] * sin, z[..., second] * cos + z[..., first] * sin
+    return out
 
 
 def plain_model(model: Model, ids):
     """The forward pass in one op a line, with nothing fused and no hand-written backward: the oracle of the gradients."""
-    c, p = model.c, dict(model.named_parameters())
+    c, f, p = model.c, model.c.family, dict(model.named_parameters())
+    bit = lambda h, weight: h @ plain_ternary(weight, f.group).t()
+    rounded = plain_quantise if f.rounded else lambda h: h
+    norm = lambda x, gain: x if gain is None else plain_norm(x, gain, c.eps)
     rows, length = ids.shape
     cos, sin = model.cos[:length], model.sin[:length]
     mask = torch.full((length, length), -math.inf).triu(1)
-    x = p["token_embd.weight"][ids]
+    table = plain_ternary(p["token_embd.weight"], f.group) if f.table == "Q2_0" else p["token_embd.weight"]
+    x = table[ids]
     for n in range(c.layers):
         w = {k[len(f"blk.{n}."):-len(".weight")]: v for k, v in p.items() if k.startswith(f"blk.{n}.")}
-        h = plain_quantise(plain_norm(x, w["attn_norm"]))
-        q, k, v = (plain_bit(h, w[z]).view(rows, length, -1, c.head_dim).transpose(1, 2) for z in ("attn_q", "attn_k", "attn_v"))
-        q, k = (torch.cat([z[..., :c.head_dim // 2] * cos - z[..., c.head_dim // 2:] * sin, z[..., c.head_dim // 2:] * cos + z[..., :c.head_dim // 2] * sin], -1) for z in (q, k))
+        h = rounded(norm(x, w["attn_norm"]))
+        q, k, v = (bit(h, w[z]).view(rows, length, -1, c.head_dim).transpose(1, 2) for z in ("attn_q", "attn_k", "attn_v"))
+        q, k = (plain_turn(norm(z, w.get(gain)), cos, sin, f.adjacent) for z, gain in ((q, "attn_q_norm"), (k, "attn_k_norm")))
         k, v = (z.repeat_interleave(c.heads // c.kv_heads, 1) for z in (k, v))
         a = (q @ k.transpose(-1, -2) / math.sqrt(c.head_dim) + mask).softmax(-1) @ v
-        x = x + plain_bit(plain_quantise(plain_norm(a.transpose(1, 2).reshape(rows, length, c.dim), w["attn_sub_norm"])), w["attn_output"])
-        h = plain_quantise(plain_norm(x, w["ffn_norm"]))
-        g = plain_bit(h, w["ffn_gate"]).relu().square() * plain_bit(h, w["ffn_up"])
-        x = x + plain_bit(plain_quantise(plain_norm(g, w["ffn_sub_norm"])), w["ffn_down"])
-    return plain_norm(x, p["output_norm.weight"]) @ p["token_embd.weight"].t()
+        x = x + bit(rounded(norm(a.transpose(1, 2).reshape(rows, length, -1), w.get("attn_sub_norm"))), w["attn_output"])
+        h = rounded(norm(x, w["ffn_norm"]))
+        gate = bit(h, w["ffn_gate"])
+        g = (gate * gate.sigmoid() if f.silu else gate.relu().square()) * bit(h, w["ffn_up"])
+        x = x + bit(rounded(norm(g, w.get("ffn_sub_norm"))), w["ffn_down"])
+    return norm(x, p["output_norm.weight"]) @ (table if c.tied else p["output.weight"]).t()
 
 
-def tiny_model() -> Model:
+def tiny_model(config: Config = SMALL) -> Model:
     torch.manual_seed(0)
-    model = Model(SMALL)
+    model = Model(config)
     with torch.no_grad():
         for name, p in model.named_parameters():
             if "norm" in name:
@@ -82,7 +98,12 @@ def tiny_model() -> Model:
 
 class Gradients(unittest.TestCase):
     def test_whole_model_agrees_with_autograd(self):
-        model, ids = tiny_model(), torch.randint(0, SMALL.vocab, (3, 33))
+        for config in (SMALL, LLAMA, QWEN):
+            with self.subTest(config.arch):
+                self.check_gradients(tiny_model(config))
+
+    def check_gradients(self, model):
+        ids = torch.randint(0, SMALL.vocab, (3, 33))
         grads = []
         for forward in (model, lambda x: plain_model(model, x)):
             model.zero_grad()
@@ -102,7 +123,8 @@ class Gradients(unittest.TestCase):
         self.assertTrue(torch.autograd.gradcheck(Gate.apply, (g, u)))
         cos, sin = (t.double() for t in rope_tables(5, 8, 10000.0))
         x = torch.randn(1, 2, 5, 8, dtype=torch.float64, requires_grad=True)
-        self.assertTrue(torch.autograd.gradcheck(lambda z: Rotate.apply(z, cos, sin), (x,)))
+        for adjacent in (False, True):
+            self.assertTrue(torch.autograd.gradcheck(lambda z: Rotate.apply(z, cos, sin, adjacent), (x,)))
 
     def test_norm_by_finite_differences_and_rounding(self):
         x = torch.randn(4, 16, dtype=torch.float64, requires_grad=True)
@@ -141,16 +163,45 @@ class File(unittest.TestCase):
         back, scale = gguf.unpack_i2s(raw, (2, 256))
         self.assertTrue((back == ternary).all() and scale == 0.5)
 
+    def test_blocks_with_their_scales(self):
+        r = np.random.default_rng(0)
+        for kind, size, code in (
+            ("TQ2_0", 256, lambda raw, i: raw[i // 128 * 32 + i % 32] >> 2 * (i % 128 // 32) & 3),
+            ("Q2_0", 64, lambda raw, i: raw[2 + i // 4] >> 2 * (i % 4) & 3),
+        ):
+            values, scales = r.integers(-1, 2, (3, 2 * size)).astype(np.float32), np.linspace(0.5, 3, 6, dtype=np.float16)
+            raw = gguf.pack_blocks(kind, values, scales)
+            each = len(raw) // 6
+            self.assertEqual(each, size // 4 + 2)
+            for block in range(6):
+                part = raw[block * each:(block + 1) * each]
+                self.assertEqual([code(part, i) - 1 for i in range(size)], values.reshape(6, size)[block].tolist(), kind)
+                self.assertEqual(np.frombuffer(part, "<f2", 1, 0 if kind == "Q2_0" else 64)[0], scales[block])
+            expected = (values.reshape(6, size) * scales[:, None].astype(np.float32)).reshape(3, 2 * size)
+            self.assertTrue((gguf.unpack_blocks(kind, raw, (3, 2 * size)) == expected).all())
+
+    def test_q8_0_is_near(self):
+        weight = np.random.default_rng(0).normal(size=(4, 64)).astype(np.float32)
+        raw = gguf.pack_blocks("Q8_0", *gguf.rounded_q8(weight))
+        self.assertEqual(len(raw), 8 * 34)
+        self.assertLess(np.abs(gguf.unpack_blocks("Q8_0", raw, (4, 64)) - weight).max(), 0.02)
+
     def test_written_file_computes_what_the_model_does(self):
+        for config in (SMALL, LLAMA, QWEN):
+            with self.subTest(config.arch):
+                self.check_file(tiny_model(config))
+
+    def check_file(self, model):
         from check import Engine
-        model = tiny_model()
         tokens = [f"t{i}" for i in range(SMALL.vocab - len(SPECIAL))] + SPECIAL
         with tempfile.TemporaryDirectory() as folder:
             path = os.path.join(folder, "m.gguf")
             gguf.export(path, model, Tokenizer(tokens, []), "test")
             engine = Engine(path)
-        with torch.no_grad():  # the file keeps the embedding in half precision
-            model.token_embd.weight.copy_(model.token_embd.weight.half().float())
+        with torch.no_grad():  # the file rounds the embedding and a head of its own
+            for name, weight in model.named_parameters():
+                if name in ("token_embd.weight", "output.weight") and model.c.family.table != "Q2_0":
+                    weight.copy_(torch.from_numpy(engine.tensors[name].copy()))
         ids = torch.randint(0, SMALL.vocab, (1, 24))
         expected = model(ids)[0].detach().numpy()
         whole = engine.start().feed(ids.numpy())[0]
@@ -171,7 +222,7 @@ class Loop(unittest.TestCase):
         batches = Batches(data, 64, 4, seed=1)
         losses = []
         for stop in stops:
-            run = train.Run(argparse.Namespace(size="test", steps=None, minutes=None, rate=None, seed=1, compile=False, workers=1, from_gguf=None), folder)
+            run = train.Run(argparse.Namespace(size="test", steps=None, minutes=None, rate=None, seed=1, compile=False, workers=1, from_gguf=None, start=None), folder)
             run.forward = run.model
             while run.done < stop:
                 losses.append(run.step(batches[run.done]).item())
@@ -192,7 +243,7 @@ class Loop(unittest.TestCase):
         self.assertAlmostEqual(rates[1000], 0.01)
 
     def test_time_decides_the_progress_where_minutes_are_given(self):
-        o = argparse.Namespace(size="test", steps=None, minutes=2, rate=None, seed=1, compile=False, workers=1, from_gguf=None)
+        o = argparse.Namespace(size="test", steps=None, minutes=2, rate=None, seed=1, compile=False, workers=1, from_gguf=None, start=None)
         with tempfile.TemporaryDirectory() as folder:
             run = train.Run(o, folder)
         run.done, run.seconds = 15, 30.0
@@ -215,7 +266,7 @@ class Loop(unittest.TestCase):
         with tempfile.TemporaryDirectory() as folder:
             dist.init_process_group("gloo", init_method=f"file://{folder}/workers", rank=0, world_size=1)
             self.addCleanup(dist.destroy_process_group)
-            run = train.Run(argparse.Namespace(size="test", steps=None, minutes=None, rate=None, seed=1, workers=1, from_gguf=None), folder)
+            run = train.Run(argparse.Namespace(size="test", steps=None, minutes=None, rate=None, seed=1, workers=1, from_gguf=None, start=None), folder)
         for p in run.model.parameters():
             p.grad = torch.ones_like(p)
         loss = run.share(torch.tensor(2.5))
@@ -318,6 +369,28 @@ class Text(unittest.TestCase):
                  "x  = 1": ["x", " ", " =", " ", "1"], "snake_case": ["snake", "_case"], "end.\nNext": ["end", ".\n", "Next"], "Assistant: ": ["Assistant", ":", " "]}
         for text, parts in cases.items():
             self.assertEqual(SPLIT.findall(text), parts)
+
+    def test_other_tokenizers(self):
+        texts = ["".join(d) for _, d in build.documents(3, 60000)]
+        for kind in (QWEN2, SENTENCEPIECE):
+            tokenizer = Tokenizer(*train_tokenizer(texts, 512, kind), kind)
+            self.assertEqual(len(tokenizer.tokens), 512)
+            blank = " " if kind is SENTENCEPIECE else ""
+            for text in ("Zürich 47 + 38 \n\t x", "  two  blanks", "2048", "snow_man's, 🙂"):
+                self.assertEqual(tokenizer.decode(tokenizer.encode(text)), blank + text)
+            self.assertEqual(len(tokenizer.encode("2048", begins=False)), 4)
+        tokens = tokenizer.tokens
+        self.assertEqual([tokens[i] for i in tokenizer.encode("the é")][:1] + [tokens[i] for i in tokenizer.encode("é", False)], ["\u2581the", "<0xC3>", "<0xA9>"])
+        self.assertEqual(tokenizer.scores[259:262], [0.0, -1.0, -2.0])
+        self.assertEqual(tokenizer.types[:4] + tokenizer.types[-1:], [2, 3, 3, 6, 1])
+
+    def test_documents_in_the_form_of_each_tokenizer(self):
+        document = ["System: Hi.<|eot_id|>User: Who?<|eot_id|>Assistant: ", "Me.<|eot_id|>", "User: Oh<|eot_id|>Assistant: ", "Yes<|eot_id|>"]
+        self.assertEqual(restyled(document, QWEN2), [
+            "<|im_start|>system\nHi.<|im_end|>\n<|im_start|>user\nWho?<|im_end|>\n<|im_start|>assistant\n", "Me.<|im_end|>",
+            "\n<|im_start|>user\nOh<|im_end|>\n<|im_start|>assistant\n", "Yes<|im_end|>"])
+        self.assertEqual(restyled(["Who?", "\nMe.<|end_of_text|>"], SENTENCEPIECE), ["Who?", "\nMe.</s>"])
+        self.assertEqual(restyled(document[:1], SENTENCEPIECE), ["<|system|>\nHi.</s>\n<|user|>\nWho?</s>\n<|assistant|>\n"])
 
     def test_tokenizer_round_trip(self):
         texts = ["".join(d) for _, d in build.documents(3, 60000)]

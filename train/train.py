@@ -1,4 +1,4 @@
-"""Trains a BitNet b1.58 model on the generated corpus and writes it as GGUF: `python3 train/train.py --size tiny`.
+"""Trains a ternary model on the generated corpus and writes it as GGUF: `python3 train/train.py --size tiny`.
 
 One seed, one command. A run that was stopped goes on from its last checkpoint when started again. The learning rate
 falls to nothing over `--steps`, or over `--minutes` where the machine's speed is not known. CUDA is used where it is,
@@ -10,6 +10,7 @@ import json
 import math
 import multiprocessing
 import os
+import shutil
 import tempfile
 import time
 
@@ -24,12 +25,19 @@ from check import perplexity
 from corpus import build
 from data import PAD, Batches, Data
 from model import Config, Model
+from tokenizer import QWEN2, SENTENCEPIECE
 
+SIMPLE = {"simple": 0.65, "stories": 0.35}  # what a very small model can learn in minutes
 HERE = os.path.dirname(os.path.abspath(__file__))
 SIZES = {
     # tokens a step = rows * length; the last tenth of the steps uses rows of the whole context
     "tiny": dict(config=Config(dim=256, layers=4, heads=4, kv_heads=2, ffn=768, vocab=2048), length=256, batch=1024, steps=7000, rate=4e-3, megabytes=12),
     "box": dict(config=Config(dim=256, layers=13, heads=4, kv_heads=2, ffn=768, vocab=2048), length=256, batch=1024, steps=5000, rate=3e-3, megabytes=12),
+    # for the tests of the other architectures
+    "llama": dict(config=Config(arch="llama", dim=256, layers=2, heads=4, kv_heads=1, ffn=256, vocab=512, context=512, rope_base=10000.0, tied=False),
+                  length=256, batch=512, steps=2500, rate=4e-3, megabytes=3, kind=SENTENCEPIECE, mix=SIMPLE),
+    "qwen3": dict(config=Config(arch="qwen3", dim=192, layers=2, heads=4, kv_heads=2, head_dim=64, ffn=320, vocab=512, context=512, eps=1e-6, rope_base=1e6),
+                  length=256, batch=512, steps=2500, rate=4e-3, megabytes=3, kind=QWEN2, mix=SIMPLE),
     "real": dict(config=Config(dim=512, layers=7, heads=8, kv_heads=2, ffn=1536, vocab=4096), length=512, batch=16384, steps=8000, rate=3e-3, megabytes=40),
 }
 COUNTS = ("done", "long", "tokens", "seconds")  # of a run, saved with it
@@ -95,6 +103,8 @@ class Run:
         self.path = os.path.join(folder, "checkpoint.pt")
         if o.from_gguf and not os.path.exists(self.path):
             grow.grow(self.model, grow.read(o.from_gguf)[0], o.seed)
+        if o.start and not os.path.exists(self.path):
+            self.model.load_state_dict(torch.load(os.path.join(o.start, "checkpoint.pt"), map_location=self.device)["model"])
         fused = {"fused": True} if self.device.type == "cuda" else {}
         self.optimiser = torch.optim.AdamW(self.model.parameters(), betas=(0.9, 0.98), weight_decay=0.1, **fused)
         self.done, self.long, self.tokens, self.seconds = 0, 0, 0, 0.0  # steps, those of them with long rows, tokens, time
@@ -188,6 +198,7 @@ def main() -> None:
     options.add_argument("--seed", type=int, default=1)
     options.add_argument("--minutes", type=float, help="time of the whole schedule, in place of --steps")
     options.add_argument("--from-gguf", help="a shallower model of the same widths to start from")
+    options.add_argument("--start", help="folder of a run of the same size, whose master weights and tokenizer this one begins with")
     options.add_argument("--threads", type=int, help="threads of each process")
     options.add_argument("--workers", type=int, default=1, help="processes that share each batch, on the CPU")
     options.add_argument("--every", type=int, default=100, help="steps between reports")
@@ -201,7 +212,9 @@ def main() -> None:
     os.makedirs(folder, exist_ok=True)
     if o.from_gguf:
         grow.read(o.from_gguf)[1].save(os.path.join(folder, "tokenizer.json"))
-    data = Data(folder, size["config"].vocab, size["megabytes"], o.seed)
+    if o.start:
+        shutil.copy(os.path.join(o.start, "tokenizer.json"), folder)
+    data = Data(folder, size["config"].vocab, size["megabytes"], o.seed, **{key: size[key] for key in ("kind", "mix") if key in size})
     with tempfile.TemporaryDirectory() as meeting:
         others = [multiprocessing.get_context("fork").Process(target=work, args=(o, folder, data, rank, meeting), daemon=True) for rank in range(1, o.workers)]
         for process in others:
@@ -233,11 +246,12 @@ def work(o, folder: str, data: Data, rank: int, meeting: str) -> None:
 @torch.no_grad()
 def measure_text(run: Run, data: Data, path: str) -> None:
     """Writes the held-out text and prints the trainer's own perplexity of it, the figure that an engine must meet."""
-    text = build.held_text(run.o.seed + 2)
+    text = build.held_text(run.o.seed + 2, *[run.size["mix"]] if "mix" in run.size else [])
     with open(path, "w") as f:
         f.write(text)
     model = run.model.cpu()
-    model.token_embd.weight.copy_(model.token_embd.weight.half().float())  # as in the file
+    if model.c.family.table == "F16":
+        model.token_embd.weight.copy_(model.token_embd.weight.half().float())  # as in the file
     chunk = min(512, model.c.context)
     value, error, count = perplexity(lambda ids: model(torch.tensor([ids]))[0].numpy(), data.tokenizer, text, chunk)
     print(f"{path}: perplexity {value:.4f}, mean negative log-likelihood {math.log(value):.4f} +- {error:.4f}, {count} tokens in chunks of {chunk}")

@@ -61,13 +61,15 @@ MIX = [
     ("programs", lambda r, held: either(r, *programs.exchange(r, held)), 0.06),
     ("chat", lambda r, held: dialogue(r, chat.conversation(r, held)), 0.16),
     ("standard", standard, 0.01),
+    ("simple", lambda r, held: either(r, *facts.simple(r, held)), 0.0),
 ]
 
 
-def documents(seed: int, characters: int, held: bool = False) -> list[tuple[str, Document]]:
-    """Draws whichever kind is furthest below its share until there are enough characters."""
+def documents(seed: int, characters: int, held: bool = False, mix: "dict[str, float] | None" = None) -> list[tuple[str, Document]]:
+    """Draws whichever kind is furthest below its share until there are enough characters. `mix` has other shares, of some kinds."""
     r = random.Random(seed)
-    mix = [(kind, make, share) for kind, make, share in MIX if not (held and kind == "standard")]
+    shares = mix or {kind: share for kind, _, share in MIX if share}
+    mix = [(kind, make, shares[kind]) for kind, make, _ in MIX if kind in shares and not (held and kind == "standard")]
     written = {kind: 0 for kind, _, _ in mix}
     out = []
     while sum(written.values()) < characters:
@@ -79,12 +81,12 @@ def documents(seed: int, characters: int, held: bool = False) -> list[tuple[str,
     return out
 
 
-def held_text(seed: int) -> str:
+def held_text(seed: int, kinds=("stories", "facts", "sums", "notions", "programs")) -> str:
     """Plain text of the held-out side with no special tokens, for measuring perplexity: prompts, answers, stories."""
-    r = random.Random(seed)
-    pairs = [stories.story(r, True) for _ in range(40)]
-    for make, count in ((facts.exchange, 80), (sums.exchange, 40), (notions.exchange, 25), (programs.exchange, 15)):
-        pairs += [make(r, True) for _ in range(count)]
+    r, pairs = random.Random(seed), []
+    for kind, make, count in (("stories", stories.story, 40), ("facts", facts.exchange, 80), ("simple", facts.simple, 80), ("sums", sums.exchange, 40), ("notions", notions.exchange, 25), ("programs", programs.exchange, 15)):
+        if kind in kinds:
+            pairs += [make(r, True) for _ in range(count)]
     r.shuffle(pairs)
     return "\n\n".join(f"{prompt}\n{answer}" for prompt, answer in pairs) + "\n"
 

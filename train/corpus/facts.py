@@ -292,6 +292,19 @@ KINDS = [(capital, 34), (color, 8), (opposite, 9), (animal, 13), (calendar, 9), 
 WEIGHTS = [w for _, w in KINDS]
 
 
+def simple(r, held: bool = False) -> tuple[str, str]:
+    """What the smallest models can learn: well-known facts, each in one wording and on both sides of the split."""
+    kind = r.random()
+    if kind < 0.4:
+        country = r.choice(WELL_KNOWN)
+        return f"What is the capital of {country}?", f"The capital of {country} is {dict(CAPITALS)[country]}."
+    if kind < 0.7:
+        thing, c = r.choice(COLORS)
+        return f"What color is {thing}?", f"{upper(thing)} is {c}."
+    a, b = r.choice(OPPOSITES)
+    return f"What is the opposite of {a}?", f"The opposite of {a} is {b}."
+
+
 def exchange(r, held: bool = False) -> tuple[str, str]:
     """One question and its answer. One wording in thirty is held out; the name asked for is, where names are invented."""
     kind = r.random()
