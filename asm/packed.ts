@@ -83,23 +83,33 @@ function sumLanes(a: v128, b: v128, c: v128, d: v128): v128 {
   return f32x4.add(v128.shuffle<i64>(ab, cd, 0, 2), v128.shuffle<i64>(ab, cd, 1, 3));
 }
 
-/** Four finite halves in the upper 16 bits of the lanes, as float32; see dense.ts. */
+/**
+ * Four finite halves in the upper 16 bits of the lanes, as float32. Not by a multiplication as in dense.ts, which takes a
+ * subnormal half for a subnormal float32: such scales are common in Q8_0, and made these kernels three times as slow. m:
+ * HALF_MASK; fine: 2^-15, whose bits are what the exponents differ by.
+ */
 @inline
-function halves(v: v128, m: v128, half: v128): v128 {
-  return f32x4.mul(v128.and(i32x4.shr_s(v, 3), m), half);
+function halves(v: v128, m: v128, fine: v128): v128 {
+  const sign = i32x4.shl(i32x4.shr_u(m, 31), 31), one = i32x4.shr_u(sign, 8); // an exponent of 1
+  const bits = v128.and(i32x4.shr_s(v, 3), m);
+  const magnitude = v128.andnot(bits, sign);
+  const subnormal = i32x4.lt_s(magnitude, one); // gets an exponent, and its implicit 1 is taken off
+  const raised = i32x4.add(i32x4.add(magnitude, fine), v128.and(subnormal, one));
+  const value = f32x4.sub(raised, v128.and(subnormal, i32x4.add(fine, one)));
+  return v128.or(value, v128.and(bits, sign));
 }
 
 /** The scales of four blocks; put together as integers, since loads into lanes take twice the time of all the rest (Node.js 20). */
 @inline
-function scales(a: usize, b: usize, c: usize, d: usize, m: v128, half: v128): v128 {
+function scales(a: usize, b: usize, c: usize, d: usize, m: v128, fine: v128): v128 {
   const low = (<u64>load<u16>(a) << 16) | (<u64>load<u16>(b) << 48);
   const high = (<u64>load<u16>(c) << 16) | (<u64>load<u16>(d) << 48);
-  return halves(i64x2.replace_lane(i64x2.splat(low), 1, high), m, half);
+  return halves(i64x2.replace_lane(i64x2.splat(low), 1, high), m, fine);
 }
 
 @inline
-function scale(block: usize, m: v128, half: v128): v128 {
-  return halves(i32x4.splat(<i32>load<u16>(block) << 16), m, half);
+function scale(block: usize, m: v128, fine: v128): v128 {
+  return halves(i32x4.splat(<i32>load<u16>(block) << 16), m, fine);
 }
 
 /** Stores the first `count` lanes, `stride` bytes apart. */
@@ -114,9 +124,9 @@ function storeLanes(out: usize, stride: usize, sums: v128, count: i32): void {
 /** table[rows][n] of blocks of `size` bytes times one row of x, in fixed point → out[rows]. */
 @inline
 function multiplyRows(
-  size: usize, table: usize, x: usize, factors: usize, stride: usize, out: usize, n: i32, rows: i32, mask: i32, half: f32, unit: f32,
+  size: usize, table: usize, x: usize, factors: usize, stride: usize, out: usize, n: i32, rows: i32, mask: i32, unit: f32,
 ): void {
-  const m = i32x4.splat(mask), h = f32x4.splat(half), fine = f32x4.splat(unit);
+  const m = i32x4.splat(mask), fine = f32x4.splat(unit);
   const rowBytes = <usize>(n / FIXED_BLOCK) * size;
   const last = table + <usize>(rows - 1) * rowBytes;
   const end = x + (<usize>n << 2);
@@ -124,7 +134,7 @@ function multiplyRows(
     let a = table, b = min(a + rowBytes, last), c = min(a + 2 * rowBytes, last), d = min(a + 3 * rowBytes, last);
     let s0 = f32x4.splat(0), s1 = s0, s2 = s0, s3 = s0;
     for (let p = x, f = factors; p < end; p += FIXED_BYTES, f += stride) {
-      const s = f32x4.mul(scales(a, b, c, d, m, h), v128.load32_splat(f));
+      const s = f32x4.mul(scales(a, b, c, d, m, fine), v128.load32_splat(f));
       s0 = addBlock(s0, size, a, p, fine, v128.shuffle<i32>(s, s, 0, 0, 0, 0));
       s1 = addBlock(s1, size, b, p, fine, v128.shuffle<i32>(s, s, 1, 1, 1, 1));
       s2 = addBlock(s2, size, c, p, fine, v128.shuffle<i32>(s, s, 2, 2, 2, 2));
@@ -145,15 +155,15 @@ function multiplyRows(
 @inline
 function multiplyTile(
   size: usize, table: usize, x: usize, factors: usize, stride: usize, out: usize, outStride: usize, n: i32, rows: i32,
-  mask: i32, half: f32, unit: f32,
+  mask: i32, unit: f32,
 ): void {
-  const m = i32x4.splat(mask), h = f32x4.splat(half), fine = f32x4.splat(unit);
+  const m = i32x4.splat(mask), fine = f32x4.splat(unit);
   const xRow = <usize>n << 2;
   const end = x + xRow;
   for (; rows > 0; rows--, out += 4) {
     let s0 = f32x4.splat(0), s1 = s0, s2 = s0, s3 = s0;
     for (let p = x, f = factors; p < end; p += FIXED_BYTES, f += stride, table += size) {
-      const s = f32x4.mul(scale(table, m, h), v128.load(f));
+      const s = f32x4.mul(scale(table, m, fine), v128.load(f));
       const w0 = weights(size, table, 0), w1 = weights(size, table, 1), w2 = weights(size, table, 2), w3 = weights(size, table, 3);
       s0 = f32x4.add(s0, f32x4.mul(products(w0, w1, w2, w3, p, fine), v128.shuffle<i32>(s, s, 0, 0, 0, 0)));
       s1 = f32x4.add(s1, f32x4.mul(products(w0, w1, w2, w3, p + xRow, fine), v128.shuffle<i32>(s, s, 1, 1, 1, 1)));
@@ -164,26 +174,26 @@ function multiplyTile(
   }
 }
 
-// mask, half and unit (2^-15) as parameters for the reason given in ternary.ts
+// mask and unit (2^-15) as parameters for the reason given in ternary.ts
 
-export function rowsQ8_0(table: usize, x: usize, factors: usize, stride: usize, out: usize, n: i32, rows: i32, mask: i32, half: f32, unit: f32): void {
-  multiplyRows(Q8_0, table, x, factors, stride, out, n, rows, mask, half, unit);
+export function rowsQ8_0(table: usize, x: usize, factors: usize, stride: usize, out: usize, n: i32, rows: i32, mask: i32, unit: f32): void {
+  multiplyRows(Q8_0, table, x, factors, stride, out, n, rows, mask, unit);
 }
 
-export function rowsQ4_0(table: usize, x: usize, factors: usize, stride: usize, out: usize, n: i32, rows: i32, mask: i32, half: f32, unit: f32): void {
-  multiplyRows(Q4_0, table, x, factors, stride, out, n, rows, mask, half, unit);
+export function rowsQ4_0(table: usize, x: usize, factors: usize, stride: usize, out: usize, n: i32, rows: i32, mask: i32, unit: f32): void {
+  multiplyRows(Q4_0, table, x, factors, stride, out, n, rows, mask, unit);
 }
 
 export function tileQ8_0(
   table: usize, x: usize, factors: usize, stride: usize, out: usize, outStride: usize, n: i32, rows: i32,
-  mask: i32, half: f32, unit: f32,
+  mask: i32, unit: f32,
 ): void {
-  multiplyTile(Q8_0, table, x, factors, stride, out, outStride, n, rows, mask, half, unit);
+  multiplyTile(Q8_0, table, x, factors, stride, out, outStride, n, rows, mask, unit);
 }
 
 export function tileQ4_0(
   table: usize, x: usize, factors: usize, stride: usize, out: usize, outStride: usize, n: i32, rows: i32,
-  mask: i32, half: f32, unit: f32,
+  mask: i32, unit: f32,
 ): void {
-  multiplyTile(Q4_0, table, x, factors, stride, out, outStride, n, rows, mask, half, unit);
+  multiplyTile(Q4_0, table, x, factors, stride, out, outStride, n, rows, mask, unit);
 }

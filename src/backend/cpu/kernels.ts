@@ -36,7 +36,6 @@ type PackedRows = (
   n: number,
   rows: number,
   mask: number,
-  half: number,
   unit: number,
 ) => void;
 type PackedTile = (
@@ -49,7 +48,6 @@ type PackedTile = (
   n: number,
   rows: number,
   mask: number,
-  half: number,
   unit: number,
 ) => void;
 type Gate = (gate: number, up: number, out: number, n: number) => void;
@@ -58,9 +56,9 @@ type Gate = (gate: number, up: number, out: number, n: number) => void;
 const [HALF_MASK, HALF_SCALE] = [0x8fffe000 | 0, 2 ** 112];
 export const HALF = [HALF_MASK, HALF_SCALE] as const;
 
-/** Of asm/packed.ts: those, and what the lower integer of a fixed-point number counts. */
+/** Of asm/packed.ts: the mask, and what the lower integer of a fixed-point number counts. */
 const FIXED_UNIT = 2 ** -15;
-export const PACKED = [HALF_MASK, HALF_SCALE, FIXED_UNIT] as const;
+export const PACKED = [HALF_MASK, FIXED_UNIT] as const;
 
 /** Masks of the codes of even and odd rows, see asm/ternary.ts. */
 const [EVEN_ROWS, ODD_ROWS] = [0x03, 0x0c];
