@@ -5,7 +5,10 @@
 // the 32 sums of a result in the order of the lanes. TILE rows of x share the loads of a row. Every product is added by fma, so
 // that no compiler fuses one variant and not the other: a row's bits do not depend on its batch.
 //
-// Constants: TILE; ROWS. Preconditions: GROUPS * ROWS * TILE at most 256.
+// With STEPS a lane asks for that many units of a row before it multiplies the first, and adds them in the same order: a matrix has
+// too few rows to hide the way to memory otherwise, a table of the vocabulary has enough.
+//
+// Constants: TILE; ROWS; STEPS. Preconditions: GROUPS * ROWS * TILE at most 256.
 
 const LANES = 32u;
 const GROUPS = 8u; // of lanes, in a workgroup
@@ -23,16 +26,23 @@ struct Range {
 fn sumLanes(thread: u32, stored: Stored, rows: Range, xs: Range, units: u32) {
   let lane = thread % LANES;
   var acc: array<array<f32, TILE>, ROWS>;
-  for (var u = lane; u < units; u += LANES) {
-    var w: array<Unit, ROWS>;
-    for (var r = 0u; r < ROWS; r++) { w[r] = unitAt(stored, min(rows.first + r, rows.last) * units + u); }
-    for (var k = 0u; k < UNIT; k++) {
-      var q: array<vec4<f32>, ROWS>;
-      for (var r = 0u; r < ROWS; r++) { q[r] = quadOf(w[r], k); }
-      for (var j = 0u; j < TILE; j++) {
-        let a = x[(min(xs.first + j, xs.last) * units + u) * UNIT + k];
-        for (var r = 0u; r < ROWS; r++) {
-          acc[r][j] = fma(q[r].w, a.w, fma(q[r].z, a.z, fma(q[r].y, a.y, fma(q[r].x, a.x, acc[r][j]))));
+  for (var first = lane; first < units; first += LANES * STEPS) {
+    var w: array<array<Unit, ROWS>, STEPS>;
+    for (var s = 0u; s < STEPS; s++) {
+      let u = min(first + LANES * s, units - 1u);
+      for (var r = 0u; r < ROWS; r++) { w[s][r] = unitAt(stored, min(rows.first + r, rows.last) * units + u); }
+    }
+    for (var s = 0u; s < STEPS; s++) {
+      let u = first + LANES * s;
+      if u >= units { break; }
+      for (var k = 0u; k < UNIT; k++) {
+        var q: array<vec4<f32>, ROWS>;
+        for (var r = 0u; r < ROWS; r++) { q[r] = quadOf(w[s][r], k); }
+        for (var j = 0u; j < TILE; j++) {
+          let a = x[(min(xs.first + j, xs.last) * units + u) * UNIT + k];
+          for (var r = 0u; r < ROWS; r++) {
+            acc[r][j] = fma(q[r].w, a.w, fma(q[r].z, a.z, fma(q[r].y, a.y, fma(q[r].x, a.x, acc[r][j]))));
+          }
         }
       }
     }

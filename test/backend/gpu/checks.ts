@@ -99,10 +99,11 @@ function product(values: Float32Array, x: Float32Array, row: number, columns: nu
   });
 }
 
-/** Three matrices at once, one that adds, and one in parts; alone, in company, as head and as embedding. */
+/** Three matrices at once, alone and in company, as head and as embedding; of one type also one that adds, and one in parts. */
 function checkDense(type: GgmlType): Check {
   return async (h) => {
     const columns = 1280;
+    const whole = type === "F16"; // what no type changes, and compilers take long for
     const weights = [37, 5, 70].map((rows) => ({ ...weightOf(type, rows, columns), rows, columns }));
     const tables = await tablesOf(h, type, weights);
     const [cut] = await tablesOf(h, type, weights.slice(0, 1), 20);
@@ -116,8 +117,8 @@ function checkDense(type: GgmlType): Check {
       const factor = 0.5;
       await h.run(
         ...linear({ projections: tables.map((table, i) => ({ table, factor, out: out[i] })), rows, x: xs }),
-        ...linear({ projections: [{ table: tables[0], factor, out: out[3], addTo }], rows, x: xs }),
-        ...linear({ projections: [{ table: cut, factor, out: out[4] }], rows, x: xs }),
+        ...(whole ? linear({ projections: [{ table: tables[0], factor, out: out[3], addTo }], rows, x: xs }) : []),
+        ...(whole ? linear({ projections: [{ table: cut, factor, out: out[4] }], rows, x: xs }) : []),
         ...logits({ table: cut, x: xs, count: rows, out: scores }),
       );
       for (const [i, { values, rows: outputs }] of weights.entries()) {
@@ -135,12 +136,10 @@ function checkDense(type: GgmlType): Check {
           assert.deepEqual(part, alone[i], "the same bits in any company");
         }
       }
-      const [first, ...same] = await Promise.all([out[0], out[3], out[4]].map(h.floats));
+      const [first, ...same] = await Promise.all([out[0], ...(whole ? [out[3], out[4]] : [])].map(h.floats));
       for (const other of same) assert.deepEqual(other, first, "added, or in parts");
-      assert.deepEqual(
-        await h.floats(addTo),
-        first.map((value) => 1 + value),
-      );
+      const sum = first.map((value) => 1 + value);
+      if (whole) assert.deepEqual(await h.floats(addTo), sum);
       assert.deepEqual(
         (await h.floats(scores)).map((value) => factor * value),
         first,

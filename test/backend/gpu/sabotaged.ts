@@ -69,7 +69,9 @@ const SABOTAGES: Readonly<Record<string, readonly Broken[]>> = {
   "dense F16": [
     ["shared/units", "unpackPair(unit.words.y)", "unpackPair(unit.words.x)"],
     ["shared/dense-dots", "min(xs.first + j, xs.last)", "xs.first"],
-    ["shared/dense-dots", "u += LANES) {", "u += 2u * LANES) {"],
+    ["shared/dense-dots", "first += LANES * STEPS) {", "first += 2u * LANES * STEPS) {"],
+    ["shared/dense-dots", "if u >= units { break; }", ""],
+    ["shared/dense-dots", "quadOf(w[s][r], k)", "quadOf(w[0][r], k)"],
     ["shared/dense-dots", "fma(q[r].w, a.w, ", "("],
     ["linear/linear", "resultOf(thread) * share.scale", "resultOf(thread)"],
     ["linear/linear", "+ params.before + output", "+ output"],

@@ -71,7 +71,7 @@ function alikeFrom(matrices: readonly Matrix[]): number {
 
 function dispatch(matrices: readonly Matrix[], rows: number, x: Window): Call {
   const [{ table, part, addTo }] = matrices;
-  const { form, constants, made } = dotsOf(rows);
+  const { form, constants, made } = dotsOf("linear", rows);
   const kept = addTo === undefined ? MATRICES[matrices.length - 1] : "add";
   const { weights, params } = weightsOf(matrices);
   const groups = matrices.reduce((sum, { part: { count } }) => sum + Math.ceil(count / made), 0);

@@ -50,7 +50,7 @@ function logitsOfPart(
   { first, count, window, scalesAt = 0 }: TablePart,
   { x, before, rows, out }: { x: Window; before: number; rows: number; out: Window },
 ): Call {
-  const { form, constants, made } = dotsOf(rows);
+  const { form, constants, made } = dotsOf("logits", rows);
   return {
     kernel: {
       name: `logits (${form}, ${formName(table)})`,

@@ -66,19 +66,22 @@ export const formName = ({ type, group }: DenseForm) => (group === undefined ? t
 const UNIT = { F32: 4, F16: 4, BF16: 4, Q8: 8, Q2: 32 } as const;
 export const unitsOf = ({ type, columns }: Pick<Table, "type" | "columns">) => columns / UNIT[type];
 
-/** Dots of a dense weight's rows with rows of x: the rows of x that share its loads, and its rows of 32 lanes. */
-const DOTS = { one: { TILE: 1, ROWS: 4 }, tile: { TILE: 8, ROWS: 2 } } as const;
+/** Dots of a dense weight's rows with rows of x: the rows of x that share its loads, its rows of 32 lanes, and units ahead. */
+const DOTS = {
+  logits: { one: { TILE: 1, ROWS: 4, STEPS: 1 }, tile: { TILE: 8, ROWS: 2, STEPS: 1 } },
+  linear: { one: { TILE: 1, ROWS: 2, STEPS: 4 }, tile: { TILE: 8, ROWS: 2, STEPS: 1 } },
+} as const;
 /** groups of 32 lanes in a workgroup */
 const LANE_GROUPS = 8;
 
-/** The form of wgsl/shared/dense-dots.wgsl for `rows` rows of x, and how many results of each a workgroup makes. */
-export function dotsOf(rows: number): {
-  form: keyof typeof DOTS;
-  constants: (typeof DOTS)["one" | "tile"];
-  made: number;
-} {
+/** The form of wgsl/shared/dense-dots.wgsl for `rows` rows of x, and the rows of the weight that a workgroup makes. */
+export function dotsOf(
+  kernel: keyof typeof DOTS,
+  rows: number,
+): { form: "one" | "tile"; constants: Readonly<Record<"TILE" | "ROWS" | "STEPS", number>>; made: number } {
   const form = rows === 1 ? "one" : "tile";
-  return { form, constants: DOTS[form], made: LANE_GROUPS * DOTS[form].ROWS };
+  const constants = DOTS[kernel][form];
+  return { form, constants, made: LANE_GROUPS * constants.ROWS };
 }
 
 /** A norm and its weight. */
