@@ -48,7 +48,7 @@ export class SentencePieceText implements PlainText {
 const NONE = -2;
 const unknown = (character: string) => NONE - (character.codePointAt(0) as number);
 
-/** Pairs, and characters that are looked up for them; Llama has 61,000 and 1.4 million. A file with more is made to hang. */
+/** Pairs, and characters that are looked up for them; Llama has 58,980 and a million. A file with more is made to hang. */
 const MOST_PAIRS = 1 << 22;
 const MOST_LOOKED_UP = 1 << 28;
 

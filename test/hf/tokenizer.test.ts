@@ -83,7 +83,11 @@ describe("byte-level BPE", () => {
     assert.equal(valuesOf(found, "tokens")[size - 1], `[PAD${size - 1}]`);
     assert.equal(found.get("tokenizer.ggml.add_bos_token"), false);
     assert.equal(found.get("tokenizer.ggml.bos_token_id"), undefined);
-    assert.deepEqual([...createTokenizer(found).stopIds], [5, 7]);
+    assert.deepEqual(
+      [...createTokenizer(found).stopIds].slice(0, 2),
+      [5, 7],
+      "then those that end turns by their name",
+    );
     assert.equal(found.get("tokenizer.chat_template"), "d");
     const own = await metadataOf({ ...files, "chat_template.jinja": "own" }, size);
     assert.equal(own.get("tokenizer.chat_template"), "own");
