@@ -17,7 +17,7 @@ const FORMATS: readonly Format[] = [F16, Q8_0, Q6_K, BF16, F32, Q4_0, Q4_K, Q2_0
 const BY_TYPE = new Map<WeightType, Format>(FORMATS.map((format) => [format.name, format]));
 const typesOf = (kind: Format["kind"]) => FORMATS.filter((format) => format.kind === kind).map(({ name }) => name);
 
-/** What may stand where in a model. Norms are float32 in every file: ggml multiplies by their weights as they lie there. */
+/** What may stand where in a model. Norms are float32; those of other files are made so, see model/extras.ts. */
 export const KNOWN_TYPES: TypesByUse = {
   norm: [F32.name],
   table: typesOf("dense"),

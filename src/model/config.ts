@@ -62,6 +62,7 @@ export function readConfig(file: GgufFile, metadata: Metadata = file.metadata): 
   if (heads % kvHeads !== 0) throw keys.wrong(key("attention.head_count_kv"), `a divisor of head_count ${heads}`);
   if (headDim % 8 !== 0) throw keys.wrong(key("rope.dimension_count"), "a multiple of 8", String(headDim));
   const contextLength = integer("context_length", 1, 1 << 24);
+  const pooling = POOLING_TYPES[integer("pooling_type", 0, 255, 0)];
   return {
     arch,
     name: keys.get("general.name", TEXT, arch),
@@ -73,11 +74,12 @@ export function readConfig(file: GgufFile, metadata: Metadata = file.metadata): 
     heads,
     kvHeads,
     headDim,
+    ...(file.tensors.has("blk.0.attn_q_norm_in.weight") && { hasInputNorms: true }),
     normEps: keys.get(key("attention.layer_norm_rms_epsilon"), numberKind(1e-12, 1e-2)),
     ...readRotation({ keys, others, key }, { headDim, contextLength }),
     ropePairs: family.ropePairs,
     activation: family.activation,
-    pooling: POOLING_TYPES[keys.get(key("pooling_type"), integerKind(0, 255), 0)],
+    ...(pooling && { pooling }),
   };
 }
 

@@ -34,11 +34,16 @@ export interface Sizes {
   readonly heads: number;
   readonly kvHeads: number;
   readonly headDim: number;
+  /** whether each matrix has a norm of its own for its input, after the one of the block, as BitNet's embedding models have */
+  readonly hasInputNorms?: boolean | undefined;
 }
 
 /** A layer as the forward pass names it. What a family has not is absent, and so is its step. */
 export interface LayerWeights {
   readonly attnNorm: Weight; // (1, width)
+  readonly attnQIn?: Weight; // (1, width) of what attn_norm gives; so are those of K, V, gate and up
+  readonly attnKIn?: Weight; // (1, width)
+  readonly attnVIn?: Weight; // (1, width)
   readonly attnQ: Weight; // (heads * headDim, width)
   readonly attnK: Weight; // (kvHeads * headDim, width)
   readonly attnV: Weight; // (kvHeads * headDim, width)
@@ -47,6 +52,8 @@ export interface LayerWeights {
   readonly attnSubNorm?: Weight; // (1, heads * headDim)
   readonly attnOutput: Weight; // (width, heads * headDim)
   readonly ffnNorm: Weight; // (1, width)
+  readonly ffnGateIn?: Weight; // (1, width)
+  readonly ffnUpIn?: Weight; // (1, width)
   readonly ffnGate: Weight; // (ffnWidth, width)
   readonly ffnUp: Weight; // (ffnWidth, width)
   readonly ffnSubNorm?: Weight; // (1, ffnWidth)
@@ -92,6 +99,16 @@ export function withSubNorms(layer: LayerTensors): LayerTensors {
   const attnSubNorm = norm("attn_sub_norm", attnOutput.columns);
   const ffnSubNorm = norm("ffn_sub_norm", ffnDown.columns);
   return { attnNorm, attnQ, attnK, attnV, attnSubNorm, attnOutput, ...rest, ffnSubNorm, ffnDown };
+}
+
+/** The same with a norm for the input of each matrix. */
+export function withInputNorms(layer: LayerTensors): LayerTensors {
+  const of = ({ name, columns }: LayerTensor) => norm(`${name}_norm_in`, columns);
+  const { attnQ, attnK, attnV, attnOutput, ffnGate, ffnUp, ffnDown } = layer;
+  const [attnQIn, attnKIn, attnVIn] = [attnQ, attnK, attnV].map(of);
+  const [ffnGateIn, ffnUpIn] = [ffnGate, ffnUp].map(of);
+  const inputs = { attnQIn, attnKIn, attnVIn, ffnGateIn, ffnUpIn };
+  return { ...layer, ...inputs, attnSubNorm: of(attnOutput), ffnSubNorm: of(ffnDown) };
 }
 
 /** A defect of a file, and what is used in its place. */

@@ -11,6 +11,7 @@ import type { ModelWeights } from "./weights.js";
 export interface Activations {
   readonly x: Tensor; // (R, width) residual stream
   readonly h: Quantized; // (R, width) normalised input of a projection, and its int8 rounding for ternary ones
+  readonly own: Quantized; // (R, width) `h` after a matrix's own norm, in models that have such; else `h` itself
   readonly q: Tensor; // (R, heads * headDim)
   readonly k: Tensor; // (R, kvHeads * headDim)
   readonly v: Tensor; // (R, kvHeads * headDim)
@@ -38,6 +39,7 @@ export function createActivations(backend: Backend, c: ModelConfig, maxRows: num
   return {
     x: backend.tensor(maxRows, c.width),
     h,
+    own: c.hasInputNorms ? backend.quantized(maxRows, c.width) : h,
     q: backend.tensor(maxRows, attnWidth),
     k: backend.tensor(maxRows, kvWidth),
     v: backend.tensor(maxRows, kvWidth),
@@ -67,6 +69,14 @@ export function forward(b: Backend, model: Model, batch: Batch): void {
     if (ternary.length > 0) b.ternary(ternary, rounded);
     if (dense.length > 0) b.linear(dense, floats);
   };
+  /** The same of projections of `a.h`, each of which has a norm of its own in some models. */
+  const projectEach = (projections: readonly (Projection & { readonly norm: Weight | undefined })[]) => {
+    if (!c.hasInputNorms) return project(projections, a.h);
+    for (const { norm, ...projection } of projections) {
+      if (norm) b.normQuantize(a.own, a.h.normed, norm, c.normEps);
+      project([projection], a.own);
+    }
+  };
   /** The same of one projection, whose input has a norm of its own in some families only. */
   const projectNormed = (projection: Projection, x: Tensor, rounded: Quantized, norm?: Weight, name = "") => {
     if (norm !== undefined) {
@@ -81,14 +91,11 @@ export function forward(b: Backend, model: Model, batch: Batch): void {
 
     b.normQuantize(a.h, a.x, layer.attnNorm, c.normEps);
     mark("attn_norm", a.h.normed);
-    project(
-      [
-        { weight: layer.attnQ, out: a.q },
-        { weight: layer.attnK, out: a.k },
-        { weight: layer.attnV, out: a.v },
-      ],
-      a.h,
-    );
+    projectEach([
+      { weight: layer.attnQ, out: a.q, norm: layer.attnQIn },
+      { weight: layer.attnK, out: a.k, norm: layer.attnKIn },
+      { weight: layer.attnV, out: a.v, norm: layer.attnVIn },
+    ]);
     if (layer.attnQNorm && layer.attnKNorm) {
       b.normHeads(a.q, layer.attnQNorm, c.normEps);
       b.normHeads(a.k, layer.attnKNorm, c.normEps);
@@ -107,13 +114,10 @@ export function forward(b: Backend, model: Model, batch: Batch): void {
 
     b.normQuantize(a.h, a.x, layer.ffnNorm, c.normEps);
     mark("ffn_norm", a.h.normed);
-    project(
-      [
-        { weight: layer.ffnGate, out: a.gate },
-        { weight: layer.ffnUp, out: a.up },
-      ],
-      a.h,
-    );
+    projectEach([
+      { weight: layer.ffnGate, out: a.gate, norm: layer.ffnGateIn },
+      { weight: layer.ffnUp, out: a.up, norm: layer.ffnUpIn },
+    ]);
     b.gate(a.gate, a.gate, a.up, c.activation);
     mark("ffn_act", a.gate);
     const down = { weight: layer.ffnDown, out: a.delta, addTo: a.x };

@@ -7,7 +7,7 @@ import { TernionError } from "../errors.js";
 import type { GgufHead, GgufValue, OpenGguf } from "../gguf/file.js";
 import { textOf } from "../gguf/metadata.js";
 import { type ModelConfig, readConfig } from "./config.js";
-import { withRopeFactors, withScales } from "./extras.js";
+import { withFloatNorms, withRopeFactors, withScales } from "./extras.js";
 import type { Repair } from "./family.js";
 import { repairMetadata } from "./repair.js";
 import { isUnused, weightSources } from "./weights.js";
@@ -42,7 +42,7 @@ export function headOf(file: GgufHead, strict: boolean): OpenHead {
 export async function modelOf(file: OpenGguf, strict: boolean): Promise<OpenModel> {
   const head = headOf(file, strict);
   const config = await withRopeFactors(file, readConfig(file, head.metadata));
-  const sources = await withScales(file, config, weightSources(file, config));
+  const sources = await withScales(file, config, weightSources(await withFloatNorms(file), config));
   return { ...head, file, config, sources };
 }
 

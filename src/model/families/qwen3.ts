@@ -1,6 +1,9 @@
-/** Qwen3, the graph of PrismML's Ternary-Bonsai: SiLU, no sub-norms, and an RMSNorm of each head of q and k before RoPE. */
+/**
+ * Qwen3, the graph of PrismML's Ternary-Bonsai: SiLU, no sub-norms, and an RMSNorm of each head of q and k before RoPE. BitNet's
+ * embedding models have a norm for the input of each matrix besides.
+ */
 import type { Metadata } from "../../gguf/metadata.js";
-import { type Family, type Fix, norm, plainLayer } from "../family.js";
+import { type Family, type Fix, norm, plainLayer, withInputNorms } from "../family.js";
 
 export const qwen3: Family = {
   architectures: ["qwen3"],
@@ -10,7 +13,8 @@ export const qwen3: Family = {
     const { attnNorm, attnQ, attnK, attnV, ...rest } = plainLayer(sizes);
     const attnQNorm = norm("attn_q_norm", sizes.headDim);
     const attnKNorm = norm("attn_k_norm", sizes.headDim);
-    return { attnNorm, attnQ, attnK, attnV, attnQNorm, attnKNorm, ...rest };
+    const layer = { attnNorm, attnQ, attnK, attnV, attnQNorm, attnKNorm, ...rest };
+    return sizes.hasInputNorms ? withInputNorms(layer) : layer;
   },
   repairs: [fixPooling],
 };
