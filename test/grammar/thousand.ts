@@ -8,13 +8,13 @@ import { checkSeed, type Verdict } from "./answers.js";
 const AT_ONCE = 8;
 const [count = 1000, first = 10_000] = process.argv.slice(2).map(Number);
 
-await using engine = await Engine.load(undefined, { backend: "cpu", contextLength: 512, maxSessions: AT_ONCE });
+await using engine = await Engine.load(undefined, { backend: "cpu", contextLength: 1024, maxSessions: AT_ONCE });
 const verdicts: Verdict[] = [];
 let next = first;
 const last = first + count;
 await Promise.all(
   Array.from({ length: AT_ONCE }, async () => {
-    while (next < last) verdicts.push(await checkSeed(engine, next++));
+    while (next < last) verdicts.push(await checkSeed(engine, next++, 1));
   }),
 );
 const ended = (reason: Verdict["reason"]) => verdicts.filter((verdict) => verdict.reason === reason).length;
