@@ -107,10 +107,10 @@ function checkDense(type: GgmlType): Check {
     const weights = [37, 5, 70].map((rows) => ({ ...weightOf(type, rows, columns), rows, columns }));
     const tables = await tablesOf(h, type, weights);
     const [cut] = await tablesOf(h, type, weights.slice(0, 1), 20);
-    const x = noiseOf(generator(7))(11 * columns);
+    const x = noiseOf(generator(7))(12 * columns);
     const alone: Float32Array[] = [];
     for (const rows of [1, 2, 11]) {
-      const xs = await h.from(x.subarray(0, rows * columns));
+      const xs = await h.from(x.subarray(0, (rows + 1) * columns)); // what lies after the rows counts nothing
       const out = await Promise.all([...weights, weights[0], weights[0]].map((w) => h.zeros(4 * rows * w.rows)));
       const scores = await h.zeros(4 * rows * weights[0].rows);
       const addTo = await h.from(new Float32Array(rows * weights[0].rows).fill(1));
