@@ -2,6 +2,7 @@
 
 import type { BenchRow } from "../../src/cli/bench-row.js";
 import type { DecodeFigures } from "../decode.js";
+import type { FamilyFigures, Speed } from "../families.js";
 import type { GpuKernelFigures } from "../gpu-kernels.js";
 import type { KernelFigures } from "../kernels.js";
 import type { LoadFigures } from "../load.js";
@@ -272,6 +273,26 @@ const sessions: Section = (results) => {
   return table(["on", "Node.js", "sessions", "tokens/s of all", "range", "of the first row"], rows);
 };
 
+const families: Section = (results) => {
+  const parts = results.all<FamilyFigures>("families").map(({ node, figures }) => {
+    const cells = ({ ours, theirs, ratio }: Speed) => [
+      ours.median.toFixed(2),
+      theirs?.median.toFixed(2) ?? "",
+      ratio === undefined ? "" : `${ratio.toFixed(2)}×`,
+    ];
+    const rows = figures.rows.map((row) => [
+      row.model,
+      ...cells(row.generate),
+      ...cells(row.prompt),
+      row.matrices.toFixed(1),
+      row.ofTernary.toFixed(2),
+    ]);
+    const head = ["model", "generation", "peer", "ratio", "prompt", "peer", "ratio", "matrices, GB/s", "of I2_S"];
+    return `Node.js ${node}, ${figures.threads} threads; tokens/s.\n\n${table(head, rows)}`;
+  });
+  return parts.join("\n\n");
+};
+
 export const SECTIONS: Readonly<Record<string, Section>> = {
   origin,
   kernels,
@@ -283,6 +304,7 @@ export const SECTIONS: Readonly<Record<string, Section>> = {
   threads,
   server,
   sessions,
+  families,
   "gpu-bench": gpuBench,
   "gpu-kernels": gpuKernels,
 };
