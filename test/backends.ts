@@ -10,6 +10,8 @@ import { NO_ADAPTER } from "./backend/gpu/require.js";
 
 export interface Variant {
   readonly name: string;
+  /** differs from others by its ternary kernel only */
+  readonly ternaryOnly?: boolean;
   /** why it is not run here; false where it is */
   readonly skip: string | false;
   create(maxRows: number): Promise<Backend>;
@@ -33,9 +35,8 @@ export const REFERENCE: Variant = { name: "reference", skip: false, create: asyn
 
 export const CPU_VARIANTS: readonly Variant[] = [
   cpu(1),
-  cpu(2),
   cpu(3),
-  cpu(2, "ternaryDot32"),
+  { ...cpu(2, "ternaryDot32"), ternaryOnly: true },
   cpu(2, "ternaryDotBaseline"),
   {
     name: "cpu, 2 threads, revectorized",

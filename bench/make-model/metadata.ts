@@ -60,7 +60,7 @@ function modelKeys(shape: Shape, { architecture }: Format): GgufKeyValue[] {
  */
 function smallTokenizer(size: number, vocabulary: GgufHead): Map<string, GgufKeyValue> {
   const all = strings(vocabulary, "tokenizer.ggml.tokens");
-  const unused = Array.from({ length: Math.max(0, size - all.length) }, (_, i) => `<|unused_${i}|>`);
+  const unused = Array.from({ length: Math.max(0, size - 3 - SPECIALS.begin) }, (_, i) => `<|unused_${i}|>`);
   const normal = [...all.slice(0, SPECIALS.begin), ...unused].slice(0, size - 3);
   const specials = Object.values(SPECIALS).map((id) => all[id] as string);
   const kept = new Set(normal);

@@ -45,7 +45,7 @@ export async function startServer(options: ServerOptions = {}): Promise<RunningS
     bodyLimit: service.settings.maxBodyBytes,
     forceCloseConnections: true,
     requestTimeout: receiveTimeoutMs,
-    http: { connectionsCheckingInterval: Math.ceil(receiveTimeoutMs / 4) },
+    http: { headersTimeout: receiveTimeoutMs, connectionsCheckingInterval: Math.ceil(receiveTimeoutMs / 4) },
     logger: loggerOptions(logLevel ?? "silent", logFormat ?? "json", logWrite),
     logController: new LogController({ disableRequestLogging: true }), // `operate` has a line of its own
   });

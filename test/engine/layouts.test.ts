@@ -26,13 +26,18 @@ describe("I2_S layouts", () => {
   after(() => rm(directory, { recursive: true }));
 
   for (const layout of ["block64", "rows4"] as const) {
+    let box: string;
+    before(async () => {
+      box = join(directory, `${layout}-box.gguf`);
+      await rewriteCodes(BOX, box, (codes, columns) => reorder(codes, columns, "block128", layout));
+    });
     it(`${layout} gives the logits of the original`, async () => {
-      for (const [model, backend] of [
-        [BOX, "cpu"],
-        [GQA, "reference"],
+      const gqa = join(directory, `${layout}-gqa.gguf`);
+      await rewriteCodes(GQA, gqa, (codes, columns) => reorder(codes, columns, "block128", layout));
+      for (const [model, path, backend] of [
+        [BOX, box, "cpu"],
+        [GQA, gqa, "reference"],
       ] as const) {
-        const path = join(directory, `${layout}-${backend}.gguf`);
-        await rewriteCodes(model, path, (codes, columns) => reorder(codes, columns, "block128", layout));
         const expected = await logits(model, { backend });
         assert.deepEqual(await logits(path, { backend, i2sLayout: layout }), expected);
         assert.notDeepEqual(await logits(path, { backend, i2sLayout: "block128" }), expected);
@@ -40,17 +45,13 @@ describe("I2_S layouts", () => {
     });
 
     it(`${layout} is recognised`, async () => {
-      const path = join(directory, `${layout}-found.gguf`);
-      await rewriteCodes(BOX, path, (codes, columns) => reorder(codes, columns, "block128", layout));
-      await using engine = await Engine.load(path, { threads: 2, contextLength: 64 });
+      await using engine = await Engine.load(box, { threads: 2, contextLength: 64 });
       assert.equal(engine.loadReport.i2sLayout, layout);
-      assert.deepEqual(await logits(path, {}), await logits(BOX, {}));
+      assert.deepEqual(await logits(box, {}), await logits(BOX, {}));
     });
 
     it(`${layout} read as block128 does not pass the self-check`, async () => {
-      const path = join(directory, `${layout}-wrong.gguf`);
-      await rewriteCodes(BOX, path, (codes, columns) => reorder(codes, columns, "block128", layout));
-      await using engine = await Engine.load(path, { threads: 2, contextLength: 64, i2sLayout: "block128" });
+      await using engine = await Engine.load(box, { threads: 2, contextLength: 64, i2sLayout: "block128" });
       const { ok, perplexity, limit } = await engine.selfCheck();
       assert.equal(ok, false);
       assert.ok(perplexity >= limit);

@@ -15,7 +15,7 @@ const PROGRAM = `
   const { Engine, collect } = await import(process.argv[1]);
   const mib = () => Math.round(process.memoryUsage().rss / 2 ** 20);
   const kept = [];
-  for (let i = 0; i < 4; i++) {
+  for (let i = 0; i < Number(process.argv[4]); i++) {
     const engine = await Engine.load(process.argv[2], { backend: process.argv[3], threads: 2, contextLength: 64 });
     const session = engine.session();
     await collect(session.generate([1, 2, 3], { maxTokens: 2 }));
@@ -34,18 +34,29 @@ before(async () => {
 });
 after(() => rmSync(folder, { recursive: true }));
 
-for (const backend of ["cpu", "reference"]) {
-  test(`${backend}: four engines of a model of 45 MB in a row`, async () => {
+for (const [backend, engines] of [
+  ["cpu", 4],
+  ["reference", 2],
+] as const) {
+  test(`${backend}: ${engines} engines of a model of 45 MB in a row`, async () => {
     const index = repositoryFile("dist/src/index.js");
-    const { stdout } = await run(process.execPath, ["--input-type=module", "-e", PROGRAM, index, model, backend]);
+    const { stdout } = await run(process.execPath, [
+      "--input-type=module",
+      "-e",
+      PROGRAM,
+      index,
+      model,
+      backend,
+      `${engines}`,
+    ]);
     const rounds = stdout
       .trim()
       .split("\n")
       .map((line) => line.split(" ").map(Number));
-    assert.equal(rounds.length, 4);
+    assert.equal(rounds.length, engines);
     const [[open, closed]] = rounds;
     assert.ok(open - closed > 40, `the first close gave back ${open - closed} MiB of a model of 45 MB`);
-    const last = rounds[3][1];
+    const last = rounds[engines - 1][1];
     // an engine that the host holds keeps its tokenizer, 4 MiB; the allocator keeps up to 50 MiB for later now and then
     assert.ok(last - closed < 80, `after the first close ${closed} MiB, after the last one ${last} MiB`);
   });

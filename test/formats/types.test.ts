@@ -107,7 +107,7 @@ function randomMatrix(
   return { ...shape, type: name, bytes, values: Float64Array.from(values), scale: 0 };
 }
 
-const BACKENDS = [REFERENCE, CPU_VARIANTS[0], CPU_VARIANTS[2], CPU_VARIANTS[3], CPU_VARIANTS[4], ...GPU_VARIANTS];
+const BACKENDS = [REFERENCE, CPU_VARIANTS[0], CPU_VARIANTS[1], CPU_VARIANTS[2], CPU_VARIANTS[3], ...GPU_VARIANTS];
 
 for (const type of DENSE) {
   describe(type.name, () => {

@@ -6,7 +6,11 @@ import type { Ask } from "../../src/server/ask.js";
 import { boxServer, MODEL, openai } from "./servers.js";
 
 const PLACES = 4;
-const server = await boxServer({ engine: { backend: "cpu", threads: 2, maxSessions: PLACES } });
+// none is disconnected: who waited for that would wait for ever
+const server = await boxServer({
+  stallTimeoutMs: 3_600_000,
+  engine: { backend: "cpu", threads: 2, maxSessions: PLACES },
+});
 const client = openai(server);
 const [{ queue }] = server.service.models.all;
 const sockets: Socket[] = [];
@@ -59,9 +63,7 @@ test("over sockets that are not read", async () => {
     sockets.push(socket);
   }
   while (queue.under < PLACES) await new Promise((resolve) => setTimeout(resolve, 5));
-  const started = performance.now();
   await client.completions.create(QUICK);
-  assert.ok(performance.now() - started < 30_000);
   for (const socket of sockets) socket.destroy();
   while (queue.under > 0) await new Promise((resolve) => setTimeout(resolve, 5));
 });

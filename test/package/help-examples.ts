@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, it } from "node:test";
 import { promisify } from "node:util";
-import { MAIN, TINY, ternions } from "./program.js";
+import { MAIN, TINY, ternions } from "../cli/program.js";
 
 const COMMANDS = [
   ...["run", "chat", "tokenize", "inspect", "trace", "verify", "perplexity", "bench", "doctor", "report", "repair"],

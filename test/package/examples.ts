@@ -4,7 +4,7 @@ import { execFile } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
 import { describe, it } from "node:test";
 import { promisify } from "node:util";
-import { repositoryFile } from "./golden.js";
+import { repositoryFile } from "../golden.js";
 
 /** What each prints, beside what comes out of the model by chance. */
 const PRINTS: Readonly<Record<string, readonly RegExp[]>> = {
