@@ -73,6 +73,7 @@ export {
   convertFile,
 } from "./tools/convert/convert.js";
 export { type QuantizedFile, type QuantizeOptions, quantizeFile } from "./tools/convert/quantize.js";
+export type { RewriteOptions, RewrittenFile } from "./tools/convert/rewrite.js";
 export type { CpuFindings, CpuQuestion } from "./tools/doctor/cpu.js";
 export { type Diagnosis, type DoctorOptions, diagnose } from "./tools/doctor/doctor.js";
 export type { GpuFindings } from "./tools/doctor/gpu.js";

@@ -9,6 +9,7 @@ import { formatName, type HubName, isPath, pageOf } from "./names.js";
 import { persistently, type RangeOptions } from "./range.js";
 import { IDLE_TIMEOUT, refused } from "./transfer.js";
 
+/** One file of a repository. */
 export interface RepositoryFile {
   /** in the repository */
   readonly path: string;
@@ -18,6 +19,7 @@ export interface RepositoryFile {
   readonly checksum?: string | undefined;
 }
 
+/** What a repository has at one commit. */
 export interface Repository {
   /** full id of the commit that the revision is at */
   readonly commit: string;

@@ -22,6 +22,7 @@ const TYPES = { ...TERNARY, ...FLOATS };
 
 /** The types that `convertFile` writes. */
 export type ConvertType = keyof typeof TYPES;
+/** What `convertFile` can write, by the names of `--type`. */
 export const CONVERT_TYPES = Object.keys(TYPES) as readonly ConvertType[];
 
 /** Of `convertFile`. */
