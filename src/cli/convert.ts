@@ -3,7 +3,7 @@ import type { Command } from "commander";
 import { CONVERT_TYPES, type ConvertedFile, type ConvertType, convertFile } from "../index.js";
 import { modelFile } from "./model.js";
 import { debugOption, type EngineFlags, pickEngineOptions } from "./options.js";
-import { LoadingBar } from "./progress.js";
+import { withBar } from "./progress.js";
 import { interruptSignal, print } from "./streams.js";
 import { choiceOption } from "./values.js";
 
@@ -39,15 +39,11 @@ export function registerConvert(program: Command): void {
 async function convert(from: string, to: string, { type, i2sLayout, force }: ConvertFlags): Promise<void> {
   const signal = interruptSignal();
   const path = await modelFile({ model: from }, signal);
-  const bar = new LoadingBar();
-  const onProgress = (written: number, total: number) => bar.show("write", written, total);
-  try {
-    const done = await convertFile(path, to, { type, i2sLayout, force, signal, onProgress });
-    bar.stop();
-    await print(asText(to, done, type));
-  } finally {
-    bar.stop();
-  }
+  const done = await withBar((show) => {
+    const onProgress = (written: number, total: number) => show("write", written, total);
+    return convertFile(path, to, { type, i2sLayout, force, signal, onProgress });
+  });
+  await print(asText(to, done, type));
 }
 
 function asText(to: string, { repairs, converted, byteLength }: ConvertedFile, type: ConvertType | undefined): string {

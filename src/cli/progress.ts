@@ -8,8 +8,20 @@ import { note } from "./streams.js";
 /** milliseconds */
 const EVERY = { terminal: 500, log: 5000 } as const;
 
+export type ShowBytes = (phase: string, done: number, total: number) => void;
+
+/** Shows how many bytes of all `use` has come through, until it ends. */
+export async function withBar<T>(use: (show: ShowBytes) => Promise<T>): Promise<T> {
+  const bar = new LoadingBar();
+  try {
+    return await use((phase, done, total) => bar.show(phase, done, total));
+  } finally {
+    bar.stop();
+  }
+}
+
 /** Bytes of all bytes. */
-export class LoadingBar {
+class LoadingBar {
   #bar: cliProgress.SingleBar | undefined;
   #noted = performance.now();
 

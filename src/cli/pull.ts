@@ -2,7 +2,7 @@
 import type { Command } from "commander";
 import { download, KNOWN_MODELS, type PulledModel, pullModel } from "../index.js";
 import { debugOption } from "./options.js";
-import { LoadingBar } from "./progress.js";
+import { withBar } from "./progress.js";
 import { interruptSignal, note, print } from "./streams.js";
 
 export const MODEL_NAMES = `
@@ -33,21 +33,13 @@ export function registerPull(program: Command): void {
 
 async function pull(name: string): Promise<void> {
   const signal = interruptSignal();
-  const bar = new LoadingBar();
-  const options = {
-    signal,
-    onProgress: (loaded: number, total: number) => bar.show("download", loaded, total),
-  };
-  try {
-    const isUrl = /^[a-z]+:\/\//i.test(name);
-    const pulled = isUrl ? undefined : await pullModel(name, options);
-    const path = pulled?.path ?? (await download(name, options));
-    bar.stop();
-    if (pulled !== undefined) note(outcome(pulled));
-    await print(`${path}\n`);
-  } finally {
-    bar.stop();
-  }
+  const isUrl = /^[a-z]+:\/\//i.test(name);
+  const pulled = await withBar((show): Promise<string | PulledModel> => {
+    const options = { signal, onProgress: (loaded: number, total: number) => show("download", loaded, total) };
+    return isUrl ? download(name, options) : pullModel(name, options);
+  });
+  if (typeof pulled !== "string") note(outcome(pulled));
+  await print(`${typeof pulled === "string" ? pulled : pulled.path}\n`);
 }
 
 function outcome({ name, bytes, commit, isNew }: PulledModel): string {

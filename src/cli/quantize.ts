@@ -3,7 +3,7 @@ import type { Command } from "commander";
 import { type QuantizedFile, quantizeFile } from "../index.js";
 import { modelFile } from "./model.js";
 import { debugOption, type EngineFlags, pickEngineOptions } from "./options.js";
-import { LoadingBar } from "./progress.js";
+import { withBar } from "./progress.js";
 import { interruptSignal, print } from "./streams.js";
 import { choiceOption } from "./values.js";
 
@@ -37,15 +37,11 @@ export function registerQuantize(program: Command): void {
 async function quantize(from: string, to: string, { type, threads, force }: QuantizeFlags): Promise<void> {
   const signal = interruptSignal();
   const path = await modelFile({ model: from }, signal);
-  const bar = new LoadingBar();
-  const onProgress = (written: number, total: number) => bar.show("write", written, total);
-  try {
-    const done = await quantizeFile(path, to, { type, threads, force, signal, onProgress });
-    bar.stop();
-    await print(asText(to, done));
-  } finally {
-    bar.stop();
-  }
+  const done = await withBar((show) => {
+    const onProgress = (written: number, total: number) => show("write", written, total);
+    return quantizeFile(path, to, { type, threads, force, signal, onProgress });
+  });
+  await print(asText(to, done));
 }
 
 function asText(to: string, done: QuantizedFile): string {

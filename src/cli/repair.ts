@@ -2,7 +2,7 @@
 import type { Command } from "commander";
 import { type RepairedFile, repairFile } from "../index.js";
 import { debugOption, type EngineFlags, pickEngineOptions } from "./options.js";
-import { LoadingBar } from "./progress.js";
+import { withBar } from "./progress.js";
 import { interruptSignal, print } from "./streams.js";
 
 interface RepairFlags extends Pick<EngineFlags, "i2sLayout"> {
@@ -31,15 +31,11 @@ export function registerRepair(program: Command): void {
 
 async function repair(from: string, to: string, { i2sLayout, force }: RepairFlags): Promise<void> {
   const signal = interruptSignal();
-  const bar = new LoadingBar();
-  const onProgress = (written: number, total: number) => bar.show("write", written, total);
-  try {
-    const done = await repairFile(from, to, { i2sLayout, force, signal, onProgress });
-    bar.stop();
-    await print(asText(to, done));
-  } finally {
-    bar.stop();
-  }
+  const done = await withBar((show) => {
+    const onProgress = (written: number, total: number) => show("write", written, total);
+    return repairFile(from, to, { i2sLayout, force, signal, onProgress });
+  });
+  await print(asText(to, done));
 }
 
 function asText(to: string, { repairs, i2sLayout, byteLength }: RepairedFile): string {

@@ -5,7 +5,7 @@ import type { ModelEntry, RunningServer, ServerOptions } from "../server/index.j
 import { LOG_FORMATS, LOG_LEVELS, type LogFormat, type LogLevel } from "../server/logs.js";
 import { EXIT, messageOf } from "./exit.js";
 import { addEngineOptions, type EngineFlags, engineOptions } from "./options.js";
-import { LoadingBar } from "./progress.js";
+import { type ShowBytes, withBar } from "./progress.js";
 import { note } from "./streams.js";
 import { choiceOption, integerOption, repeatedOption } from "./values.js";
 
@@ -125,17 +125,12 @@ async function serve({ drainTimeout = DRAIN_SECONDS, ...options }: ServeOptions)
 
 async function started(options: Omit<ServeOptions, "drainTimeout">): Promise<RunningServer> {
   const { startServer } = await import("../server/index.js"); // other commands do without its packages
-  const bar = new LoadingBar();
-  try {
-    return await startServer(serverOptions(options, bar));
-  } finally {
-    bar.stop();
-  }
+  return withBar((show) => startServer(serverOptions(options, show)));
 }
 
 function serverOptions(
   { model, host, port, apiKey, logLevel, logFormat, page, ...options }: Omit<ServeOptions, "drainTimeout">,
-  bar: LoadingBar,
+  show: ShowBytes,
 ): ServerOptions {
   const { queueTimeout, requestTimeout, maxQueue, maxModels, maxTokens, maxBody, parallel, cachePositions, ...others } =
     options;
@@ -147,7 +142,7 @@ function serverOptions(
       pooling,
       maxSessions: parallel,
       cachePositions,
-      onProgress: ({ phase, loadedBytes, totalBytes }) => bar.show(phase, loadedBytes, totalBytes),
+      onProgress: ({ phase, loadedBytes, totalBytes }) => show(phase, loadedBytes, totalBytes),
       onFallback: (reason) => note(`${messageOf(reason)} Going on with the CPU.`),
     },
     host,
