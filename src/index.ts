@@ -2,20 +2,15 @@
 /** The public API. Its types name nothing of Node.js or WebGPU; see test/package/installed.ts. */
 export type { Activation, ByteSource, CacheType, OpTime, RopePairs, TernaryLayout } from "./backend/backend.js";
 export type { TokenIds } from "./check.js";
-export {
-  type Embeddings,
-  type EmbedOptions,
-  Engine,
-  type SessionOptions,
-  type TracedTensor,
-  type TraceOptions,
-} from "./engine/engine.js";
+export type { Embeddings, EmbedOptions } from "./engine/embed.js";
+export { Engine } from "./engine/engine.js";
 export { type ModelBytes, type ModelInput, readGguf } from "./engine/input.js";
 export type { LoadReport, LoadStep, ProgressEvent } from "./engine/load-report.js";
 export { modelSummary, type OpenOptions, openHead } from "./engine/open.js";
-export type { BackendName, EngineOptions, Tuning } from "./engine/options.js";
+export type { BackendName, EngineOptions, SessionOptions, Tuning } from "./engine/options.js";
 export type { SelfCheck, SelfCheckOptions } from "./engine/self-check.js";
 export { createTokenizer, renderChat } from "./engine/text.js";
+export type { TracedTensor, TraceOptions } from "./engine/trace.js";
 export { type ErrorCode, TernionError } from "./errors.js";
 export type { GgufArray, GgufFile, GgufHead, GgufTensor, GgufValue } from "./gguf/file.js";
 export type { Metadata } from "./gguf/metadata.js";

@@ -8,7 +8,6 @@ import type { GgufValue } from "../gguf/file.js";
 import { textOf } from "../gguf/metadata.js";
 import { Grammars } from "../grammar/grammar.js";
 import type { ModelConfig, Pooling } from "../model/config.js";
-import { forward } from "../model/forward.js";
 import { guessLayout, type LayoutGuess } from "../model/layout-evidence.js";
 import type { OpenModel } from "../model/open.js";
 import { withLayout } from "../model/weights.js";
@@ -16,78 +15,29 @@ import { collectGarbage } from "../platform/garbage.js";
 import { node } from "../platform/node.js";
 import { boxModel } from "../platform/package.js";
 import { CHAT_PROMPT_CHECKS, type ChatPromptOptions, chatOf } from "../run/chat.js";
-import { embedAll, shortened } from "../run/embed.js";
 import type { Placed } from "../run/failover.js";
 import { type CacheUse, Places } from "../run/places.js";
 import { Scheduler } from "../run/scheduler.js";
 import { Session } from "../run/session.js";
 import { type ChatMessage, ChatTemplate } from "../text/chat.js";
 import type { Tokenizer } from "../text/tokenizer.js";
+import { type Embeddings, type EmbedOptions, type EmbedParts, embed } from "./embed.js";
 import type { ModelInput } from "./input.js";
 import { LoadClock, type LoadReport, type ProgressEvent } from "./load-report.js";
 import { type HeldModel, located, openModel } from "./open.js";
-import { cacheLimits, ENGINE_CHECKS, type EngineOptions, type Limits, limitsOf } from "./options.js";
+import {
+  cacheLimits,
+  ENGINE_CHECKS,
+  type EngineOptions,
+  type Limits,
+  limitsOf,
+  SESSION_CHECKS,
+  type SessionOptions,
+} from "./options.js";
 import { choicesOf, createBackend, mayGoOn, type PlainBackend, placeModel } from "./placing.js";
 import { SELF_CHECK_CHECKS, type SelfCheck, type SelfCheckOptions, selfCheck } from "./self-check.js";
 import { createTokenizer } from "./text.js";
-
-/** One traced intermediate: (rows, width) float32, row-major. */
-export interface TracedTensor {
-  readonly rows: number;
-  readonly width: number;
-  readonly data: Float32Array;
-}
-
-/** Of `engine.trace`. */
-export interface TraceOptions {
-  /** ids that go through as a prompt, the others one by one, as in generation; default: all */
-  readonly promptLength?: number | undefined;
-}
-
-/** Of `engine.session`. */
-export interface SessionOptions {
-  /**
-   * Beginnings in the cache are shared among the sessions of the same salt only: how fast a prompt is answered says nothing
-   * about the prompts of others. Default: among all that have none
-   */
-  readonly cacheSalt?: string | undefined;
-}
-
-/** Of `engine.embed`. */
-export interface EmbedOptions extends SessionOptions {
-  /**
-   * keep so many elements of each vector, brought to length 1 again; default: all. Such vectors keep their sense where a
-   * model was trained for it (Matryoshka)
-   */
-  readonly dimensions?: number | undefined;
-  readonly signal?: AbortSignal | undefined;
-}
-
-/** What `engine.embed` gives. */
-export interface Embeddings {
-  /** of length 1, in the order of the texts */
-  readonly vectors: readonly Float32Array[];
-  /** of all texts together */
-  readonly promptTokens: number;
-}
-
-const SESSION_CHECKS: check.OptionChecks<SessionOptions> = { cacheSalt: check.filled };
-
-const EMBED_CHECKS: check.OptionChecks<EmbedOptions> = {
-  ...SESSION_CHECKS,
-  dimensions: check.integer(1),
-  signal: check.signal,
-};
-
-function notForEmbeddings(arch: string): never {
-  throw new TernionError(
-    "MODEL_KEY",
-    `${arch}.pooling_type: expected how to make a vector of a text (mean, cls or last), got none in the model's metadata: it was ` +
-      "not made for embeddings. Take a model that was, or load it with the option pooling.",
-  );
-}
-
-const TRACE_CHECKS: check.OptionChecks<TraceOptions> = { promptLength: check.integer(0) };
+import { TRACE_CHECKS, type TracedTensor, type TraceOptions, traced } from "./trace.js";
 
 /** A loaded model on a backend; `Engine.load` makes one. Close it to end its threads and give its memory back. */
 export class Engine implements AsyncDisposable {
@@ -103,9 +53,7 @@ export class Engine implements AsyncDisposable {
   readonly #places: Places;
   readonly #grammars: Grammars;
   readonly #mayMove: boolean;
-  readonly #pooling: Pooling | undefined;
-  /** whether texts end with the token that ends a text, as models that pool the last state want it */
-  readonly #addEos: boolean;
+  readonly #embedding: Pick<EmbedParts, "pooling" | "addEos">;
   #closing: Promise<void> | undefined;
   /** open as long as the model may move to another backend */
   #source: HeldModel | undefined;
@@ -257,8 +205,8 @@ export class Engine implements AsyncDisposable {
     this.batchSize = limits.maxRows;
     this.loadReport = parts.loadReport;
     this.#mayMove = parts.mayMove;
-    this.#pooling = parts.pooling;
-    this.#addEos = parts.metadata.get("tokenizer.ggml.add_eos_token") === true;
+    const addEos = parts.metadata.get("tokenizer.ggml.add_eos_token") === true;
+    this.#embedding = { pooling: parts.pooling, addEos };
     this.#scheduler = scheduler;
     const template = textOf(parts.metadata, "tokenizer.chat_template");
     this.#chatTemplate =
@@ -327,29 +275,9 @@ export class Engine implements AsyncDisposable {
    */
   async embed(texts: readonly (string | check.TokenIds)[], options: EmbedOptions = {}): Promise<Embeddings> {
     this.#throwIfClosed();
-    const { width, vocabularySize, arch } = this.config;
-    const { dimensions, signal, cacheSalt } = check.options(options, EMBED_CHECKS);
-    if (dimensions !== undefined) check.integer(1, width)("dimensions", dimensions);
-    if (!Array.isArray(texts)) throw check.wrongType("texts", "an array of texts or of lists of ids", texts);
-    const given = texts.map((each, i) => check.textOrIds(vocabularySize)(`texts[${i}]`, each));
-    const pooling = this.#pooling ?? notForEmbeddings(arch);
-    const prompts = await Promise.all(given.map((text, i) => this.#encodeForEmbedding(text, `texts[${i}]`, signal)));
-    const { running, waiting } = this.activity;
-    const atOnce = Math.max(1, this.maxSessions - running - waiting);
-    const { contextLength } = this;
-    const setup = { scheduler: this.#scheduler, places: this.#places, contextLength, cacheSalt };
-    const whole = await embedAll({ ...setup, pooling, width, atOnce, signal }, prompts);
-    const vectors = dimensions === undefined ? whole : whole.map((vector) => shortened(vector, dimensions));
-    return { vectors, promptTokens: prompts.reduce((sum, { length }) => sum + length, 0) };
-  }
-
-  async #encodeForEmbedding(text: string | readonly number[], name: string, signal: AbortSignal | undefined) {
-    const { eos } = this.tokenizer;
-    const isText = typeof text === "string";
-    const ids = isText ? await this.tokenizer.encodeAsync(text, { signal }) : [...text];
-    if (isText && this.#addEos && eos !== undefined && ids.at(-1) !== eos) ids.push(eos);
-    if (ids.length > 0) return ids;
-    throw new RangeError(`${name}: expected at least one token, got none`);
+    const { config, tokenizer, contextLength } = this;
+    const [scheduler, places] = [this.#scheduler, this.#places];
+    return embed({ config, tokenizer, contextLength, scheduler, places, ...this.#embedding }, texts, options);
   }
 
   /**
@@ -369,35 +297,11 @@ export class Engine implements AsyncDisposable {
       return await this.#scheduler.alone(() => {
         place.begin(own, true);
         place.claim(own.length);
-        return this.#trace(own, promptLength, place.slot);
+        return traced(this.#scheduler, { ids: own, promptLength, slot: place.slot });
       });
     } finally {
       place.release();
     }
-  }
-
-  async #trace(ids: readonly number[], promptLength: number, slot: number): Promise<Map<string, TracedTensor>> {
-    const { maxRows } = this.#scheduler;
-    const parts = new Map<string, { width: number; chunks: Float32Array[] }>();
-    this.#backend.setTracer((name, data, _rows, width) => {
-      const part = parts.get(name) ?? { width, chunks: [] };
-      part.chunks.push(data);
-      parts.set(name, part);
-    });
-    try {
-      for (let first = 0, end = 0; first < ids.length; first = end) {
-        end = first < promptLength ? Math.min(first + maxRows, promptLength) : first + 1;
-        const tokens = Int32Array.from(ids.slice(first, end));
-        const outputs = tokens.map((_, i) => i);
-        const positions = outputs.map((i) => first + i);
-        const slots = new Int32Array(tokens.length).fill(slot);
-        forward(this.#backend, this.#scheduler.model, { tokens, slots, positions, outputs });
-        await this.#backend.run();
-      }
-    } finally {
-      this.#backend.setTracer(undefined);
-    }
-    return new Map([...parts].map(([name, { width, chunks }]) => [name, joined(width, chunks)]));
   }
 
   /**
@@ -477,16 +381,6 @@ function looksCorrupt(name: string, found: readonly string[]): TernionError {
 }
 
 const closed = () => new TernionError("CLOSED", "The engine is closed. Load the model again.");
-
-function joined(width: number, chunks: readonly Float32Array[]): TracedTensor {
-  const data = new Float32Array(chunks.reduce((sum, { length }) => sum + length, 0));
-  let at = 0;
-  for (const chunk of chunks) {
-    data.set(chunk, at);
-    at += chunk.length;
-  }
-  return { rows: data.length / width, width, data };
-}
 
 /** Backends call `onProgress` from timers too: what it throws ends the load as an abort does, and not the process. */
 function guarded({ signal, onProgress }: EngineOptions) {

@@ -173,3 +173,14 @@ export function cacheLimits(
   const usual = Math.min(context * Math.min(maxSessions, DEFAULT_CONTEXTS), affordable);
   return { maxSessions, cachePositions: Math.max(context, usual) };
 }
+
+/** Of `engine.session`. */
+export interface SessionOptions {
+  /**
+   * Beginnings in the cache are shared among the sessions of the same salt only: how fast a prompt is answered says nothing
+   * about the prompts of others. Default: among all that have none
+   */
+  readonly cacheSalt?: string | undefined;
+}
+
+export const SESSION_CHECKS: check.OptionChecks<SessionOptions> = { cacheSalt: check.filled };

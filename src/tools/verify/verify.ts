@@ -3,9 +3,10 @@
  * goes wrong? Runs tokens on the backend and walks over all that it computed, see walk.ts.
  */
 import * as check from "../../check.js";
-import { Engine, type TracedTensor } from "../../engine/engine.js";
+import { Engine } from "../../engine/engine.js";
 import { openModel } from "../../engine/open.js";
 import { ENGINE_CHECKS, type EngineOptions, type Tuning } from "../../engine/options.js";
+import type { TracedTensor } from "../../engine/trace.js";
 import { TernionError } from "../../errors.js";
 import { download } from "../../hub/pull.js";
 import type { OpenModel } from "../../model/open.js";

@@ -6,7 +6,7 @@ import { mkdtemp, open, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Backend, Batch, Tensor, Weight, WeightSource } from "../../../src/backend/backend.js";
-import type { TracedTensor } from "../../../src/engine/engine.js";
+import type { TracedTensor } from "../../../src/engine/trace.js";
 import { createActivations, forward } from "../../../src/model/forward.js";
 import { loadWeights, type ModelWeights } from "../../../src/model/weights.js";
 import { openFile } from "../../../src/platform/file-bytes.js";
