@@ -41,12 +41,19 @@ function halvesHigh(v: v128, m: v128, scale: v128): v128 {
 export const HALF_MASK: i32 = 0x8fffe000;
 export const HALF_SCALE: f32 = 5.192296858534828e33; // 2^112
 
-/**
- * table[rows][n] F16 times x[n] float32 → out[rows]. The table's values are finite, which loading sees to (finite.ts): here
- * alone infinity and NaN would be decoded as finite numbers, since to look for them takes 60 % more time in the cache. mask
- * and scale as parameters for the reason given in ternary.ts.
- */
-export function logitsF16(table: usize, x: usize, out: usize, n: i32, rows: i32, mask: i32, half: f32): void {
+/** Elements 0 .. 3, or 4 .. 7, of eight of 16 bits, as float32. */
+@inline
+function lower(isF16: bool, v: v128, m: v128, scale: v128): v128 {
+  return isF16 ? halvesLow(v, m, scale) : v128.shuffle<i16>(i16x8.splat(0), v, 0, 8, 1, 9, 2, 10, 3, 11);
+}
+
+@inline
+function upper(isF16: bool, v: v128, m: v128, scale: v128): v128 {
+  return isF16 ? halvesHigh(v, m, scale) : v128.shuffle<i16>(i16x8.splat(0), v, 4, 12, 5, 13, 6, 14, 7, 15);
+}
+
+@inline
+function logits16(isF16: bool, table: usize, x: usize, out: usize, n: i32, rows: i32, mask: i32, half: f32): void {
   const m = i32x4.splat(mask);
   const scale = f32x4.splat(half);
   const outEnd = out + (<usize>rows << 2);
@@ -55,33 +62,28 @@ export function logitsF16(table: usize, x: usize, out: usize, n: i32, rows: i32,
     let a = f32x4.splat(0), b = a, c = a, d = a;
     for (let p = x; p < xEnd; p += 64) {
       const v = v128.load(table), w = v128.load(table, 16);
-      a = f32x4.add(a, f32x4.mul(halvesLow(v, m, scale), v128.load(p)));
-      b = f32x4.add(b, f32x4.mul(halvesHigh(v, m, scale), v128.load(p, 16)));
-      c = f32x4.add(c, f32x4.mul(halvesLow(w, m, scale), v128.load(p, 32)));
-      d = f32x4.add(d, f32x4.mul(halvesHigh(w, m, scale), v128.load(p, 48)));
+      a = f32x4.add(a, f32x4.mul(lower(isF16, v, m, scale), v128.load(p)));
+      b = f32x4.add(b, f32x4.mul(upper(isF16, v, m, scale), v128.load(p, 16)));
+      c = f32x4.add(c, f32x4.mul(lower(isF16, w, m, scale), v128.load(p, 32)));
+      d = f32x4.add(d, f32x4.mul(upper(isF16, w, m, scale), v128.load(p, 48)));
       table += 32;
     }
     store<f32>(out, sumTree(a, b, c, d));
   }
 }
 
+/**
+ * table[rows][n] F16 times x[n] float32 → out[rows]. The table's values are finite, which loading sees to (finite.ts): here
+ * alone infinity and NaN would be decoded as finite numbers, since to look for them takes 60 % more time in the cache. mask
+ * and scale as parameters for the reason given in ternary.ts.
+ */
+export function logitsF16(table: usize, x: usize, out: usize, n: i32, rows: i32, mask: i32, half: f32): void {
+  logits16(true, table, x, out, n, rows, mask, half);
+}
+
 /** The same of BF16. */
 export function logitsBF16(table: usize, x: usize, out: usize, n: i32, rows: i32): void {
-  const zero = i16x8.splat(0);
-  const outEnd = out + (<usize>rows << 2);
-  const xEnd = x + (<usize>n << 2);
-  for (; out < outEnd; out += 4) {
-    let a = f32x4.splat(0), b = a, c = a, d = a;
-    for (let p = x; p < xEnd; p += 64) {
-      const v = v128.load(table), w = v128.load(table, 16);
-      a = f32x4.add(a, f32x4.mul(v128.shuffle<i16>(zero, v, 0, 8, 1, 9, 2, 10, 3, 11), v128.load(p)));
-      b = f32x4.add(b, f32x4.mul(v128.shuffle<i16>(zero, v, 4, 12, 5, 13, 6, 14, 7, 15), v128.load(p, 16)));
-      c = f32x4.add(c, f32x4.mul(v128.shuffle<i16>(zero, w, 0, 8, 1, 9, 2, 10, 3, 11), v128.load(p, 32)));
-      d = f32x4.add(d, f32x4.mul(v128.shuffle<i16>(zero, w, 4, 12, 5, 13, 6, 14, 7, 15), v128.load(p, 48)));
-      table += 32;
-    }
-    store<f32>(out, sumTree(a, b, c, d));
-  }
+  logits16(false, table, x, out, n, rows, 0, 0);
 }
 
 /** row[n] float32 times x[count][n] → out[count], `outStride` bytes apart: the sums of dotF32, two rows of x at a time. */
