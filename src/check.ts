@@ -145,9 +145,14 @@ export function textOrIds(vocabularySize: number): Check<string | number[]> {
   };
 }
 
+/** Neither null nor an array. */
+export function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
 export function object(expected: string): Check<object> {
   return (name, value) => {
-    if (typeof value === "object" && value !== null && !Array.isArray(value)) return value;
+    if (isRecord(value)) return value;
     throw wrongType(name, expected, value);
   };
 }

@@ -3,12 +3,12 @@
  * (`configuration_bitnet.py`, `configuration_llama.py`, `configuration_qwen3.py`); what it would compute otherwise than the
  * graphs here is refused by name.
  */
-import { choiceKind, integerKind, type Kind, numberKind } from "../check.js";
+import { choiceKind, integerKind, isRecord, type Kind, numberKind } from "../check.js";
 import { TernionError } from "../errors.js";
 import { FLAG, TEXT } from "../gguf/metadata.js";
 import type { GgufKeyValue } from "../gguf/write.js";
 import { float, integer, text } from "./entries.js";
-import { isRecord, type JsonObject, shown } from "./folder.js";
+import { type JsonObject, shown } from "./folder.js";
 import { readRope } from "./rope.js";
 
 /** What a model's directory is to the graphs here. */

@@ -1,6 +1,6 @@
 /** The files of a model directory, wherever they lie, and the JSON among them: bounded, and checked value by value. */
 import type { ByteSource } from "../backend/backend.js";
-import type { Kind } from "../check.js";
+import { isRecord, type Kind } from "../check.js";
 import { printable, quote, TernionError } from "../errors.js";
 
 export interface Folder {
@@ -56,9 +56,6 @@ function unreadable(name: string, problem: string): TernionError {
 }
 
 type JsonRecord = Readonly<Record<string, unknown>>;
-
-export const isRecord = (value: unknown): value is JsonRecord =>
-  typeof value === "object" && value !== null && !Array.isArray(value);
 
 /** Values of a JSON object by their names; null is the same as absent. */
 export class JsonObject {

@@ -2,8 +2,9 @@
  * Which split of words a tokenizer.json asks for, by the name that GGUF files have for it (`tokenizer.ggml.pre`). The
  * patterns are compared as text: another one would split otherwise, and is refused.
  */
+import { isRecord } from "../check.js";
 import { TernionError } from "../errors.js";
-import { isRecord, type JsonObject, shown } from "./folder.js";
+import { type JsonObject, shown } from "./folder.js";
 
 interface Known {
   readonly pre: string;

@@ -5,7 +5,7 @@
  * hold together or a TernionError.
  */
 import type { ByteSource } from "../backend/backend.js";
-import { integerKind } from "../check.js";
+import { integerKind, isRecord } from "../check.js";
 import { quote, TernionError } from "../errors.js";
 
 /** A tensor as the file has it. */
@@ -75,7 +75,7 @@ async function headerLength(bytes: ByteSource): Promise<number> {
 function parseHeader(name: string, bytes: Uint8Array): Readonly<Record<string, unknown>> {
   try {
     const header: unknown = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
-    if (typeof header === "object" && header !== null && !Array.isArray(header)) return { ...header };
+    if (isRecord(header)) return { ...header };
   } catch {
     // the parser's own words quote the file
   }

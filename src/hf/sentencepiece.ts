@@ -4,10 +4,11 @@
  * all these pairs in that order (`convert_slow_tokenizer.py`, `generate_merges`). So the scores follow from the list; a list
  * that lacks such a pair is of another kind, and is refused.
  */
+import { isRecord } from "../check.js";
 import { TernionError } from "../errors.js";
 import type { GgufKeyValue } from "../gguf/write.js";
 import { flag } from "./entries.js";
-import { isRecord, type JsonObject, shown } from "./folder.js";
+import { type JsonObject, shown } from "./folder.js";
 
 /** How text is spelled, and what becomes of it: keys `tokenizer.ggml.*`. */
 export interface Spelling {

@@ -3,13 +3,13 @@
  * file, as llama.cpp's converter writes them. The same text must become the same ids as with the `tokenizers` library: what
  * no key can say is refused by name.
  */
-import { integerKind } from "../check.js";
+import { integerKind, isRecord } from "../check.js";
 import { quote, TernionError } from "../errors.js";
 import { FLAG } from "../gguf/metadata.js";
 import type { GgufKeyValue } from "../gguf/write.js";
 import { idsOf, tokenOf } from "./config.js";
 import { flag, integer, strings, text } from "./entries.js";
-import { type Folder, isRecord, type JsonObject, readJson, readText, shown } from "./folder.js";
+import { type Folder, type JsonObject, readJson, readText, shown } from "./folder.js";
 import { splitOf } from "./pretokenizers.js";
 import { type Spelling, scoredSpelling } from "./sentencepiece.js";
 

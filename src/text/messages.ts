@@ -24,7 +24,7 @@ export function checkMessages(messages: readonly ChatMessage[]): (DataObject & C
   if (!Array.isArray(messages)) throw check.wrongType("messages", "an array", messages);
   return Array.from(messages, (message: unknown, i) => {
     const name = `messages[${i}]`;
-    if (!isObject(message)) throw check.wrongType(name, "an object", message);
+    if (!check.isRecord(message)) throw check.wrongType(name, "an object", message);
     check.string(`${name}.role`, message.role);
     checkContent(`${name}.content`, message);
     return toData(name, message, 0) as DataObject & ChatMessage;
@@ -37,7 +37,7 @@ function checkContent(name: string, { content, tool_calls: calls }: Readonly<Rec
     throw check.wrongType(name, "a string, an array of parts or null", content);
   }
   for (const [i, part] of content.entries()) {
-    if (!isObject(part)) throw check.wrongType(`${name}[${i}]`, "an object", part);
+    if (!check.isRecord(part)) throw check.wrongType(`${name}[${i}]`, "an object", part);
   }
 }
 
@@ -51,13 +51,9 @@ function toData(name: string, value: unknown, depth: number): Data {
   if (typeof value === "number" && Number.isFinite(value)) return value;
   if (depth > DEEPEST) throw new TypeError(`${name}: expected at most ${DEEPEST} levels, got more, or a cycle`);
   if (Array.isArray(value)) return Array.from(value, (item, i) => toData(`${name}[${i}]`, item ?? null, depth + 1));
-  if (!isObject(value)) throw check.wrongType(name, "plain data", value);
+  if (!check.isRecord(value)) throw check.wrongType(name, "plain data", value);
   const entries = Object.entries(value).filter(([, item]) => item !== undefined);
   return Object.fromEntries(entries.map(([key, item]) => [key, toData(`${name}.${printable(key)}`, item, depth + 1)]));
-}
-
-function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 /** All strings of `data`, those that are keys too. */

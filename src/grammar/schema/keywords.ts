@@ -1,4 +1,5 @@
 /** Which keywords of JSON schema are honoured, which say nothing about a value, and which are refused by name. */
+import { isRecord } from "../../check.js";
 import { refused } from "../network.js";
 
 export type Schema = Readonly<Record<string, unknown>>;
@@ -76,7 +77,7 @@ export function assertions(schema: Schema, path: string): Schema {
 const KNOWN = new Set([...OTHERS, ...Object.values(OF_TYPE).flat()]);
 
 export function isSchemaObject(value: unknown): value is Schema {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
+  return isRecord(value);
 }
 
 export function numeric(schema: Schema, keyword: string, path: string): number | undefined {

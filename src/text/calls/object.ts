@@ -2,6 +2,7 @@
  * One JSON object that calls a tool, as its text comes: where it ends, the name, and the text of the arguments. Only a
  * complete object is checked; of one that a grammar writes the arguments can be taken before.
  */
+import { isRecord } from "../../check.js";
 
 /** The beginning of a call up to its arguments, in the order in which models write it. */
 const HEAD = /^\{\s*"name"\s*:\s*("(?:[^"\\]|\\.)*")\s*,\s*"(?:arguments|parameters)"\s*:\s*(?=\{)/;
@@ -70,11 +71,11 @@ export class CallObject {
 /** What a complete object calls, and the text of its arguments; undefined where it is no call. */
 function callOf(text: string): { readonly name: unknown; readonly own: string } | undefined {
   const value = parsed(text);
-  if (!isObject(value)) return undefined;
+  if (!isRecord(value)) return undefined;
   const { name, arguments: given = value.parameters ?? {} } = value;
   // some write the arguments as a string that holds JSON
   const object = typeof given === "string" ? parsed(given) : given;
-  return isObject(object) ? { name, own: typeof given === "string" ? given : JSON.stringify(given) } : undefined;
+  return isRecord(object) ? { name, own: typeof given === "string" ? given : JSON.stringify(given) } : undefined;
 }
 
 function parsed(text: string): unknown {
@@ -83,8 +84,4 @@ function parsed(text: string): unknown {
   } catch {
     return undefined;
   }
-}
-
-function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
