@@ -135,12 +135,12 @@ describe("the chat page is accessible", { skip: withoutChromium, timeout: 2 * BR
           .map(({ outerHTML }) => outerHTML.slice(0, 80)),
       );
     assert.deepEqual(await small(), []);
-    assert.ok(await tab.page.locator("#sidebar").isHidden());
+    await tab.page.locator("#sidebar").waitFor({ state: "hidden" });
     await tab.page.click("#sidebar-toggle");
     assert.equal(await tab.page.getAttribute("#sidebar-toggle", "aria-expanded"), "true");
     assert.deepEqual(await small(), []);
     await tab.page.keyboard.press("Escape");
-    assert.ok(await tab.page.locator("#sidebar").isHidden());
+    await tab.page.locator("#sidebar").waitFor({ state: "hidden" });
     assert.equal(await tab.page.evaluate(() => document.activeElement?.id), "sidebar-toggle");
   });
 });
